@@ -1,0 +1,132 @@
+"""Every error this library raises on purpose, as one tree.
+
+    OldPhotoError                     exit code 1: it could not be done
+    ├── UsageError                    exit code 2: called wrongly; nothing was touched
+    │   └── ConfigError               a typed config was given nonsense
+    ├── ScanError                     one photo cannot be read or written: a `failed` row, the run goes on
+    │   ├── UnreadableScan            not an image, or damaged beyond decoding
+    │   ├── TruncatedScan             the file ends before the picture does
+    │   ├── UnsupportedScan           an image of a kind that is not handled
+    │   ├── ScanTooLarge              over the pixel or memory bound
+    │   └── MaskMismatch              a mask that is missing its photo's size, or given twice
+    ├── StorageError                  a bucket cannot do what was asked
+    │   ├── SourceMissing             nothing at that URL, or nothing in it
+    │   ├── NoCredentials             the store refused the credentials, or none were found
+    │   ├── ChangedWhileReading       an object is not the version that was listed
+    │   ├── UnsafeKey                 a key that would leave its bucket folder
+    │   └── WriteFailed               the store did not take, or did not keep, the bytes
+    ├── ModelError                    weights that cannot be used
+    │   ├── UnknownModel              no model of that name
+    │   └── DamagedWeights            the file does not match its card, or its network
+    ├── RunStopped                    a policy ended a restoration early; what was done stays, a rerun goes on
+    └── TrainingError                 a training that cannot start or go on
+
+Third-party exceptions are translated where the library is called (scans/ for libvips and Pillow, storage/ for fsspec),
+so code above those rooms only ever handles this tree.
+"""
+
+from __future__ import annotations
+
+
+class OldPhotoError(Exception):
+    """Root of the tree. `str(error)` is one line that names the thing, the value and the way out."""
+
+    exit_code = 1
+
+
+class UsageError(OldPhotoError, ValueError):
+    """The call itself is wrong: an unknown option value, a target inside its source."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A config refused a value on construction."""
+
+
+class ScanError(OldPhotoError):
+    """One photo cannot be read, restored or written. `reason` is one of a fixed vocabulary for the ledger."""
+
+    reason = "unreadable"
+
+
+class UnreadableScan(ScanError):
+    """Not an image, or damaged beyond decoding."""
+
+
+class TruncatedScan(ScanError):
+    """The file ends before the picture does; a part is never restored as if it were the whole."""
+
+    reason = "truncated"
+
+
+class UnsupportedScan(ScanError):
+    """An image of a kind (format, bands, depth) that this version does not handle."""
+
+    reason = "unsupported"
+
+
+class ScanTooLarge(ScanError):
+    """More pixels than the bound allows."""
+
+    reason = "too large"
+
+
+class MaskMismatch(ScanError):
+    """The mask given for a photo does not fit it: another size, or two candidates."""
+
+    reason = "mask mismatch"
+
+
+class StorageError(OldPhotoError):
+    """A bucket cannot do what was asked. `reason` is the ledger's word when it concerns one object."""
+
+    reason = "storage error"
+
+
+class SourceMissing(StorageError):
+    """Nothing exists at a URL or key."""
+
+    reason = "missing"
+
+
+class NoCredentials(StorageError):
+    """The store refused the credentials, or none were found."""
+
+
+class ChangedWhileReading(StorageError):
+    """The object is not the version that the manifest pinned."""
+
+    reason = "changed while reading"
+
+
+class UnsafeKey(StorageError):
+    """A key with `..`, an absolute path or control characters."""
+
+    reason = "unsafe key"
+
+
+class WriteFailed(StorageError):
+    """The store did not take the bytes, or gave other bytes back."""
+
+    reason = "write failed"
+
+
+class ModelError(OldPhotoError):
+    """Weights that cannot be used."""
+
+
+class UnknownModel(ModelError):
+    """No model of that name; the message lists those there are."""
+
+
+class DamagedWeights(ModelError):
+    """The weights file does not match its card's digest, or its network's shapes."""
+
+
+class RunStopped(OldPhotoError):
+    """A policy (failure rate, first failure, existing output) ended a restoration; what was done stays."""
+
+
+class TrainingError(OldPhotoError):
+    """A training that cannot start or go on."""

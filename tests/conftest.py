@@ -1,0 +1,64 @@
+"""Fixtures that all tests share: real buckets of every kind, and real photos where somebody has them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """A folder of real photos (old/, clean/, scans/), named by OLDPHOTO_TEST_DATA; tests that need it are skipped."""
+    folder = os.environ.get("OLDPHOTO_TEST_DATA", "")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("OLDPHOTO_TEST_DATA names no folder of real photos")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An S3 server on this machine's loopback, over HTTP; the environment leads to it and to nothing else."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as environment:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            environment.delenv(name)
+        nowhere = str(tmp_path_factory.mktemp("aws") / "none")
+        environment.setenv("AWS_CONFIG_FILE", nowhere)
+        environment.setenv("AWS_SHARED_CREDENTIALS_FILE", nowhere)
+        environment.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        environment.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        environment.setenv("AWS_ACCESS_KEY_ID", "test-key")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "test-secret")
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_bucket_url(s3_endpoint: str) -> str:
+    """A fresh, empty S3 bucket, with a folder in it."""
+    import boto3
+
+    name = f"bucket-{uuid.uuid4().hex[:12]}"
+    boto3.client("s3", endpoint_url=s3_endpoint).create_bucket(Bucket=name)
+    return f"s3://{name}/folder"
+
+
+@pytest.fixture(params=["file", "memory", "s3"])
+def bucket_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty bucket of each kind."""
+    if request.param == "s3":
+        return str(request.getfixturevalue("s3_bucket_url"))
+    if request.param == "memory":
+        return f"memory://{uuid.uuid4().hex[:12]}/folder"
+    return str(tmp_path / "bucket")
