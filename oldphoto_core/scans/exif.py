@@ -1,0 +1,64 @@
+"""EXIF blocks: kept byte for byte; only what the pixels need is read."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+
+from oldphoto_core.scans.ifd import BrokenIfdError, Entry, Layout, next_ifd_position, read_ifd
+from oldphoto_core.scans.scan import Resolution, Unit
+
+ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 274, 282, 283, 296
+_UNITS: dict[int, Unit] = {1: "none", 2: "in", 3: "cm"}
+
+
+def entries_of(exif: bytes) -> dict[int, Entry]:
+    """The first directory of an EXIF block; empty when it is broken."""
+    try:
+        return read_ifd(exif)
+    except BrokenIfdError:
+        return {}
+
+
+def without_thumbnail(exif: bytes) -> bytes:
+    """The block with its second directory unlinked: it shows the photo as it was before restoration."""
+    try:
+        layout = Layout.of(exif)
+        at = next_ifd_position(exif, layout, layout.first)
+    except BrokenIfdError:
+        return exif
+    end = at + (8 if layout.big else 4)
+    return exif[:at] + b"\0" * (end - at) + exif[end:] if end <= len(exif) else exif
+
+
+def orientation_of(entries: Mapping[int, Entry]) -> int:
+    """1 to 8; 1 when there is none, or none that makes sense."""
+    values = entries[ORIENTATION].integers() if ORIENTATION in entries else ()
+    return values[0] if values and 1 <= values[0] <= 8 else 1
+
+
+def resolution_of(entries: Mapping[int, Entry]) -> Resolution | None:
+    """The resolution that a TIFF or EXIF directory states."""
+    x, y = (entries[tag].rational() if tag in entries else None for tag in (X_RESOLUTION, Y_RESOLUTION))
+    if not x or not y:
+        return None
+    units = entries[RESOLUTION_UNIT].integers() if RESOLUTION_UNIT in entries else (2,)
+    unit = _UNITS.get(units[0] if units else 2, "none")
+    per_mm = {"in": 25.4, "cm": 10.0, "none": 1.0}[unit]
+    return Resolution(x / per_mm, y / per_mm, unit)
+
+
+def with_orientation(exif: bytes | None, orientation: int) -> bytes | None:
+    """A block that states this orientation; the same bytes when it does so already. None stays None for upright."""
+    if exif is None and orientation == 1:
+        return None
+    if exif is not None and orientation_of(entries_of(exif)) == orientation:
+        return exif
+    from oldphoto_core.scans.ifd import as_exif, shorts
+
+    return as_exif({**entries_of(exif or b""), ORIENTATION: shorts(orientation)})
+
+
+def big_endian(*values: int) -> bytes:
+    """16-bit numbers as JPEG writes them."""
+    return struct.pack(f">{len(values)}H", *values)

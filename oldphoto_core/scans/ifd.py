@@ -1,0 +1,185 @@
+"""TIFF directories, which are also what EXIF blocks are made of: read tolerantly, written anew."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+
+EXIF_IFD, GPS_IFD, INTEROP_IFD = 34665, 34853, 40965
+_SUB_IFDS = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
+_UNIT_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 1, 7: 1, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Bytes of the unit that byte order applies to, by field type."""
+_PER_VALUE = {5: 2, 10: 2}
+"""Units a value is made of; one unless named."""
+BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, LONG8 = 1, 2, 3, 4, 5, 7, 16
+
+
+class BrokenIfdError(ValueError):
+    """The structure points outside itself, or makes no sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One tag's value: field type and its bytes in little-endian order, or the directory it points to."""
+
+    type: int
+    data: bytes = b""
+    children: Mapping[int, Entry] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """Number of values."""
+        return len(self.data) // (_UNIT_SIZES[self.type] * _PER_VALUE.get(self.type, 1))
+
+    def integers(self) -> tuple[int, ...]:
+        """The values of a SHORT or LONG field (or BYTE, LONG8); () for others."""
+        code = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}.get(self.type)
+        return struct.unpack(f"<{len(self.data) // _UNIT_SIZES[self.type]}{code}", self.data) if code else ()
+
+    def rational(self) -> float | None:
+        """The first value of a RATIONAL field."""
+        if self.type != RATIONAL or len(self.data) < 8:
+            return None
+        over, under = struct.unpack("<II", self.data[:8])
+        return over / under if under else None
+
+
+def shorts(*values: int) -> Entry:
+    """A SHORT field."""
+    return Entry(SHORT, struct.pack(f"<{len(values)}H", *values))
+
+
+def rational(value: float) -> Entry:
+    """A RATIONAL field of the simplest fraction that prints alike."""
+    fraction = Fraction(value).limit_denominator(10_000)
+    return Entry(RATIONAL, struct.pack("<II", min(fraction.numerator, 2**32 - 1), fraction.denominator))
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Byte order and word size of a TIFF structure."""
+
+    order: str
+    big: bool
+    first: int
+    """Offset of the first directory."""
+
+    @classmethod
+    def of(cls, data: bytes) -> Layout:
+        """Reads the 8 or 16 bytes of the header."""
+        order = {b"II": "<", b"MM": ">"}.get(data[:2])
+        if order is None or len(data) < 8:
+            raise BrokenIfdError("no TIFF header")
+        if struct.unpack(order + "H", data[2:4])[0] == 43:
+            return cls(order, True, _unpack(order + "Q", data, 8)[0])
+        return cls(order, False, _unpack(order + "I", data, 4)[0])
+
+
+def read_ifd(data: bytes, layout: Layout | None = None, offset: int | None = None, depth: int = 0) -> dict[int, Entry]:
+    """The entries of a directory (the first one by default), EXIF, GPS and interoperability directories included.
+
+    Raises:
+        BrokenIfdError: the directory itself cannot be read; single entries that point outside are left out.
+    """
+    layout = layout or Layout.of(data)
+    at = layout.first if offset is None else offset
+    count, size = _head(data, layout, at)
+    start = at + (8 if layout.big else 2)
+    entries: dict[int, Entry] = {}
+    budget = len(data)
+    for position in range(start, start + count * size, size):
+        tag, kind = _unpack(layout.order + "HH", data, position)
+        value = _value(data, layout, position, kind)
+        # thousands of tags that all claim the whole file would fill the memory
+        if value is not None and (budget := budget - len(value)) >= 0:
+            entries[tag] = _followed(data, layout, tag, Entry(kind, value), depth)
+    return entries
+
+
+def next_ifd_position(data: bytes, layout: Layout, offset: int) -> int:
+    """Where the directory at `offset` keeps the offset of the one that follows it."""
+    count, size = _head(data, layout, offset)
+    return offset + (8 if layout.big else 2) + count * size
+
+
+def page_offsets(data: bytes, layout: Layout, most: int = 1000) -> list[int]:
+    """The offsets of the directories of all pages; a chain that loops ends where it meets itself."""
+    offsets: list[int] = []
+    at = layout.first
+    while at and at not in offsets and len(offsets) < most:
+        offsets.append(at)
+        position = next_ifd_position(data, layout, at)
+        at = _unpack(layout.order + ("Q" if layout.big else "I"), data, position)[0]
+    return offsets
+
+
+def write_ifd(entries: Mapping[int, Entry], at: int, *, big: bool = False) -> bytes:
+    """A little-endian directory that will lie at offset `at` (even), with what it points to behind it."""
+    word, inline, size = ("Q", 8, 20) if big else ("I", 4, 12)
+    table_end = at + (16 if big else 6) + len(entries) * size
+    table, behind = [], b""
+    for tag, entry in sorted(entries.items()):
+        behind += b"\0" * (len(behind) % 2)
+        kind, count, data = entry.type, entry.count, entry.data
+        if entry.children:
+            kind, count = (LONG8 if big else LONG), 1
+            data = struct.pack(f"<{word}", table_end + len(behind))
+            behind += write_ifd(entry.children, table_end + len(behind), big=big)
+        elif len(data) > inline:
+            data, behind = struct.pack(f"<{word}", table_end + len(behind)), behind + data
+        table.append(struct.pack(f"<HH{word}", tag, kind, count) + data.ljust(inline, b"\0"))
+    head = struct.pack("<Q" if big else "<H", len(entries))
+    return head + b"".join(table) + struct.pack(f"<{word}", 0) + behind
+
+
+def as_exif(entries: Mapping[int, Entry]) -> bytes:
+    """A whole EXIF block (a TIFF structure) of one directory."""
+    return b"II*\0\x08\0\0\0" + write_ifd(entries, 8)
+
+
+def _head(data: bytes, layout: Layout, at: int) -> tuple[int, int]:
+    count = _unpack(layout.order + ("Q" if layout.big else "H"), data, at)[0]
+    size = 20 if layout.big else 12
+    if at + count * size > len(data):
+        raise BrokenIfdError(f"the directory at byte {at} ends outside the file")
+    return count, size
+
+
+def _value(data: bytes, layout: Layout, position: int, kind: int) -> bytes | None:
+    if kind not in _UNIT_SIZES:
+        return None
+    word, inline = ("Q", 8) if layout.big else ("I", 4)
+    count = _unpack(layout.order + word, data, position + 4)[0]
+    at = position + 4 + inline
+    length = count * _UNIT_SIZES[kind] * _PER_VALUE.get(kind, 1)
+    if length > inline:
+        at = _unpack(layout.order + word, data, at)[0]
+    raw = data[at : at + length]
+    if len(raw) < length:
+        return None
+    return raw if layout.order == "<" else _swapped(raw, _UNIT_SIZES[kind])
+
+
+def _followed(data: bytes, layout: Layout, tag: int, entry: Entry, depth: int) -> Entry:
+    targets = entry.integers()
+    if tag not in _SUB_IFDS or not targets or depth > 2:
+        return entry
+    try:
+        return Entry(LONG, b"", read_ifd(data, layout, targets[0], depth + 1))
+    except BrokenIfdError:
+        return entry
+
+
+def _swapped(raw: bytes, size: int) -> bytes:
+    return np.frombuffer(raw, dtype=f"u{size}").byteswap().tobytes() if size > 1 else raw
+
+
+def _unpack(code: str, data: bytes, at: int) -> tuple[int, ...]:
+    try:
+        return struct.unpack_from(code, data, at)
+    except struct.error as error:
+        raise BrokenIfdError(f"a number at byte {at} lies outside the file") from error

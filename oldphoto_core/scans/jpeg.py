@@ -1,0 +1,190 @@
+"""JPEG files around their pixels: segments read, and put back byte for byte."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from oldphoto_core.errors import TruncatedScan
+from oldphoto_core.scans import exif as exif_blocks
+from oldphoto_core.scans.carried import Carried
+from oldphoto_core.scans.scan import Encoding, Resolution
+
+_EXIF, _XMP, _ICC, _PHOTOSHOP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"Photoshop 3.0\0"
+_XMP_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
+_APP0, _APP1, _APP2, _APP13, _COMMENT, _SCAN = 0xE0, 0xE1, 0xE2, 0xED, 0xFE, 0xDA
+_LONGEST = 65_533
+"""Bytes that one segment can hold."""
+_START_OF_SCAN = b"\xff\xda\0\x08\x01\x01\0\0\x3f\0"
+_CHROMA = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}
+
+
+def read_carried(data: bytes) -> Carried:
+    """Everything but the pixels."""
+    segments = list(_segments(data))
+    metadata = _metadata(segments)
+    entries = exif_blocks.entries_of(metadata.get("exif", b""))
+    return Carried(
+        encoding=_encoding(data),
+        orientation=exif_blocks.orientation_of(entries),
+        resolution=_density(segments) or exif_blocks.resolution_of(entries),
+        icc_profile=_profile(segments),
+        metadata=metadata,
+    )
+
+
+def insert_carried(encoded: bytes, carried: Carried) -> bytes:
+    """The encoder's file with its own application segments replaced by those carried."""
+    pieces = [b"\xff\xd8", _segment(_APP0, _jfif(carried.resolution))]
+    pieces += [_segment(marker, payload) for marker, payload in _outgoing(carried)]
+    at = 2
+    for marker, start, end in _positions(encoded):
+        if not _is_application(marker):
+            pieces.append(encoded[start:end])
+        at = end
+    return b"".join(pieces) + encoded[at:]
+
+
+def check_whole(data: bytes) -> None:
+    """Raises TruncatedScan when nothing ends the picture: libjpeg invents its end, and what is missing is grey."""
+    start = max((end for _, _, end in _positions(data)), default=2)
+    if data.rfind(b"\xff\xd9") < start:
+        raise TruncatedScan(f"the file ends at byte {len(data)}, before the picture does: copy it again")
+
+
+def _is_application(marker: int) -> bool:
+    return _APP0 <= marker <= 0xEF or marker == _COMMENT
+
+
+def _positions(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """(marker, start, end) of every segment before the first scan."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:  # fill byte
+            at += 1
+            continue
+        end = at + 2 + int(struct.unpack_from(">H", data, at + 2)[0])
+        if marker == _SCAN or end > len(data):
+            return
+        yield marker, at, end
+        at = end
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    return ((marker, data[start + 4 : end]) for marker, start, end in _positions(data))
+
+
+def _segment(marker: int, payload: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
+
+
+def _metadata(segments: list[tuple[int, bytes]]) -> dict[str, bytes]:
+    metadata: dict[str, bytes] = {}
+    for number, (marker, payload) in enumerate(segments):
+        if marker == _APP1 and payload.startswith(_EXIF):
+            metadata.setdefault("exif", exif_blocks.without_thumbnail(payload[len(_EXIF) :]))
+        elif marker == _APP1 and payload.startswith(_XMP):
+            metadata.setdefault("xmp", payload[len(_XMP) :])
+        elif marker == _APP1 and payload.startswith(_XMP_EXTENSION):
+            metadata[f"jpeg:{number:04d}:E1"] = payload
+        elif marker == _APP13 and payload.startswith(_PHOTOSHOP):
+            metadata["photoshop"] = metadata.get("photoshop", b"") + payload[len(_PHOTOSHOP) :]
+        elif marker == _COMMENT:
+            metadata[f"jpeg:{number:04d}:FE"] = payload
+    return metadata
+
+
+def _outgoing(carried: Carried) -> Iterator[tuple[int, bytes]]:
+    metadata = carried.metadata
+    exif = exif_blocks.with_orientation(metadata.get("exif"), carried.orientation)
+    if exif and len(exif) + len(_EXIF) <= _LONGEST:
+        yield _APP1, _EXIF + exif
+    if "xmp" in metadata and len(metadata["xmp"]) + len(_XMP) <= _LONGEST:
+        yield _APP1, _XMP + metadata["xmp"]
+    yield from ((_APP2, payload) for payload in _profile_segments(carried.icc_profile))
+    for at in range(0, len(photoshop := _photoshop(metadata)), 65_000):
+        yield _APP13, _PHOTOSHOP + photoshop[at : at + 65_000]
+    for name, payload in sorted(metadata.items()):
+        if name.startswith("jpeg:"):
+            yield int(name[-2:], 16), payload
+
+
+def _photoshop(metadata: Mapping[str, bytes]) -> bytes:
+    if "photoshop" in metadata or "iptc" not in metadata:
+        return metadata.get("photoshop", b"")
+    # IPTC from a TIFF: in a JPEG it is Photoshop's resource 0x0404
+    iptc = metadata["iptc"]
+    return b"8BIM\x04\x04\0\0" + struct.pack(">I", len(iptc)) + iptc + b"\0" * (len(iptc) % 2)
+
+
+def _profile(segments: list[tuple[int, bytes]]) -> bytes | None:
+    parts = {p[len(_ICC)]: p[len(_ICC) + 2 :] for m, p in segments if m == _APP2 and p.startswith(_ICC) and len(p) > 14}
+    return b"".join(part for _, part in sorted(parts.items())) or None
+
+
+def _profile_segments(profile: bytes | None) -> list[bytes]:
+    size = 65_000
+    parts = [profile[at : at + size] for at in range(0, len(profile), size)] if profile else []
+    if len(parts) > 255:
+        return []
+    return [_ICC + bytes([number, len(parts)]) + part for number, part in enumerate(parts, start=1)]
+
+
+def _density(segments: list[tuple[int, bytes]]) -> Resolution | None:
+    for marker, payload in segments:
+        if marker == _APP0 and payload.startswith(b"JFIF\0") and len(payload) >= 12:
+            unit, x, y = struct.unpack_from(">BHH", payload, 7)
+            if unit in (1, 2) and x and y:
+                per_mm = 25.4 if unit == 1 else 10.0
+                return Resolution(x / per_mm, y / per_mm, "in" if unit == 1 else "cm")
+            if unit == 0 and x != y and x and y:
+                return Resolution(float(x), float(y), "none")
+    return None
+
+
+def _jfif(resolution: Resolution | None) -> bytes:
+    unit, scale = {"in": (1, 25.4), "cm": (2, 10.0), "none": (0, 1.0)}[resolution.unit if resolution else "none"]
+    x, y = (resolution.x_per_mm, resolution.y_per_mm) if resolution else (1.0, 1.0)
+    x, y = (min(max(round(value * scale), 1), 65_535) for value in (x, y))
+    return b"JFIF\0\x01\x01" + struct.pack(">BHHBB", unit, x, y, 0, 0)
+
+
+def _encoding(data: bytes) -> Encoding:
+    from PIL import JpegImagePlugin
+
+    # the class itself, on the coder's segments alone: Image.open refuses large scans as bombs and warns of odd EXIF
+    coder = [data[start:end] for marker, start, end in _positions(data) if not _is_application(marker)]
+    image = JpegImagePlugin.JpegImageFile(io.BytesIO(b"\xff\xd8" + b"".join(coder) + _START_OF_SCAN))
+    sampling = JpegImagePlugin.get_sampling(image) if image.mode != "L" else None
+    return Encoding(
+        lossless=False,
+        jpeg_quality=quality_of(image.quantization),
+        chroma=None if sampling is None else _CHROMA.get(sampling, "other"),
+        progressive=bool(image.info.get("progressive")),
+    )
+
+
+def quality_of(tables: Mapping[int, list[int]]) -> int:
+    """The lowest quality, 1 to 100, at which libjpeg's own tables quantise no coarser than these, in sum."""
+    luma = sum(tables.get(0, [1]))
+    chroma = sum(tables[1]) if 1 in tables else None
+    for quality in range(1, 101):
+        scale = 5000 / quality if quality < 50 else 200 - 2 * quality
+        ours = [int(np.clip((table * scale + 50) // 100, 1, 255).sum()) for table in (_LUMA, _CHROMA_TABLE)]
+        if ours[0] <= luma and (chroma is None or ours[1] <= chroma):
+            return quality
+    return 100
+
+
+# ITU-T T.81, annex K.1, for quality 50; as only sums matter, the order does not
+_LUMA = np.fromstring(
+    "16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80 62 "
+    "18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92 49 64 78 87 103 121 120 101 72 92 95 98 112 100 103 99",
+    dtype=int,
+    sep=" ",
+)
+_CHROMA_TABLE = np.array([17, 18, 24, 47, 18, 21, 26, 66, 24, 26, 56, 99, 47, 66, 99, 99, *[99] * 48])

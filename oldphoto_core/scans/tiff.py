@@ -1,0 +1,138 @@
+"""TIFF files around their pixels: the tags that describe the photo, read and put back."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+
+from oldphoto_core.errors import TruncatedScan, UnreadableScan, UnsupportedScan
+from oldphoto_core.scans import exif as exif_blocks
+from oldphoto_core.scans.carried import Carried
+from oldphoto_core.scans.ifd import (
+    ASCII,
+    BYTE,
+    EXIF_IFD,
+    GPS_IFD,
+    UNDEFINED,
+    BrokenIfdError,
+    Entry,
+    Layout,
+    as_exif,
+    page_offsets,
+    rational,
+    read_ifd,
+    shorts,
+    write_ifd,
+)
+from oldphoto_core.scans.scan import Encoding, Resolution
+
+_SUBFILE, _WIDTH, _COMPRESSION = 254, 256, 259
+_XMP, _IPTC, _PHOTOSHOP, _ICC = 700, 33723, 34377, 34675
+_OFFSETS_AND_COUNTS = ((273, 279), (324, 325))
+_LOSSLESS = {1: "none", 5: "lzw", 8: "deflate", 32946: "deflate", 32773: "packbits"}
+_LOSSY = {6, 7, 34892}
+_DESCRIPTIONS = (EXIF_IFD, GPS_IFD, 18246, 40091, 40092, 40093, 40094, 40095)
+"""Besides all text fields: EXIF, GPS, rating, and Windows' title, comment, author, keywords, subject."""
+_UNIT_CODES = {"none": 1, "in": 2, "cm": 3}
+
+
+def check_whole(data: bytes) -> None:
+    """Raises TruncatedScan when the directory, a strip or a tile lies outside, UnreadableScan without a directory."""
+    try:
+        layout = Layout.of(data)
+        if layout.first >= len(data):
+            raise TruncatedScan(f"the directory should stand at byte {layout.first}, but {_cut(data)}")
+        entries = read_ifd(data, layout)
+    except BrokenIfdError as error:
+        raise TruncatedScan(f"{error}: {_cut(data)}") from error
+    if _WIDTH not in entries:
+        raise UnreadableScan("a TIFF directory without a picture: open it in another program and save it again")
+    for offsets, counts in _OFFSETS_AND_COUNTS:
+        if offsets in entries and counts in entries:
+            pairs = zip(entries[offsets].integers(), entries[counts].integers(), strict=False)
+            if max((at + count for at, count in pairs), default=0) > len(data):
+                raise TruncatedScan(f"a part of the picture lies behind the end: {_cut(data)}")
+
+
+def check_single_page(data: bytes) -> None:
+    """Raises UnsupportedScan when there are further pages that are not just smaller copies of it (or it is one)."""
+    layout = Layout.of(data)
+    pages = page_offsets(data, layout)
+    smaller = [_first(read_ifd(data, layout, offset), _SUBFILE, 0) & 1 for offset in pages]
+    if smaller[0]:
+        raise UnsupportedScan("its first page is a thumbnail, as in camera raw files: save the picture itself as TIFF")
+    if not all(smaller[1:]):
+        raise UnsupportedScan(f"a TIFF of {len(pages)} pages: split it into one file a page, or pages would be lost")
+
+
+def read_carried(data: bytes) -> Carried:
+    """Everything but the pixels."""
+    layout = Layout.of(data)
+    entries = read_ifd(data, layout)
+    blobs = {"xmp": _XMP, "iptc": _IPTC, "photoshop": _PHOTOSHOP}
+    metadata = {name: entries[tag].data for name, tag in blobs.items() if tag in entries}
+    described = {tag: entry for tag, entry in entries.items() if entry.type == ASCII or tag in _DESCRIPTIONS}
+    if described:
+        metadata["exif"] = as_exif(described)
+    return Carried(
+        encoding=_encoding(entries, layout),
+        orientation=exif_blocks.orientation_of(entries),
+        resolution=exif_blocks.resolution_of(entries),
+        icc_profile=entries[_ICC].data if _ICC in entries else None,
+        metadata=metadata,
+    )
+
+
+def insert_carried(encoded: bytes, carried: Carried) -> bytes:
+    """The encoder's file with a new directory at its end, which has the encoder's tags and those carried."""
+    layout = Layout.of(encoded)
+    structural = {tag: entry for tag, entry in read_ifd(encoded, layout).items() if tag not in _resolution_tags(None)}
+    exif = exif_blocks.entries_of(carried.metadata.get("exif", b""))
+    described = {tag: entry for tag, entry in exif.items() if entry.type == ASCII or tag in _DESCRIPTIONS}
+    entries = {**described, **structural, **_own_tags(carried)}
+    body = encoded + b"\0" * (len(encoded) % 2)
+    offset = struct.pack("<Q", len(body)) if layout.big else struct.pack("<I", len(body))
+    start = 8 if layout.big else 4
+    return body[:start] + offset + body[start + len(offset) :] + write_ifd(entries, len(body), big=layout.big)
+
+
+def _own_tags(carried: Carried) -> dict[int, Entry]:
+    metadata = carried.metadata
+    tags = {exif_blocks.ORIENTATION: shorts(carried.orientation)}
+    tags |= {tag: entry for tag, entry in _resolution_tags(carried.resolution).items() if entry is not None}
+    if carried.icc_profile:
+        tags[_ICC] = Entry(UNDEFINED, carried.icc_profile)
+    if "xmp" in metadata:
+        tags[_XMP] = Entry(BYTE, metadata["xmp"])
+    if "iptc" in metadata:
+        tags[_IPTC] = Entry(UNDEFINED, metadata["iptc"])
+    if "photoshop" in metadata:
+        tags[_PHOTOSHOP] = Entry(BYTE, metadata["photoshop"])
+    return tags
+
+
+def _resolution_tags(resolution: Resolution | None) -> dict[int, Entry | None]:
+    tags = (exif_blocks.X_RESOLUTION, exif_blocks.Y_RESOLUTION, exif_blocks.RESOLUTION_UNIT)
+    if resolution is None:
+        return dict.fromkeys(tags)
+    scale = {"in": 25.4, "cm": 10.0, "none": 1.0}[resolution.unit]
+    x, y = rational(resolution.x_per_mm * scale), rational(resolution.y_per_mm * scale)
+    return dict(zip(tags, (x, y, shorts(_UNIT_CODES[resolution.unit])), strict=True))
+
+
+def _encoding(entries: Mapping[int, Entry], layout: Layout) -> Encoding:
+    code = _first(entries, _COMPRESSION, 1)
+    return Encoding(
+        lossless=code not in _LOSSY,
+        tiff_compression=_LOSSLESS.get(code, "deflate"),
+        bigtiff=layout.big,
+    )
+
+
+def _first(entries: Mapping[int, Entry], tag: int, default: int) -> int:
+    values = entries[tag].integers() if tag in entries else ()
+    return values[0] if values else default
+
+
+def _cut(data: bytes) -> str:
+    return f"the file ends at byte {len(data)}; copy it again"

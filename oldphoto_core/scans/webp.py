@@ -1,0 +1,74 @@
+"""WebP files around their pixels: RIFF chunks read, and put back byte for byte."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from oldphoto_core.errors import TruncatedScan
+from oldphoto_core.scans import exif as exif_blocks
+from oldphoto_core.scans.carried import Carried
+from oldphoto_core.scans.scan import Encoding
+
+_ICC_FLAG, _ALPHA_FLAG, _EXIF_FLAG, _XMP_FLAG = 0x20, 0x10, 0x08, 0x04
+
+
+def check_whole(data: bytes) -> None:
+    """Raises TruncatedScan when the file is shorter than its header says."""
+    size = struct.unpack_from("<I", data, 4)[0] + 8
+    # writers that forget the padding byte of the last chunk exist
+    if len(data) < size - 1:
+        raise TruncatedScan(f"the file has {len(data)} of {size} bytes: copy it again")
+
+
+def read_carried(data: bytes) -> Carried:
+    """Everything but the pixels."""
+    chunks = dict(reversed(list(_chunks(data))))
+    metadata = {}
+    if b"EXIF" in chunks:
+        metadata["exif"] = exif_blocks.without_thumbnail(chunks[b"EXIF"].removeprefix(b"Exif\0\0"))
+    if b"XMP " in chunks:
+        metadata["xmp"] = chunks[b"XMP "]
+    entries = exif_blocks.entries_of(metadata.get("exif", b""))
+    return Carried(
+        encoding=Encoding(lossless=b"VP8L" in chunks),
+        orientation=exif_blocks.orientation_of(entries),
+        resolution=exif_blocks.resolution_of(entries),
+        icc_profile=chunks.get(b"ICCP"),
+        metadata=metadata,
+    )
+
+
+def insert_carried(encoded: bytes, carried: Carried, width: int, height: int) -> bytes:
+    """The encoder's file with the profile, EXIF and XMP that are carried; resolution can only stand in EXIF."""
+    picture = [(kind, payload) for kind, payload in _chunks(encoded) if kind in (b"ALPH", b"VP8 ", b"VP8L")]
+    exif = exif_blocks.with_orientation(carried.metadata.get("exif"), carried.orientation)
+    before = [(b"ICCP", carried.icc_profile)] if carried.icc_profile else []
+    after = [(b"EXIF", exif)] if exif else []
+    if "xmp" in carried.metadata:
+        after.append((b"XMP ", carried.metadata["xmp"]))
+    if not before and not after:
+        return encoded
+    flags = _ICC_FLAG * bool(before) | _EXIF_FLAG * bool(exif) | _XMP_FLAG * ("xmp" in carried.metadata)
+    flags |= _ALPHA_FLAG * _has_alpha(picture)
+    sizes = b"".join((value - 1).to_bytes(3, "little") for value in (width, height))
+    chunks = [(b"VP8X", struct.pack("<I", flags) + sizes), *before, *picture, *after]
+    body = b"WEBP" + b"".join(_chunk(kind, payload) for kind, payload in chunks)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def _has_alpha(picture: list[tuple[bytes, bytes]]) -> bool:
+    kind, payload = picture[0]
+    return kind == b"ALPH" or (kind == b"VP8L" and bool(payload[4] & 0x10))
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 12
+    while at + 8 <= len(data):
+        kind, length = struct.unpack_from("<4sI", data, at)
+        yield kind, data[at + 8 : at + 8 + length]
+        at += 8 + length + length % 2
+
+
+def _chunk(kind: bytes, payload: bytes) -> bytes:
+    return kind + struct.pack("<I", len(payload)) + payload + b"\0" * (len(payload) % 2)

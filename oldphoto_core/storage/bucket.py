@@ -1,0 +1,173 @@
+"""A bucket folder by its URL: listed, read at a pinned version, written atomically and verified."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+from oldphoto_core.errors import StorageError, UsageError, WriteFailed
+from oldphoto_core.storage.keys import TEMP_PREFIX, safe_key
+from oldphoto_core.storage.store import ObjectInfo, Store
+
+
+class Bucket:
+    """One folder of a store: "folder", "file:///folder", "s3://bucket/prefix" or "memory://name".
+
+    Opening touches nothing: what is not there shows when it is used. Safe to share between threads; pickles as its URL.
+
+    Raises:
+        UsageError: a URL of another scheme, without a bucket name, or with a password in it.
+    """
+
+    def __init__(self, url: str | os.PathLike[str]) -> None:
+        self.scheme, self._root = _parse(os.fspath(url))
+        self._opened: tuple[int, Store] | None = None
+
+    @property
+    def url(self) -> str:
+        """The name for messages and records: an absolute path, or scheme://bucket/prefix."""
+        return self._root if self.scheme == "file" else f"{self.scheme}://{self._root}"
+
+    def exists(self) -> bool:
+        """Whether the folder is there; in object stores, which have no folders: whether anything lies in it."""
+        return self._store.is_there()
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Every object in the folder `prefix` of this bucket, recursive, sorted by key; nothing for no such folder.
+
+        Keys are relative to this bucket, whatever the prefix. Names that `safe_key` refuses are listed too:
+        they are refused when they are read. Unfinished writes are not.
+
+        Raises:
+            SourceMissing: no such S3 bucket, or the URL names a file.
+            NoCredentials, StorageError: the store does not let itself be listed.
+        """
+        prefix = prefix.strip("/")
+        return self._store.list(safe_key(prefix) if prefix else "")
+
+    def folders(self, prefix: str = "") -> Iterator[str]:
+        """Names of the folders directly inside the folder `prefix`, sorted, without listing what they hold."""
+        prefix = prefix.strip("/")
+        return self._store.folders(safe_key(prefix) if prefix else "")
+
+    def info(self, key: str) -> ObjectInfo | None:
+        """The object as it is now, or None."""
+        return self._store.info(safe_key(key))
+
+    def read(self, key: str, *, version: str | None = None) -> bytes:
+        """All bytes of an object, of exactly this version when one is given.
+
+        Raises:
+            SourceMissing: no such object.
+            ChangedWhileReading: it is not, or no longer, that version.
+            NoCredentials, UnsafeKey, StorageError: it cannot be read.
+        """
+        return self._store.read(safe_key(key), version)
+
+    def write(self, key: str, data: bytes) -> str:
+        """Puts all bytes under the key, or nothing, and checks that they arrived.
+
+        Returns:
+            The sha256 of the bytes, in hex.
+
+        Raises:
+            WriteFailed: the store did not take them or did not keep them; what was there before is still there.
+            NoCredentials, UnsafeKey: it cannot be written.
+        """
+        self._store.write(safe_key(key), data)
+        return hashlib.sha256(data).hexdigest()
+
+    def delete(self, key: str) -> None:
+        """Removes an object; one that is not there is no error."""
+        self._store.delete(safe_key(key))
+
+    def join(self, *parts: str) -> Bucket:
+        """The bucket of a sub-folder."""
+        inner = "/".join(safe_key(part.strip("/")) for part in parts)
+        base = f"file://{self._root.replace('%', '%25')}" if self.scheme == "file" else self.url
+        return Bucket(f"{base.rstrip('/')}/{inner.replace('%', '%25') if self.scheme == 'file' else inner}")
+
+    def check_writable(self) -> None:
+        """Writes a small object and removes it again.
+
+        Raises:
+            WriteFailed: with the reason.
+        """
+        probe = f"{TEMP_PREFIX}probe-{secrets.token_hex(8)}"
+        try:
+            self.write(probe, b"oldphoto checks that it may write here, and removes this again")
+            self.delete(probe)
+        except WriteFailed:
+            raise
+        except StorageError as error:
+            raise WriteFailed(f"cannot write to {self.url}: {error}") from error
+
+    def contains(self, other: Bucket) -> bool:
+        """Whether the other is this same place, or lies inside it (symbolic links resolved)."""
+        if self.scheme != other.scheme:
+            return False
+        mine, its = (os.path.realpath(b._root) if b.scheme == "file" else b._root for b in (self, other))
+        return its == mine or its.startswith(mine.rstrip("/") + "/")
+
+    @property
+    def _store(self) -> Store:
+        # a forked child must open its own: sockets and event loops do not survive a fork
+        if self._opened is None or self._opened[0] != os.getpid():
+            self._opened = (os.getpid(), _open(self.scheme, self._root))
+        return self._opened[1]
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"scheme": self.scheme, "_root": self._root, "_opened": None}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Bucket) and self.url == other.url
+
+    def __hash__(self) -> int:
+        return hash(self.url)
+
+    def __str__(self) -> str:
+        return self.url
+
+    def __repr__(self) -> str:
+        return f"Bucket({self.url!r})"
+
+
+def _parse(url: str) -> tuple[str, str]:
+    scheme, mark, rest = url.partition("://")
+    if not mark:
+        scheme, rest = "file", url
+    elif scheme == "file":
+        rest = unquote(rest)
+    if not rest or (scheme != "file" and not rest.strip("/")):
+        raise UsageError(f"{url!r} names no bucket: write a folder, s3://bucket/folder or memory://name")
+    if scheme == "file":
+        return "file", os.path.abspath(Path(rest).expanduser())
+    if scheme not in ("s3", "memory"):
+        raise UsageError(f"scheme {scheme!r} is not known: write a folder, file://, s3:// or memory://")
+    if set("@:") & set(rest.split("/")[0]):
+        raise UsageError(
+            f"write {scheme}://bucket/folder: credentials and ports come from AWS_PROFILE or the AWS_* variables"
+        )
+    return scheme, safe_key(rest.strip("/"))
+
+
+def _open(scheme: str, root: str) -> Store:
+    if scheme == "file":
+        from oldphoto_core.storage.local import LocalStore
+
+        return LocalStore(Path(root))
+    if scheme == "memory":
+        from oldphoto_core.storage.memory import MemoryStore
+
+        return MemoryStore(f"/{root}")
+    from oldphoto_core.storage.s3 import S3Store
+
+    bucket, _, prefix = root.partition("/")
+    return S3Store(bucket, prefix)

@@ -1,0 +1,65 @@
+"""Keys: the names of objects inside a bucket, "/"-separated and relative to its folder."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from oldphoto_core.errors import UnsafeKey
+
+IMAGE_EXTENSIONS = frozenset({"jpg", "jpeg", "jpe", "png", "tif", "tiff", "webp"})
+TEMP_PREFIX = ".oldphoto-tmp-"
+"""Names that begin so are unfinished writes and probes: no listing shows them."""
+
+MAX_KEY_BYTES = 1024
+"""The bound of S3; local file systems bound each part of a path by themselves (255 bytes)."""
+
+_NOT_UTF8 = re.compile(r"[\ud800-\udfff]|\\udc[89a-f][0-9a-f]")
+
+
+def safe_key(key: str) -> str:
+    """The key itself, when it stays inside its bucket folder on every kind of store.
+
+    Raises:
+        UnsafeKey: empty, absolute, with an empty, `.` or `..` part, with control characters, not UTF-8 or too long.
+    """
+    if problem := _problem(key):
+        raise UnsafeKey(f"key {printable(key)!r} {problem}: rename the object")
+    return key
+
+
+def _problem(key: str) -> str | None:
+    if not key:
+        return "is empty"
+    if _NOT_UTF8.search(key):
+        return "is not valid UTF-8"
+    if any(unicodedata.category(character) == "Cc" for character in key):
+        return "holds a control character"
+    if len(key.encode()) > MAX_KEY_BYTES:
+        return f"is longer than {MAX_KEY_BYTES} bytes"
+    if key.startswith("/"):
+        return "is an absolute path"
+    parts = key.split("/")
+    # a backslash parts folders on Windows shares, where the same bucket may be mounted later
+    if any(part in ("", ".") for part in parts) or ".." in re.split(r"[/\\]", key):
+        return "holds an empty, '.' or '..' part"
+    return None
+
+
+def is_image_key(key: str) -> bool:
+    """Whether the name promises an image that `scans` may read; hidden files and folders never do."""
+    parts = key.split("/")
+    if any(part.startswith(".") for part in parts):
+        return False
+    stem, dot, extension = parts[-1].rpartition(".")
+    return bool(stem and dot) and extension.lower() in IMAGE_EXTENSIONS
+
+
+def is_temporary(key: str) -> bool:
+    """Whether the name is that of an unfinished write."""
+    return key.rsplit("/", 1)[-1].startswith(TEMP_PREFIX)
+
+
+def printable(text: str) -> str:
+    """Text that any table, terminal or JSON file takes: lone surrogates (names that are not UTF-8) are spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode()

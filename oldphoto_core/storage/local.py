@@ -1,0 +1,160 @@
+"""A bucket that is a folder of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from oldphoto_core.errors import ChangedWhileReading, SourceMissing, StorageError, WriteFailed
+from oldphoto_core.storage.keys import TEMP_PREFIX, is_temporary, printable
+from oldphoto_core.storage.store import ObjectInfo
+
+_CHUNK = 8 * 2**20
+
+
+class LocalStore:
+    """Files under `root`, an absolute path."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def is_there(self) -> bool:
+        """Whether the folder exists."""
+        return self.root.is_dir()
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Walks in key order, holding one folder's names at a time; links are followed, loops are not."""
+        if self.root.exists() and not self.root.is_dir():
+            raise SourceMissing(f"{printable(str(self.root))} is a file, not a folder: name the folder that holds it")
+        folder = self.root / prefix
+        if folder.is_dir():
+            yield from _walk(str(folder), f"{prefix}/" if prefix else "", ())
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Names of the folders directly inside."""
+        folder = self.root / prefix
+        if folder.is_dir():
+            yield from sorted(entry.name for entry in _entries(str(folder)) if entry.is_dir())
+
+    def info(self, key: str) -> ObjectInfo | None:
+        """The file as it is now, or None."""
+        with _as_storage_error(self._name(key), "looked at"):
+            try:
+                found = os.stat(self.root / key)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        return ObjectInfo(key, found.st_size, _version(found)) if stat.S_ISREG(found.st_mode) else None
+
+    def read(self, key: str, version: str | None) -> bytes:
+        """All bytes; the file's time and size must hold from before the first byte to after the last."""
+        with _as_storage_error(self._name(key), "read"), open(self.root / key, "rb") as file:
+            before = _version(os.fstat(file.fileno()))
+            data = file.read()
+            after = _version(os.fstat(file.fileno()))
+        if before != after or version not in (None, before):
+            raise ChangedWhileReading(
+                f"{self._name(key)} is version {after}, not {version or before}: run again for a new inventory"
+            )
+        return data
+
+    def write(self, key: str, data: bytes) -> None:
+        """Temporary name in the same folder, fsync, read back, rename: a killed writer leaves no such key."""
+        path = self.root / key
+        temporary = path.parent / f"{TEMP_PREFIX}{secrets.token_hex(8)}"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_verified(temporary, data)
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise WriteFailed(f"cannot write {printable(str(path))}: {_why(error)}; nothing was left there") from error
+
+    def delete(self, key: str) -> None:
+        """Removes the file; its folder stays."""
+        with _as_storage_error(self._name(key), "deleted"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(self.root / key)
+
+    def _name(self, key: str) -> str:
+        return printable(str(self.root / key))
+
+
+def _walk(folder: str, prefix: str, above: tuple[str, ...]) -> Iterator[ObjectInfo]:
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    # a folder sorts as "name/", so that the keys of the whole walk come out in order
+    entries = sorted(_entries(folder), key=lambda entry: entry.name + "/" * entry.is_dir())
+    for entry in entries:
+        if entry.is_dir():
+            yield from _walk(entry.path, f"{prefix}{entry.name}/", (*above, real))
+        elif not is_temporary(entry.name):
+            yield from _as_object(entry, prefix + entry.name)
+
+
+def _as_object(entry: os.DirEntry[str], key: str) -> Iterator[ObjectInfo]:
+    try:
+        found = entry.stat()
+    except FileNotFoundError:
+        if entry.is_symlink():  # a master that is gone must be accounted for, not vanish from the listing
+            yield ObjectInfo(key, 0, "broken link")
+        return
+    except OSError:
+        yield ObjectInfo(key, 0, "unreadable")
+        return
+    if stat.S_ISREG(found.st_mode):
+        yield ObjectInfo(key, found.st_size, _version(found))
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    with _as_storage_error(folder, "listed"), os.scandir(folder) as entries:
+        return list(entries)
+
+
+def _version(found: os.stat_result) -> str:
+    return f"{found.st_mtime_ns}-{found.st_size}"
+
+
+def _write_verified(path: Path, data: bytes) -> None:
+    with open(path, "xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    view, at = memoryview(data), 0
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            if view[at : at + len(chunk)] != chunk:
+                break
+            at += len(chunk)
+    if at != len(data):
+        raise OSError(errno.EIO, f"what was read back differs after byte {at}")
+
+
+def _sync_folder(folder: Path) -> None:
+    # some network file systems have no fsync for folders: the rename itself has been done by then
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def _as_storage_error(name: str, done: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise SourceMissing(f"{printable(name)} is not there, or no longer: run again for a new inventory") from error
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{printable(name)} cannot be {done}: {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    return printable((getattr(error, "strerror", None) or str(error)).lower())

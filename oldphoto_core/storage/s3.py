@@ -1,0 +1,221 @@
+"""A bucket in S3, or in anything that speaks its protocol, through s3fs."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from oldphoto_core.errors import ChangedWhileReading, NoCredentials, SourceMissing, StorageError, WriteFailed
+from oldphoto_core.storage.keys import is_temporary, printable
+from oldphoto_core.storage.store import ObjectInfo
+
+PART_BYTES = 64 * 2**20
+"""Objects of more bytes go up in parts of this size; S3 takes 10,000 parts at most (625 GiB)."""
+PAGE_KEYS = 1000
+"""Objects that one request lists; S3 gives no more."""
+
+_REFUSED = {
+    "AccessDenied",
+    "AllAccessDisabled",
+    "AuthorizationHeaderMalformed",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "403",
+}
+_NONE_FOUND = {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "TokenRetrievalError"}
+_WAY_IN = (
+    "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_ENDPOINT_URL for a store that is not AWS)"
+)
+
+
+class S3Store:
+    """Objects of bucket `bucket` whose key begins with `prefix` + "/"."""
+
+    def __init__(self, bucket: str, prefix: str) -> None:
+        self.bucket = bucket
+        self.prefix = prefix
+        settings = tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith(("AWS_", "FSSPEC_"))))
+        self._files = _client(os.getpid(), settings)
+
+    def is_there(self) -> bool:
+        """Whether anything lies there; False, too, for a bucket that does not exist."""
+        try:
+            return bool(next(self._pages(Prefix=self._start(""))).get("Contents"))
+        except SourceMissing:
+            return False
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """All objects, in S3's own order, which is that of the keys' bytes."""
+        for page in self._pages(Prefix=self._start(prefix)):
+            for entry in page.get("Contents", ()):
+                key = entry["Key"][len(self._start("")) :]
+                # "folder/" of no bytes is how consoles draw an empty folder
+                if key and not key.endswith("/") and not is_temporary(key):
+                    yield ObjectInfo(key, int(entry["Size"]), entry["ETag"].strip('"'))
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Names of the folders directly inside."""
+        start = self._start(prefix)
+        pages = self._pages(Prefix=start, Delimiter="/")
+        # S3 sorts them with their "/", which stands behind "-" and "."
+        yield from sorted(
+            entry["Prefix"][len(start) : -1] for page in pages for entry in page.get("CommonPrefixes", ())
+        )
+
+    def info(self, key: str) -> ObjectInfo | None:
+        """The object as it is now, or None."""
+        try:
+            head = self._call("head_object", key)
+        except SourceMissing:
+            return None
+        return ObjectInfo(key, int(head["ContentLength"]), head["ETag"].strip('"'))
+
+    def read(self, key: str, version: str | None) -> bytes:
+        """All bytes; the store itself refuses when the object is no longer the pinned version."""
+        pinned = {"IfMatch": f'"{version}"'} if version else {}
+        return self._retried(key, lambda: self._read_once(key, pinned))
+
+    def write(self, key: str, data: bytes) -> None:
+        """One PUT, or parts made visible together; both carry checksums that the store must confirm."""
+        try:
+            head = self._put(key, data) if len(data) <= PART_BYTES else self._put_parts(key, data)
+            self._verify(key, data, head)
+        except WriteFailed:
+            raise
+        except NoCredentials:
+            raise
+        except StorageError as error:
+            raise WriteFailed(f"cannot write {self._name(key)}: {error}") from error
+
+    def delete(self, key: str) -> None:
+        """Removes the object if it is there."""
+        self._call("delete_object", key)
+
+    def _read_once(self, key: str, pinned: dict[str, str]) -> bytes:
+        from fsspec.asyn import sync
+
+        reply = self._call("get_object", key, **pinned)
+        try:
+            data: bytes = sync(self._files.loop, reply["Body"].read)
+        finally:
+            reply["Body"].close()
+        if len(data) != int(reply["ContentLength"]):
+            raise TimeoutError(f"{len(data)} of {reply['ContentLength']} bytes came")
+        return data
+
+    def _retried(self, key: str, read: Callable[[], bytes]) -> bytes:
+        # s3fs tries requests again by itself, but not a body that breaks off on the way
+        from s3fs.core import S3_RETRYABLE_ERRORS
+
+        problem: Exception | None = None
+        for _ in range(3):
+            try:
+                return read()
+            except S3_RETRYABLE_ERRORS as error:
+                problem = error
+        raise StorageError(f"{self._name(key)} breaks off while reading: {_clean(problem)}; try again") from problem
+
+    def _put(self, key: str, data: bytes) -> str:
+        reply = self._call("put_object", key, Body=data, ContentMD5=_md5_base64(data))
+        return str(reply["ETag"]).strip('"')
+
+    def _put_parts(self, key: str, data: bytes) -> str:
+        upload = self._call("create_multipart_upload", key)["UploadId"]
+        try:
+            parts = []
+            for number, at in enumerate(range(0, len(data), PART_BYTES), start=1):
+                part = data[at : at + PART_BYTES]
+                numbers = {"UploadId": upload, "PartNumber": number}
+                reply = self._call("upload_part", key, Body=part, ContentMD5=_md5_base64(part), **numbers)
+                parts.append({"PartNumber": number, "ETag": reply["ETag"]})
+            done = self._call("complete_multipart_upload", key, UploadId=upload, MultipartUpload={"Parts": parts})
+        except BaseException:
+            with contextlib.suppress(StorageError):
+                self._call("abort_multipart_upload", key, UploadId=upload)
+            raise
+        return str(done["ETag"]).strip('"')
+
+    def _verify(self, key: str, data: bytes, etag: str) -> None:
+        if etag == _etag(data):
+            return
+        # with KMS encryption, and on some stores, the ETag is no checksum: what lies there is compared itself
+        if self.read(key, etag) != data:
+            raise WriteFailed(f"{self._name(key)} does not hold the bytes that were written: write it again")
+
+    def _start(self, prefix: str) -> str:
+        return "".join(f"{part}/" for part in (self.prefix, prefix) if part)
+
+    def _name(self, key: str) -> str:
+        return printable(f"s3://{self.bucket}/{self._start('')}{key}")
+
+    def _pages(self, **request: Any) -> Iterator[dict[str, Any]]:
+        token: dict[str, str] = {}
+        while True:
+            page = self._call("list_objects_v2", None, MaxKeys=PAGE_KEYS, **request, **token)
+            yield page
+            if not page.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _call(self, method: str, key: str | None, **request: Any) -> dict[str, Any]:
+        if key is not None:
+            request["Key"] = self._start("") + key
+        try:
+            reply: dict[str, Any] = self._files.call_s3(method, Bucket=self.bucket, **request)
+        except Exception as error:  # the one seam: whatever s3fs, botocore and aiohttp raise is translated here
+            raise self._translated(error, key) from error
+        return reply
+
+    def _translated(self, error: Exception, key: str | None) -> StorageError:
+        response = getattr(error.__cause__ or error, "response", None) or {}
+        code = str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
+        name = self._name(key or "")
+        if type(error).__name__ in _NONE_FOUND:
+            return NoCredentials(f"no credentials for s3://{self.bucket}: {_WAY_IN}")
+        if code in _REFUSED or isinstance(error, PermissionError):
+            return NoCredentials(f"{name}: the store refused these credentials ({code or 'denied'}): {_WAY_IN}")
+        if code == "NoSuchBucket" or (key is None and isinstance(error, FileNotFoundError)):
+            return SourceMissing(f"there is no bucket s3://{self.bucket}: check the name and AWS_ENDPOINT_URL")
+        if code in ("PreconditionFailed", "412"):
+            return ChangedWhileReading(f"{name} was replaced since it was listed: run again for a new inventory")
+        if isinstance(error, FileNotFoundError):
+            return SourceMissing(f"{name} is not there, or no longer: run again for a new inventory")
+        return StorageError(f"{name}: {_clean(error)}")
+
+
+@functools.lru_cache(maxsize=4)
+def _client(process: int, settings: tuple[tuple[str, str], ...]) -> Any:
+    """One client per process (sockets do not survive a fork) and per set of credentials."""
+    del process, settings
+    import s3fs
+
+    # checksums that are S3's newest invention break older stores; Content-MD5 is understood by all of them
+    checksums = {"request_checksum_calculation": "when_required", "response_checksum_validation": "when_required"}
+    pool = {"max_pool_connections": 32}
+    return s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True, config_kwargs={**checksums, **pool})
+
+
+def _md5_base64(data: bytes) -> str:
+    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+
+
+def _etag(data: bytes) -> str:
+    if len(data) <= PART_BYTES:
+        return hashlib.md5(data, usedforsecurity=False).hexdigest()
+    parts = [data[at : at + PART_BYTES] for at in range(0, len(data), PART_BYTES)]
+    digests = b"".join(hashlib.md5(part, usedforsecurity=False).digest() for part in parts)
+    return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"
+
+
+def _clean(error: Exception | None) -> str:
+    """One line without what stands before an @ in a URL, which may be a password."""
+    return re.sub(r"//[^/@\s]+@", "//", printable(" ".join(str(error).split()))) or type(error).__name__

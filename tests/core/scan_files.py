@@ -1,0 +1,39 @@
+"""Image files that the tests of `scans` make."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyvips
+from PIL import Image
+
+
+def photo(bands: int, bits: int) -> np.ndarray:
+    """HWC of 64 x 96 pixels, smooth with a little grain, the same every time."""
+    y, x = np.mgrid[0:64, 0:96]
+    waves = np.stack([128 + 80 * np.sin(x / 17 + band) + 40 * np.cos(y / (9 + band)) for band in range(bands)], axis=2)
+    grain = np.random.default_rng(bands).normal(0, 4, waves.shape)
+    values = (waves + grain).clip(0, 255)
+    return (values * 257).astype(np.uint16) if bits == 16 else values.astype(np.uint8)
+
+
+def encoded(pixels: np.ndarray, format_: str, **options: Any) -> bytes:
+    """A file made by libvips."""
+    height, width, bands = pixels.shape
+    wide = pixels.dtype == np.uint16
+    kind = ("grey16" if wide else "b-w") if bands < 3 else ("rgb16" if wide else "srgb")
+    image = pyvips.Image.new_from_memory(pixels.tobytes(), width, height, bands, "ushort" if wide else "uchar")
+    return bytes(getattr(image.copy(interpretation=kind), f"{format_}save_buffer")(**options))
+
+
+def exif_block() -> bytes:
+    """EXIF (a TIFF structure) with orientation 6, 300 dpi, an artist and a date in the EXIF directory."""
+    exif = Image.Exif()
+    exif.endian = "<"
+    exif[274] = 6
+    exif[282] = exif[283] = 300.0
+    exif[296] = 2
+    exif[315] = "A. Photographer"
+    exif.get_ifd(0x8769)[36867] = "1901:02:03 04:05:06"
+    return exif.tobytes().removeprefix(b"Exif\0\0")

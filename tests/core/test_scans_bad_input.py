@@ -1,0 +1,189 @@
+"""Bad input: a damaged file is an error of our own tree, never half a picture."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import pyvips
+from scan_files import encoded, photo
+
+from oldphoto_core.errors import ScanError, ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
+from oldphoto_core.scans import read_header, read_scan, write_scan
+
+KINDS = {
+    "jpeg": encoded(photo(3, 8), "jpeg"),
+    "grey jpeg": encoded(photo(1, 8), "jpeg", Q=95),
+    "progressive jpeg": encoded(photo(3, 8), "jpeg", interlace=True),
+    "png": encoded(photo(3, 8), "png"),
+    "16-bit png": encoded(photo(3, 16), "png"),
+    "interlaced png": encoded(photo(4, 8), "png", interlace=True),
+    "raw tiff": encoded(photo(3, 16), "tiff"),
+    "lzw tiff": encoded(photo(3, 8), "tiff", compression="lzw", predictor="horizontal"),
+    "tiled deflate bigtiff": encoded(photo(1, 16), "tiff", compression="deflate", tile=True, bigtiff=True),
+    "jpeg tiff": encoded(photo(3, 8), "tiff", compression="jpeg"),
+    "webp": encoded(photo(3, 8), "webp"),
+    "lossless webp": encoded(photo(4, 8), "webp", lossless=True),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_cut_anywhere_is_never_read(kind: str) -> None:
+    data = KINDS[kind]
+    for sixteenth in range(16):
+        with pytest.raises(ScanError):
+            read_scan(data[: len(data) * sixteenth // 16])
+    for lost in (1, 2, 8, 40):
+        with pytest.raises(ScanError):
+            read_scan(data[:-lost])
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "jpeg tiff"])
+def test_a_file_cut_in_the_picture_is_called_truncated(kind: str) -> None:
+    with pytest.raises(TruncatedScan) as caught:
+        read_scan(KINDS[kind][: len(KINDS[kind]) * 3 // 4])
+    assert caught.value.reason == "truncated"
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_flipped_bits_raise_nothing_but_scan_errors(kind: str) -> None:
+    dice = random.Random(kind)
+    for _ in range(80):
+        damaged = bytearray(KINDS[kind])
+        for _ in range(dice.choice((1, 2, 10))):
+            damaged[dice.randrange(len(damaged) if dice.random() < 0.5 else 300)] ^= 1 << dice.randrange(8)
+        with contextlib.suppress(ScanError):
+            scan = read_scan(bytes(damaged), max_pixels=1_000_000)
+            write_scan(scan, scan.pixels)
+
+
+@pytest.mark.parametrize("kind", ["png", "16-bit png", "interlaced png"])
+def test_a_png_with_one_flipped_bit_is_never_read(kind: str) -> None:
+    dice = random.Random(7)
+    for _ in range(60):
+        damaged = bytearray(KINDS[kind])
+        damaged[dice.randrange(len(damaged))] ^= 1 << dice.randrange(8)
+        with pytest.raises(ScanError):
+            read_scan(bytes(damaged))
+
+
+def test_a_jpeg_damaged_inside_is_not_restored_with_a_grey_band() -> None:
+    data = bytearray(encoded(photo(3, 8), "jpeg", Q=95))
+    start = data.index(b"\xff\xda") + 200
+    data[start : start + 40] = b"\xff\xd3" * 20
+    with pytest.raises(ScanError, match="Corrupt JPEG data"):
+        read_scan(bytes(data))
+
+
+def test_stray_bytes_that_harm_nothing_are_let_pass() -> None:
+    data = KINDS["jpeg"]
+    for harmless in (data[:-2] + b"\x12\x34" + data[-2:], data + b"appended by a camera"):
+        assert np.array_equal(read_scan(harmless).pixels, read_scan(data).pixels)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"ICC_PROFILE\0\1\1bad"],
+)
+def test_garbage_in_metadata_does_not_cost_the_photo(payload: bytes) -> None:
+    marker = b"\xff\xe2" if payload.startswith(b"ICC") else b"\xff\xe1"
+    jpeg = KINDS["jpeg"]
+    scan = read_scan(jpeg[:2] + marker + struct.pack(">H", len(payload) + 2) + payload + jpeg[2:])
+    assert payload in write_scan(scan, scan.pixels)
+
+
+NO_IMAGES = [b"", b"\0" * 500, b"just text", b"<!DOCTYPE html><html>404</html>", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"]
+
+
+@pytest.mark.parametrize("data", [*NO_IMAGES, b"II*\0", b"MM\0+", b"RIFF\x10\0\0\0WEBP", b"RIFF\x04\0\0\0WEBPVP8 "])
+def test_what_is_no_image_is_unreadable(data: bytes) -> None:
+    for read in (read_scan, read_header):
+        with pytest.raises((UnreadableScan, TruncatedScan)):
+            read(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"GIF89a" + b"\0" * 50, "GIF"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+        (b"\0\0\0\x18ftypheic" + b"\0" * 20, "heic"),
+        (b"%PDF-1.7", "PDF"),
+    ],
+)
+def test_other_image_formats_are_unsupported_by_name(data: bytes, name: str) -> None:
+    with pytest.raises(UnsupportedScan, match=name):
+        read_scan(data)
+
+
+def test_the_name_of_a_file_plays_no_part_but_its_content_does() -> None:
+    assert {kind: read_scan(data).format for kind, data in KINDS.items() if "tiff" not in kind} == {
+        kind: kind.split()[-1] for kind in KINDS if "tiff" not in kind
+    }
+
+
+def test_kinds_of_images_that_are_not_handled_say_what_they_are() -> None:
+    pixels = pyvips.Image.new_from_array(photo(4, 8))
+    cmyk = pixels.copy(interpretation="cmyk").jpegsave_buffer()
+    floats = pyvips.Image.new_from_array(photo(3, 8)).cast("float").tiffsave_buffer()
+    five = pixels.bandjoin(pixels[0]).copy(interpretation="srgb").tiffsave_buffer()
+    for data, says in ((cmyk, "cmyk"), (floats, "32 bits"), (five, "5 channels")):
+        with pytest.raises(UnsupportedScan, match=says):
+            read_scan(data)
+
+
+def test_pages_of_a_tiff_are_not_lost_silently() -> None:
+    pages = pyvips.Image.new_from_array(np.vstack([photo(1, 8), photo(1, 8)])).copy(interpretation="b-w")
+    pages.set_type(pyvips.GValue.gint_type, "page-height", 64)
+    with pytest.raises(UnsupportedScan, match="2 pages"):
+        read_scan(pages.tiffsave_buffer())
+
+
+def test_smaller_copies_inside_a_tiff_are_no_pages() -> None:
+    image = pyvips.Image.black(600, 600).copy(interpretation="b-w")
+    assert read_scan(image.tiffsave_buffer(pyramid=True, tile=True)).pixels.shape == (600, 600, 1)
+
+
+def test_an_animation_is_not_taken_for_a_photo() -> None:
+    pages = pyvips.Image.new_from_array(np.vstack([photo(3, 8), 255 - photo(3, 8)])).copy(interpretation="srgb")
+    pages.set_type(pyvips.GValue.gint_type, "page-height", 64)
+    with pytest.raises(UnsupportedScan, match="animation"):
+        read_scan(pages.webpsave_buffer())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_size_is_judged_by_the_bound(kind: str) -> None:
+    with pytest.raises(ScanTooLarge, match="96 x 64"):
+        read_scan(KINDS[kind], max_pixels=96 * 64 - 1)
+    assert read_scan(KINDS[kind], max_pixels=96 * 64).width == 96
+
+
+def test_a_decompression_bomb_is_refused_by_its_header() -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(10_000_000)))
+    with pytest.raises(ScanTooLarge, match="60000 x 60000"):
+        read_scan(bomb + chunk(b"IEND", b""))
+
+
+def test_tags_that_each_claim_the_whole_file_do_not_fill_the_memory() -> None:
+    from oldphoto_core.scans.ifd import read_ifd
+
+    entries = b"".join(struct.pack("<HHII", tag, 2, 1_000_000, 8) for tag in range(1000, 6000))
+    body = bytes(1_000_000)
+    data = b"II*\0" + struct.pack("<I", 8 + len(body)) + body + struct.pack("<H", 5000) + entries + bytes(4)
+    assert sum(len(entry.data) for entry in read_ifd(data).values()) <= len(data)
+
+
+def test_a_chain_of_tiff_directories_that_loops_ends() -> None:
+    from oldphoto_core.scans.ifd import Layout, page_offsets
+
+    data = b"II*\0\x08\0\0\0" + struct.pack("<H", 0) + struct.pack("<I", 8)
+    assert page_offsets(data, Layout.of(data)) == [8]
