@@ -1,0 +1,152 @@
+"""Paired shards: (clean, degraded, mask, recipe) in plain tar files (the WebDataset convention), one sidecar each.
+
+    shard-000003.tar    000096.clean.png 000096.degraded.png 000096.mask.png 000096.recipe.json 000097.clean.png ...
+    shard-000003.json   what it holds, its sha256 and the digest of the request that made it
+
+A shard is a pure function of its request, so a rerun compares sidecars and makes only what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from oldphoto_core.degradation.recipe import Degraded, PublishedRecipe, degrade, item_rng
+from oldphoto_core.errors import ConfigError, ScanError, StorageError
+from oldphoto_core.scans import read_scan
+from oldphoto_core.scans.convert import to_rgb8
+from oldphoto_core.storage import Bucket
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairShard:
+    """The request for one shard."""
+
+    index: int
+    """Number of the shard, from 0."""
+    first: int
+    """Number of its first item over the whole set."""
+    keys: tuple[str, ...]
+    """Clean photo of each item, in order; a photo may serve several items."""
+    seed: int = 1
+    """With the item's number it decides everything drawn for that item."""
+    crop: int = 256
+    """Side of the crop taken from each photo, in pixels; smaller photos are used whole."""
+    recipe: PublishedRecipe = field(default_factory=PublishedRecipe)
+    """How the photo is made old."""
+
+    def __post_init__(self) -> None:
+        """Refuses empty shards and crops below 16 pixels."""
+        if not self.keys or self.index < 0 or self.first < 0:
+            raise ConfigError(
+                f"PairShard {self.index} from item {self.first} has {len(self.keys)} keys; give at least one"
+            )
+        if self.crop < 16:
+            raise ConfigError(f"PairShard.crop is {self.crop}; give at least 16 pixels")
+
+    @property
+    def name(self) -> str:
+        """Object name without its ending."""
+        return f"shard-{self.index:06d}"
+
+    @property
+    def digest(self) -> str:
+        """Identity of what is asked for."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+def write_pair_shard(shard: PairShard, clean: Bucket, target: Bucket) -> dict[str, Any]:
+    """Makes one shard unless `target` has it already; returns its sidecar, with `made` telling which it was."""
+    sidecar = f"{shard.name}.json"
+    if target.info(sidecar) and target.info(f"{shard.name}.tar"):
+        try:
+            known: dict[str, Any] = json.loads(target.read(sidecar))
+        except ValueError:
+            known = {}  # a damaged sidecar is as good as none: the shard is made again
+        if known.get("digest") == shard.digest:
+            return known | {"made": False}
+    data, failed = _tar(shard, clean)
+    record = {
+        "shard": shard.name, "digest": shard.digest, "items": len(shard.keys) - len(failed), "first": shard.first,
+        "failed": failed, "seed": shard.seed, "recipe": asdict(shard.recipe),
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }  # fmt: skip
+    target.write(f"{shard.name}.tar", data)
+    target.write(sidecar, json.dumps(record, indent=2).encode())
+    return record | {"made": True}
+
+
+def make_item(clean: NDArray[np.uint8], shard: PairShard, number: int, key: str) -> tuple[NDArray[np.uint8], Degraded]:
+    """The crop and its degraded version; the same whatever shard or worker makes it."""
+    rng = item_rng(shard.seed, number, key)
+    height, width = (min(shard.crop, side) for side in clean.shape[:2])
+    top = int(rng.integers(clean.shape[0] - height + 1))
+    left = int(rng.integers(clean.shape[1] - width + 1))
+    crop = np.ascontiguousarray(clean[top : top + height, left : left + width])
+    return crop, degrade(crop, shard.recipe, rng)
+
+
+def _tar(shard: PairShard, clean: Bucket) -> tuple[bytes, dict[str, str]]:
+    buffer = io.BytesIO()
+    failed: dict[str, str] = {}
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for number, key in enumerate(shard.keys, start=shard.first):
+            try:
+                photo = to_rgb8(read_scan(clean.read(key)).pixels)
+            except ScanError as error:
+                failed[key] = str(error)
+                continue
+            crop, aged = make_item(photo, shard, number, key)
+            _add(tar, f"{number:06d}.clean.png", _png(crop))
+            _add(tar, f"{number:06d}.degraded.png", _png(aged.image))
+            _add(tar, f"{number:06d}.mask.png", _png(aged.mask.astype(np.uint8) * 255))
+            recipe = {"key": key, "item": number, "seed": shard.seed, "operations": aged.record}
+            _add(tar, f"{number:06d}.recipe.json", json.dumps(recipe).encode())
+    return buffer.getvalue(), failed
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    # owner, mode and time stay at their fixed defaults: the same request gives the same bytes
+    entry = tarfile.TarInfo(name)
+    entry.size = len(data)
+    tar.addfile(entry, io.BytesIO(data))
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    image = pixels[..., ::-1] if pixels.ndim == 3 else pixels
+    # level 1: pairs are read once or twice by a training, so time matters more than a few percent of size
+    _, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    return data.tobytes()
+
+
+def read_pairs(target: Bucket, name: str) -> Iterator[dict[str, Any]]:
+    """Items of a shard: clean, degraded (HWC uint8 RGB), mask (HW bool), recipe. StorageError on a wrong digest."""
+    sidecar = json.loads(target.read(f"{name}.json"))
+    data = target.read(f"{name}.tar")
+    if hashlib.sha256(data).hexdigest() != sidecar["sha256"]:
+        raise StorageError(
+            f"{target.url}/{name}.tar does not match its sidecar; run `oldphoto synthesize` again to make it anew"
+        )
+    item: dict[str, Any] = {}
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        for entry in tar:
+            file = tar.extractfile(entry)
+            assert file is not None  # only plain files are ever written
+            kind = entry.name.split(".")[1]
+            content = file.read()
+            if kind == "recipe":
+                yield item | {"recipe": json.loads(content)}
+                item = {}
+                continue
+            pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+            assert pixels is not None  # the digest above says that these are the bytes that were written
+            item[kind] = pixels > 127 if kind == "mask" else np.ascontiguousarray(pixels[..., ::-1])
