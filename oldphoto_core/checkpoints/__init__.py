@@ -1,0 +1,6 @@
+"""Weights on disk: safetensors with a model card, digests verified on every load."""
+
+from oldphoto_core.checkpoints.card import ModelCard
+from oldphoto_core.checkpoints.store import Model, imported_models, load_model, read_card, save_model, shipped_models
+
+__all__ = ["Model", "ModelCard", "imported_models", "load_model", "read_card", "save_model", "shipped_models"]

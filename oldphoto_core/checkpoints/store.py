@@ -1,0 +1,132 @@
+"""Models by name, folder or URL: `weights.safetensors` with its `card.json`, digests verified on every load.
+
+A name is that of a model inside the package, or of one that was imported into the user's folder of models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from oldphoto_core.checkpoints.card import ModelCard
+from oldphoto_core.checkpoints.tensors import load_prefixed, pack, prefixed, unpack
+from oldphoto_core.errors import DamagedWeights, ModelError, SourceMissing, UnknownModel
+from oldphoto_core.nets.architectures import architecture_named
+from oldphoto_core.storage import Bucket
+
+WEIGHTS, CARD = "weights.safetensors", "card.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Networks ready for use, with their card."""
+
+    networks: nn.Module
+    """Called as `networks(image_N3HW, mask_N1HW or None)`."""
+    card: ModelCard
+
+
+def shipped_models() -> list[str]:
+    """Names of the models inside the package."""
+    folder = resources.files("oldphoto_core.checkpoints") / "weights"
+    if not folder.is_dir():
+        return []
+    return sorted(entry.name for entry in folder.iterdir() if (entry / CARD).is_file())
+
+
+def models_folder() -> Path:
+    """Where imported models lie: OLDPHOTO_MODELS, or `oldphoto/models` in the user's data folder."""
+    if named := os.environ.get("OLDPHOTO_MODELS"):
+        return Path(named).expanduser().absolute()
+    data = Path(os.environ.get("XDG_DATA_HOME", ""))
+    # the XDG specification: a relative path there counts as none
+    return (data if data.is_absolute() else Path.home() / ".local/share") / "oldphoto/models"
+
+
+def imported_models() -> list[str]:
+    """Names of the models in the user's folder."""
+    folder = models_folder()
+    if not folder.is_dir():
+        return []
+    return sorted(path.parent.name for path in folder.glob(f"[!.]*/{CARD}"))
+
+
+def read_card(model: str | Path) -> ModelCard:
+    """The card alone, without loading weights; UnknownModel lists the names there are."""
+    bucket = _folder_of(model)
+    return ModelCard.from_json(bucket.read(CARD).decode("utf-8", "replace"), str(model))
+
+
+def load_model(model: str | Path) -> Model:
+    """A shipped model by name, or any folder or URL that holds a model; float32, evaluation mode.
+
+    Raises UnknownModel, or DamagedWeights if the file is not the one that its card describes.
+    """
+    card = read_card(model)
+    tensors = _read(model, WEIGHTS, card.weights_sha256)
+    networks = architecture_named(card.preset).build(card.partial_nonlocal)
+    for name, network in networks.named_children():
+        load_prefixed(name, network, tensors, f"the weights of model {model}")
+    return Model(networks.float().eval(), card)
+
+
+def load_part(model: str | Path, part: str) -> dict[str, Tensor]:
+    """The entries of one of the card's `parts`, by file name; ModelError if this model has no such part."""
+    parts = read_card(model).parts
+    if part not in parts:
+        raise ModelError(
+            f"model {model} has no {part}; it has: {', '.join(sorted(parts)) or 'nothing but its weights'}"
+        )
+    return _read(model, part, parts[part])
+
+
+def save_model(bucket: Bucket, networks: nn.Module, card: ModelCard, *, half: bool = True) -> ModelCard:
+    """Writes weights, then the card that names their digest; returns that card. `half`: stored as float16."""
+    tensors: dict[str, Tensor] = {}
+    for name, network in networks.named_children():
+        tensors |= prefixed(name, network)
+    if half:
+        tensors = {name: tensor.to(torch.float16) for name, tensor in tensors.items()}
+    data = pack(tensors, {"preset": card.preset, "partial_nonlocal": card.partial_nonlocal})
+    card = replace(card, weights_sha256=hashlib.sha256(data).hexdigest())
+    bucket.write(WEIGHTS, data)
+    bucket.write(CARD, card.to_json().encode())
+    return card
+
+
+def _read(model: str | Path, file: str, sha256: str) -> dict[str, Tensor]:
+    try:
+        data = _folder_of(model).read(file)
+    except SourceMissing as error:
+        raise DamagedWeights(f"model {model} has a card but no {file}; fetch it again") from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        raise DamagedWeights(
+            f"{file} of model {model} has sha256 {found[:12]}..., its card says {sha256[:12]}...; fetch the model again"
+        )
+    return unpack(data, f"{file} of model {model}")[0]
+
+
+def _folder_of(model: str | Path) -> Bucket:
+    name = str(model)
+    if name in shipped_models():
+        return Bucket(str(resources.files("oldphoto_core.checkpoints") / "weights" / name))
+    if name in imported_models():
+        return Bucket(models_folder() / name)
+    if "/" in name or "\\" in name or Path(name).is_dir():
+        bucket = Bucket(name)
+        if bucket.info(CARD) is not None:
+            return bucket
+        raise UnknownModel(f"there is no {CARD} in {name}; a model is a folder with {WEIGHTS} and {CARD}")
+    raise UnknownModel(f"no model is called {name!r}; there are: {_known()}; or give the folder or URL of a model")
+
+
+def _known() -> str:
+    imported = [f"{name} (imported)" for name in imported_models()]
+    return ", ".join([*shipped_models(), *imported]) or "none"

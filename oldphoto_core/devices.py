@@ -1,0 +1,52 @@
+"""Where networks run."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from oldphoto_core.errors import UsageError
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def place(network: Network, device: str) -> Network:
+    """The network on `device`, its weights in channels_last, which convolutions on CPUs and tensor cores want."""
+    placed: Network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return placed
+
+
+def resolve_device(device: str) -> str:
+    """`auto`, `cpu`, `cuda` or `cuda:N` -> what torch calls it; UsageError if this machine does not have it."""
+    cuda = torch.cuda.is_available()
+    if device == "auto":
+        return "cuda" if cuda else "cpu"
+    kind, _, number = device.partition(":")
+    if device != "cpu" and (kind != "cuda" or (number and not number.isdigit())):
+        raise UsageError(f"no device is called {device!r}; give auto, cpu, cuda or cuda:N")
+    if kind == "cuda" and (not cuda or int(number or 0) >= torch.cuda.device_count()):
+        found = f"{torch.cuda.device_count()} CUDA devices are" if cuda else "no CUDA device is"
+        raise UsageError(f"device {device} was asked for, but {found} available here; give --device cpu")
+    return device
+
+
+def keep_freed_memory() -> None:
+    """Tells glibc to keep freed blocks instead of returning them to the kernel after every operation.
+
+    Activations of tens of megabytes are freed and taken again hundreds of times a forward pass; the page faults on them
+    cost half of a CPU's time and more. The price is memory that stays with the process. Elsewhere than on glibc this
+    does nothing.
+    """
+    if sys.platform != "linux":
+        return
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+    except OSError:
+        return
+    m_trim_threshold, m_mmap_max = -1, -4
+    libc.mallopt(m_mmap_max, 0)
+    libc.mallopt(m_trim_threshold, 2**31 - 1)

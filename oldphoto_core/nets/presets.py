@@ -1,0 +1,117 @@
+"""Presets: which networks make a model, and the contract they carry for whoever runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from oldphoto_core.errors import UsageError
+from oldphoto_core.nets.discriminators import ImageDiscriminator, LatentDiscriminator
+from oldphoto_core.nets.mapping import CompactMapping, CompactMappingConfig, PaperMapping, PaperScratchMapping
+from oldphoto_core.nets.vae import CompactVAE, PaperVAE
+
+PresetName = Literal["compact", "paper"]
+
+
+class VAE(Protocol):
+    """What the triplet needs of an autoencoder."""
+
+    def encode(self, image: Tensor) -> Tensor:
+        """N3HW -> latent."""
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Latent -> N3HW."""
+
+
+class Triplet(nn.Module):
+    """Restoration r -> G_Y(T(E_RX(r))): the old photos' encoder, the mapping, the clean photos' decoder."""
+
+    def __init__(self, vae_old: nn.Module, vae_clean: nn.Module, mapping: nn.Module) -> None:
+        super().__init__()
+        self.vae_old = vae_old
+        self.vae_clean = vae_clean
+        self.mapping = mapping
+
+    def forward(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
+        """`image_N3HW` in [-1, 1] with damaged pixels white, `mask_N1HW` 1 = damaged or None -> N3HW in [-1, 1]."""
+        latent = cast(VAE, self.vae_old).encode(image)
+        return cast(VAE, self.vae_clean).decode(self.mapping(latent, mask))
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """How to build each network of a model, and what it asks of its input."""
+
+    name: PresetName
+    vae: Callable[[], nn.Module]
+    mapping: Callable[[bool], nn.Module]
+    """Called with whether the partial nonlocal block is wanted."""
+    image_discriminator: Callable[[], nn.Module]
+    latent_discriminator: Callable[[], nn.Module]
+    multiple: int
+    """Sides of the input must be multiples of this; the restorer pads by reflection."""
+    minimum: int
+    """Shortest side that the networks can work on, a multiple of `multiple`."""
+    bytes_per_pixel: int
+    """Peak memory of one forward pass without scratches on a CPU, per pixel (benchmarks/memory.py prints it)."""
+
+    def triplet(self, *, partial_nonlocal: bool = True) -> Triplet:
+        """A model with fresh weights."""
+        return Triplet(self.vae(), self.vae(), self.mapping(partial_nonlocal))
+
+
+PRESETS: dict[str, Preset] = {
+    "compact": Preset(
+        "compact",
+        vae=CompactVAE,
+        mapping=lambda block: CompactMapping(CompactMappingConfig(partial_nonlocal=block)),
+        image_discriminator=lambda: ImageDiscriminator(width=32, layers=3),
+        latent_discriminator=lambda: LatentDiscriminator(width=32),
+        multiple=8,
+        minimum=8,
+        bytes_per_pixel=750,
+    ),
+    "paper": Preset(
+        "paper",
+        vae=PaperVAE,
+        mapping=lambda block: PaperScratchMapping() if block else PaperMapping(),
+        image_discriminator=ImageDiscriminator,
+        latent_discriminator=LatentDiscriminator,
+        multiple=4,
+        minimum=32,
+        bytes_per_pixel=1600,
+    ),
+}
+"""`compact`: 10x fewer operations and more, trains on a CPU. `paper`: the shapes of the published networks."""
+
+
+def preset_named(name: str) -> Preset:
+    """The preset called `name`; UsageError lists those there are."""
+    if name not in PRESETS:
+        raise UsageError(f"no preset is called {name!r}; there are: {', '.join(sorted(PRESETS))}")
+    return PRESETS[name]
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of trainable numbers."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def count_flops(module: nn.Module, height: int, width: int, *, masked: bool = False) -> int:
+    """Operations (a multiply-add is two) of one forward pass on a picture of this size, by torch's FlopCounterMode.
+
+    Runs on the meta device, so it costs neither time nor memory. `masked`: with every position asked and every key
+    kept, the most that the nonlocal block can cost.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    shadow = module.to("meta")
+    # two pictures: the shortcut for a single one looks at the mask, which has no values here
+    image = torch.empty(2, 3, height, width, device="meta")
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        shadow(image, torch.empty(2, 1, height, width, device="meta") if masked else None)
+    return int(counter.get_total_flops()) // 2
