@@ -1,0 +1,187 @@
+"""What a training stage is asked to do: one typed config, with defaults per preset and stage."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from oldphoto_core.degradation import PublishedRecipe, ScratchMasks
+from oldphoto_core.errors import ConfigError
+from oldphoto_core.nets.presets import preset_named
+
+StageName = Literal["vae_old", "vae_clean", "mapping"]
+STAGES: tuple[StageName, ...] = ("vae_old", "vae_clean", "mapping")
+"""In the order in which they must be trained."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ramp:
+    """A weight that is 0 before `start`, then rises linearly over `warm` steps to `value`."""
+
+    value: float
+    """Final weight."""
+    start: int = 0
+    """Step at which it begins."""
+    warm: int = 0
+    """Steps of the rise."""
+
+    def __post_init__(self) -> None:
+        """Refuses negative numbers."""
+        if self.value < 0 or self.start < 0 or self.warm < 0:
+            raise ConfigError(f"Ramp is value={self.value}, start={self.start}, warm={self.warm}; none may be negative")
+
+    def at(self, step: int) -> float:
+        """The weight at `step` (from 0)."""
+        if step < self.start:
+            return 0.0
+        return self.value * min(1.0, (step - self.start + 1) / max(1, self.warm))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageConfig:
+    """One stage of training. Losses are those of sections 3.1 and 3.2; a weight of 0 switches a term off."""
+
+    stage: StageName
+    """Which networks are trained."""
+    preset: str = "compact"
+    """Shapes of the networks."""
+    steps: int = 4000
+    """Optimiser steps in all."""
+    batch: int = 16
+    """Crops a step; in `vae_old` half of them are real old photos."""
+    crop: int = 96
+    """Side of a training crop, in pixels."""
+    learning_rate: float = 1e-3
+    """Highest learning rate of Adam."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    """Adam's decay rates; the published recipe has (0.5, 0.999)."""
+    warm_up: int = 50
+    """Steps over which the learning rate rises from 0."""
+    decay: Literal["cosine", "linear"] = "cosine"
+    """How the learning rate falls to 0: cosine, or constant for half of the steps, then linear (published)."""
+    clip_gradient: float = 1.0
+    """Largest gradient norm; 0 = not clipped."""
+    start_from: StageName | None = None
+    """Stage whose trained autoencoder this one's weights begin with."""
+    partial_nonlocal: bool = True
+    """The mapping's partial nonlocal block; off for the paper's ablation."""
+
+    latent_noise: Ramp = Ramp(value=0.1, warm=500)
+    """Standard deviation of the posterior (1 in the published networks, whose posterior has unit variance)."""
+    kl: Ramp = Ramp(value=1e-3, warm=500)
+    """KL(q(z|x) || N(0, 1)), which for unit variance is mean(z^2)."""
+    reconstruction: float = 10.0
+    """alpha of the paper: L1 between an autoencoder's output and its input."""
+    latent_distance: Ramp = Ramp(value=1.0)
+    """lambda1 of the paper: L1 between the translated and the clean latent."""
+    pixel: float = 10.0
+    """L1 between the decoded translation and the clean photo; 0 in the paper, ours learns tone faster with it."""
+    adversarial: Ramp = Ramp(value=0.0)
+    """LSGAN term on images."""
+    feature_matching: Ramp = Ramp(value=0.0)
+    """Distance of the image discriminator's features."""
+    latent_adversarial: Ramp = Ramp(value=0.0)
+    """The encoder's term against the latent discriminator D_RX (`vae_old` alone)."""
+
+    recipe: PublishedRecipe = field(default_factory=PublishedRecipe)
+    """How clean photos are made old."""
+    scratches: ScratchMasks = field(
+        default_factory=lambda: ScratchMasks(probability=0.5, strokes=(1, 8), width=(1, 8), length=(0.2, 1.5))
+    )
+    """Scratch masks of the mapping stage."""
+    grey_share: float = 0.1
+    """Share of clean crops turned grey."""
+    holdout: int = 40
+    """Last photos in name order of each name prefix (up to the first dash) kept for validation, at most a fifth."""
+    seed: int = 1
+    """Of weights, crops, degradation and noise."""
+    validate_every: int = 500
+    """Steps between validations."""
+    validation_crops: int = 16
+    """Photos of the held-out set in each validation."""
+    checkpoint_every: int = 100
+    """Steps between checkpoints."""
+
+    def __post_init__(self) -> None:
+        """Refuses unknown stages and presets, and numbers that cannot work."""
+        if self.stage not in STAGES:
+            raise ConfigError(f"StageConfig.stage is {self.stage!r}; there are: {', '.join(STAGES)}")
+        multiple = preset_named(self.preset).multiple
+        if self.crop < 32 or self.crop % multiple:
+            raise ConfigError(f"StageConfig.crop is {self.crop}; give a multiple of {multiple} of at least 32 pixels")
+        for name in ("steps", "batch", "validate_every", "validation_crops", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"StageConfig.{name} is {getattr(self, name)}; give at least 1")
+        if not self.learning_rate > 0:
+            raise ConfigError(f"StageConfig.learning_rate is {self.learning_rate}; give a positive number")
+        if not 0 <= self.grey_share <= 1:
+            raise ConfigError(f"StageConfig.grey_share is {self.grey_share}; give a share from 0 to 1")
+        if min(self.warm_up, self.clip_gradient, self.reconstruction, self.pixel, self.holdout) < 0:
+            raise ConfigError(
+                "StageConfig: warm_up, clip_gradient, reconstruction, pixel and holdout may not be negative"
+            )
+
+    def learning_rate_at(self, step: int) -> float:
+        """The learning rate of `step` (from 0)."""
+        import math
+
+        warm = min(1.0, (step + 1) / max(1, self.warm_up))
+        done = step / self.steps
+        if self.decay == "linear":
+            return self.learning_rate * warm * min(1.0, 2.0 - 2.0 * done)
+        return self.learning_rate * warm * 0.5 * (1.0 + math.cos(math.pi * done))
+
+    def record(self) -> dict[str, Any]:
+        """JSON-ready values, stored with every result."""
+        return dataclasses.asdict(self)
+
+
+def _compact(stage: StageName) -> StageConfig:
+    base = StageConfig(stage=stage, steps=1600, crop=64)
+    if stage == "vae_old":
+        return dataclasses.replace(base, latent_adversarial=Ramp(value=0.02, start=500, warm=500))
+    if stage == "vae_clean":
+        return dataclasses.replace(base, steps=1000, start_from="vae_old", learning_rate=7e-4)
+    return dataclasses.replace(base, steps=5000, crop=72)
+
+
+def _paper(stage: StageName) -> StageConfig:
+    """The published recipe: Adam 0.5/0.999, 2e-4, constant then linear, adversarial terms from the first step."""
+    published = StageConfig(
+        stage=stage, preset="paper", steps=11_400, batch=100, crop=256, learning_rate=2e-4, betas=(0.5, 0.999),
+        warm_up=0, decay="linear", clip_gradient=0.0, latent_noise=Ramp(value=1.0), kl=Ramp(value=1.0),
+        adversarial=Ramp(value=1.0),
+        feature_matching=Ramp(value=10.0), pixel=0.0, latent_distance=Ramp(value=60.0),
+    )  # fmt: skip
+    if stage == "vae_old":
+        return dataclasses.replace(published, latent_adversarial=Ramp(value=1.0))
+    if stage == "vae_clean":
+        return dataclasses.replace(published, steps=9_600, batch=120)
+    return dataclasses.replace(published, steps=39_700, batch=36)
+
+
+def default_config(stage: StageName, preset: str = "compact", **changes: Any) -> StageConfig:
+    """The stage's config in a preset, with `changes` applied; ConfigError names what it refuses."""
+    if stage not in STAGES:
+        raise ConfigError(f"no training stage is called {stage!r}; there are: {', '.join(STAGES)}")
+    preset_named(preset)
+    base = _paper(stage) if preset == "paper" else _compact(stage)
+    return dataclasses.replace(base, **changes)
+
+
+def config_from_record(record: Mapping[str, Any]) -> StageConfig:
+    """The inverse of `StageConfig.record` after a trip through JSON."""
+    values = dict(record)
+    recipe = dict(values["recipe"])
+    for name in ("latent_noise", "kl", "latent_distance", "adversarial", "feature_matching", "latent_adversarial"):
+        values[name] = Ramp(**values[name])
+    recipe["scratches"] = ScratchMasks(**_tuples(recipe["scratches"]))
+    values["recipe"] = PublishedRecipe(**_tuples(recipe))
+    values["scratches"] = ScratchMasks(**_tuples(values["scratches"]))
+    return StageConfig(**_tuples(values))
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

@@ -1,0 +1,182 @@
+"""Photographs in, batches out. A batch depends on (seed, step) alone: a resumed training sees what it would have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from oldphoto_core.degradation import degrade, item_rng, paint_white, scratch_mask
+from oldphoto_core.errors import ScanError, TrainingError
+from oldphoto_core.scans import read_scan
+from oldphoto_core.scans.convert import to_rgb8
+
+if TYPE_CHECKING:
+    from oldphoto_core.storage import Bucket
+    from oldphoto_core.training.config import StageConfig
+
+Photo = NDArray[np.uint8]
+
+
+class PhotoSet:
+    """The photographs of one bucket folder; decoded ones are kept in memory up to a bound, the others read again."""
+
+    def __init__(self, bucket: Bucket, keys: Sequence[str], *, cache_bytes: int = 2 * 1024**3) -> None:
+        self.bucket = bucket
+        self.keys = list(keys)
+        self.unreadable: dict[str, str] = {}
+        self._cache: dict[str, Photo] = {}
+        self._room = cache_bytes
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def photo(self, key: str) -> Photo:
+        """HWC uint8 RGB."""
+        if key in self._cache:
+            return self._cache[key]
+        photo = to_rgb8(read_scan(self.bucket.read(key)).pixels)
+        with self._lock:
+            if key not in self._cache and photo.nbytes <= self._room:
+                self._cache[key] = photo
+                self._room -= photo.nbytes
+        return photo
+
+    def random_crop(self, size: int, rng: np.random.Generator) -> Photo:
+        """A square crop of a photo drawn at random, perhaps flipped; unreadable photos are listed and passed over."""
+        why = ""
+        for _ in range(20):
+            key = self.keys[int(rng.integers(len(self.keys)))]
+            try:
+                return _crop(self.photo(key), size, rng)
+            except ScanError as error:
+                self.unreadable[key] = why = str(error)
+        raise TrainingError(f"20 photos drawn in a row from {self.bucket.url} cannot be read; the last: {key}: {why}")
+
+
+def _crop(photo: Photo, size: int, rng: np.random.Generator) -> Photo:
+    height, width = photo.shape[:2]
+    if height < size or width < size:
+        below, right = max(0, size - height), max(0, size - width)
+        photo = cv2.copyMakeBorder(photo, 0, below, 0, right, cv2.BORDER_REFLECT).astype(np.uint8, copy=False)
+        height, width = photo.shape[:2]
+    top = int(rng.integers(height - size + 1))
+    left = int(rng.integers(width - size + 1))
+    crop = photo[top : top + size, left : left + size]
+    return crop[:, ::-1] if rng.random() < 0.5 else crop
+
+
+def split_keys(keys: Sequence[str], holdout: int) -> tuple[list[str], list[str]]:
+    """(training, validation): of every prefix (name up to the first dash) the last `holdout`, at most a fifth."""
+    groups: dict[str, list[str]] = {}
+    for key in sorted(keys):
+        name = key.rsplit("/", 1)[-1]
+        groups.setdefault(name.split("-", 1)[0] if "-" in name else "", []).append(key)
+    training: list[str] = []
+    validation: list[str] = []
+    for group in groups.values():
+        kept = min(holdout, len(group) // 5)
+        training += group[: len(group) - kept]
+        validation += group[len(group) - kept :]
+    return sorted(training), sorted(validation)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One step's crops: N3HW float32 in [-1, 1], channels_last; masks N1HW with 1 = damaged."""
+
+    clean: Tensor
+    degraded: Tensor
+    """Damaged pixels are white in the mapping stage."""
+    mask: Tensor | None
+    old: Tensor | None
+    """Real old photos (domain R), in `vae_old` alone."""
+
+    def parts(self, count: int) -> list[Batch]:
+        """The same crops in `count` batches of about equal size (fewer if there are fewer crops)."""
+        fields = (self.clean, self.degraded, self.mask, self.old)
+        split = [[None] * count if field is None else list(field.chunk(count)) for field in fields]
+        return [Batch(*part) for part in zip(*split, strict=True)]
+
+    def to(self, device: str) -> Batch:
+        """The same on another device."""
+        mask = None if self.mask is None else self.mask.to(device)
+        old = None if self.old is None else self.old.to(device)
+        return Batch(self.clean.to(device), self.degraded.to(device), mask, old)
+
+
+def to_tensor(images: Sequence[Photo]) -> Tensor:
+    """Photos of one size, HWC uint8 -> N3HW float32 in [-1, 1], channels_last."""
+    # in numpy, on this thread alone: torch would wake a team of threads that the network needs
+    scaled = np.stack(images).astype(np.float32)
+    scaled /= np.float32(127.5)
+    scaled -= np.float32(1.0)
+    # NHWC memory seen as NCHW is channels_last already: the permutation copies nothing
+    return torch.from_numpy(scaled).permute(0, 3, 1, 2)
+
+
+class Batches:
+    """Makes batches on threads, a few steps ahead of the network."""
+
+    def __init__(self, config: StageConfig, clean: PhotoSet, old: PhotoSet | None) -> None:
+        if not len(clean):
+            raise TrainingError(f"no photo is left to train on in {clean.bucket.url}; add photos or lower --holdout")
+        if config.stage == "vae_old" and not (old and len(old)):
+            raise TrainingError("stage vae_old needs real old photos; give a folder or bucket of them with --old")
+        self.config, self.clean, self.old = config, clean, old
+        cv2.setNumThreads(1)  # the pool is parallel over items already
+
+    def batch(self, step: int) -> Batch:
+        """The batch of `step`; the same for the same seed whatever ran before."""
+        config = self.config
+        makes_old = config.stage == "vae_old"
+        made = [self._pair(step, index) for index in range(config.batch // 2 if makes_old else config.batch)]
+        clean, degraded, masks = zip(*made, strict=True)
+        old = None
+        if makes_old and self.old is not None:
+            crops = [
+                self.old.random_crop(config.crop, item_rng(config.seed, "old", step, index))
+                for index in range(config.batch - len(made))
+            ]
+            old = to_tensor(crops)
+        mask = None
+        if config.stage == "mapping":
+            mask = torch.from_numpy(np.stack(masks).astype(np.float32)).unsqueeze(1)
+        return Batch(to_tensor(clean), to_tensor(degraded), mask, old)
+
+    def _pair(self, step: int, index: int) -> tuple[Photo, Photo, NDArray[np.bool_]]:
+        config = self.config
+        rng = item_rng(config.seed, "pair", step, index)
+        clean = np.ascontiguousarray(self.clean.random_crop(config.crop, rng))
+        if rng.random() < config.grey_share:
+            grey = cv2.cvtColor(clean, cv2.COLOR_RGB2GRAY)
+            clean = np.repeat(grey[..., None], 3, axis=2).astype(np.uint8, copy=False)
+        if config.stage == "vae_clean":
+            return clean, clean, np.zeros(clean.shape[:2], bool)
+        aged = degrade(clean, config.recipe, rng)
+        mask = aged.mask
+        image = aged.image
+        if config.partial_nonlocal:  # both stages see white scratches, so that E_RX knows them when T must fill them
+            mask = mask | scratch_mask(clean.shape[0], clean.shape[1], config.scratches, rng)
+            image = paint_white(image, mask)
+        return clean, image, mask
+
+    def from_step(self, step: int, *, threads: int = 2, ahead: int = 4) -> Iterator[Batch]:
+        """Batches from `step` to the last step, prepared on `threads` threads up to `ahead` steps in advance."""
+        with ThreadPoolExecutor(threads, thread_name_prefix="crops") as pool:
+            waiting: list[Future[Batch]] = []
+            for following in range(step, self.config.steps):
+                waiting.append(pool.submit(self.batch, following))
+                if len(waiting) > ahead:
+                    yield waiting.pop(0).result()
+            for future in waiting:
+                yield future.result()

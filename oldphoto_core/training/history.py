@@ -1,0 +1,76 @@
+"""What a training has been through: a CSV table and a PNG chart beside its weights."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+
+Row = dict[str, float]
+
+
+class History:
+    """Rows of numbers by step; knows nothing of files."""
+
+    def __init__(self, rows: Sequence[Mapping[str, float]] = ()) -> None:
+        self.rows: list[Row] = [dict(row) for row in rows]
+        self._sums: Row = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, values: Mapping[str, float]) -> None:
+        """Gathers one step's terms; `close_row` writes their means."""
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def close_row(self, step: int, **extra: float) -> Row:
+        """Ends the row of the steps up to `step` (from 1)."""
+        row = {"step": float(step), **{name: self._sums[name] / self._counts[name] for name in self._sums}, **extra}
+        self.rows.append(row)
+        self._sums, self._counts = {}, {}
+        return row
+
+    def to_csv(self) -> bytes:
+        """All rows; a term that a row does not have is empty."""
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in self.rows)
+        return text.getvalue().encode()
+
+    @classmethod
+    def from_csv(cls, data: bytes, *, up_to_step: int) -> History:
+        """The rows up to a checkpoint's step; later ones belong to steps that are done again."""
+        rows = [
+            {name: float(value) for name, value in row.items() if value}
+            for row in csv.DictReader(io.StringIO(data.decode()))
+        ]
+        return cls([row for row in rows if row["step"] <= up_to_step])
+
+    def to_png(self, title: str) -> bytes:
+        """Losses on the left, validation PSNR and SSIM on the right."""
+        # the object interface: pyplot keeps global state, and trainings run in threads of flows
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(11, 4), layout="constrained")
+        FigureCanvasAgg(figure)
+        losses, quality = figure.subplots(1, 2)
+        for name in ("loss", "l1", "latent", "kl", "adversarial", "feature_matching", "critic_image", "critic_latent"):
+            points = [(row["step"], row[name]) for row in self.rows if row.get(name, 0) > 0]
+            if points:
+                losses.plot(*zip(*points, strict=True), label=name, linewidth=1)
+        losses.set(yscale="log", xlabel="step", ylabel="loss terms", title=title)
+        losses.legend(fontsize=8)
+        second = quality.twinx()
+        for axis, name, colour in ((quality, "psnr", "tab:blue"), (second, "ssim", "tab:orange")):
+            points = [(row["step"], row[name]) for row in self.rows if name in row]
+            if points:
+                axis.plot(*zip(*points, strict=True), color=colour, marker=".", linewidth=1)
+            axis.set_ylabel({"psnr": "PSNR (dB)", "ssim": "SSIM"}[name], color=colour)
+        quality.set(xlabel="step", title="validation")
+        quality.grid(alpha=0.3)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, dpi=110)
+        return buffer.getvalue()

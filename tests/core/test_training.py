@@ -1,0 +1,245 @@
+"""Training: batches that depend on the step alone, losses that fall, and kills that cost nothing but time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from photos import album
+
+from oldphoto_core.checkpoints import load_model
+from oldphoto_core.errors import ConfigError, SourceMissing, TrainingError
+from oldphoto_core.storage import Bucket
+from oldphoto_core.training import default_config, train_all, train_stage
+from oldphoto_core.training.config import Ramp, StageConfig, config_from_record
+from oldphoto_core.training.data import Batches, PhotoSet, split_keys
+from oldphoto_core.training.history import History
+
+TINY: dict[str, Any] = {
+    "steps": 6, "batch": 4, "crop": 32, "validate_every": 3, "validation_crops": 2, "checkpoint_every": 2, "warm_up": 2,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Bucket:
+    return Bucket(str(album(tmp_path_factory.mktemp("clean"), 10)))
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Bucket:
+    return Bucket(str(album(tmp_path_factory.mktemp("old"), 4, first=50)))
+
+
+def weights(out: Bucket, stage: str) -> bytes:
+    return out.read(f"{stage}/weights.safetensors")
+
+
+def losses(out: Bucket, stage: str) -> list[str]:
+    header, *rows = out.read(f"{stage}/log.csv").decode().splitlines()
+    column = header.split(",").index("loss")
+    return [row.split(",")[column] for row in rows]
+
+
+def test_a_batch_depends_on_its_step_alone(clean: Bucket, old: Bucket) -> None:
+    config = default_config("vae_old", **TINY)
+    keys = [entry.key for entry in clean.list()]
+    first = Batches(config, PhotoSet(clean, keys), PhotoSet(old, ["album-050.png"]))
+    second = Batches(config, PhotoSet(clean, keys), PhotoSet(old, ["album-050.png"]))
+    first.batch(0)
+    for ours, theirs in ((first.batch(4), second.batch(4)),):
+        assert torch.equal(ours.clean, theirs.clean)
+        assert torch.equal(ours.degraded, theirs.degraded)
+        assert ours.old is not None
+        assert torch.equal(ours.old, theirs.old)  # type: ignore[arg-type]
+
+
+def test_batches_arrive_in_order_whatever_thread_made_them(clean: Bucket) -> None:
+    config = default_config("mapping", **TINY)
+    batches = Batches(config, PhotoSet(clean, [entry.key for entry in clean.list()]), None)
+    for step, batch in enumerate(batches.from_step(2), start=2):
+        assert torch.equal(batch.clean, batches.batch(step).clean)
+    assert step == config.steps - 1
+
+
+def test_the_mapping_is_shown_white_holes_and_their_masks(clean: Bucket) -> None:
+    config = default_config("mapping", **(TINY | {"batch": 16}))
+    batch = Batches(config, PhotoSet(clean, [entry.key for entry in clean.list()]), None).batch(0)
+    assert batch.mask is not None
+    damaged = batch.mask.expand_as(batch.degraded) > 0.5
+    assert damaged.any()
+    assert (batch.degraded[damaged] == 1).all()
+    assert not batch.mask.flatten(1).any(dim=1).all()
+
+
+def test_the_last_photos_of_each_prefix_are_held_out() -> None:
+    keys = [f"a-{n:03d}.png" for n in range(20)] + [f"b-{n:03d}.png" for n in range(10)]
+    training, validation = split_keys(keys, 3)
+    assert validation == ["a-017.png", "a-018.png", "a-019.png", "b-008.png", "b-009.png"]
+    assert sorted(training + validation) == keys
+
+
+def test_small_photos_are_reflected_up_to_the_crop(tmp_path: Path) -> None:
+    import cv2
+
+    cv2.imwrite(str(tmp_path / "small.png"), np.full((20, 300, 3), 40, np.uint8))
+    crop = PhotoSet(Bucket(str(tmp_path)), ["small.png"]).random_crop(64, np.random.default_rng(0))
+    assert crop.shape == (64, 64, 3)
+    assert (crop == 40).all()
+
+
+def test_every_stage_trains_and_becomes_a_model(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
+    out = Bucket(str(tmp_path))
+    configs = [default_config(stage, **TINY) for stage in ("vae_old", "vae_clean", "mapping")]
+    card = train_all(configs, clean, old, out, name="tiny")
+    assert load_model(str(tmp_path / "model")).card == card
+    assert [result["steps"] for result in card.training.values()] == [6, 6, 6]
+    assert out.read("mapping/chart.png").startswith(b"\x89PNG")
+    assert "psnr" in out.read("mapping/log.csv").decode().splitlines()[0]
+
+
+def test_reconstruction_becomes_better(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
+    config = default_config("vae_old", **(TINY | {"steps": 40, "validate_every": 10}))
+    train_stage(config, clean, old, Bucket(str(tmp_path)))
+    found = [float(loss) for loss in losses(Bucket(str(tmp_path)), "vae_old")]
+    assert found[-1] < 0.7 * found[0]
+
+
+def test_adversarial_terms_train_their_critics(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
+    terms = {name: Ramp(value=0.1, start=2) for name in ("adversarial", "feature_matching", "latent_adversarial")}
+    train_stage(default_config("vae_old", **TINY, **terms), clean, old, Bucket(str(tmp_path)))
+    header = Bucket(str(tmp_path)).read("vae_old/log.csv").decode().splitlines()[0]
+    assert {"adversarial", "feature_matching", "critic_image", "latent_adversarial", "critic_latent"} < set(
+        header.split(",")
+    )
+
+
+def test_an_interrupted_training_ends_as_an_undisturbed_one(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
+    config = default_config("vae_old", **TINY, latent_adversarial=Ramp(value=0.1))
+    whole, parts = Bucket(str(tmp_path / "whole")), Bucket(str(tmp_path / "parts"))
+    train_stage(config, clean, old, whole)
+
+    def stop(step: int, steps: int, values: dict[str, float]) -> None:
+        if step == 3:  # after the checkpoint of step 2
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_stage(config, clean, old, parts, stop)
+    train_stage(config, clean, old, parts)
+    ours, theirs = (losses(out, "vae_old") for out in (whole, parts))
+    assert ours[-1] == theirs[-1]
+    assert weights_alone(parts) == weights_alone(whole)
+
+
+def weights_alone(out: Bucket) -> dict[str, bytes]:
+    from oldphoto_core.checkpoints.tensors import unpack
+
+    return {name: tensor.numpy().tobytes() for name, tensor in unpack(weights(out, "vae_old"), "weights")[0].items()}
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_from_its_last_checkpoint(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
+    script = (
+        "from oldphoto_core.storage import Bucket; from oldphoto_core.training import default_config, train_stage\n"
+        "train_stage(default_config('vae_old', steps=4000, batch=4, crop=32, checkpoint_every=2),"
+        f"Bucket({clean.url!r}), Bucket({old.url!r}), Bucket({str(tmp_path)!r}))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], env=os.environ | {"OMP_NUM_THREADS": "1"})
+    checkpoint = tmp_path / "vae_old" / "checkpoint.safetensors"
+    while not checkpoint.exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    seen: list[int] = []
+
+    def stop(step: int, steps: int, values: dict[str, float]) -> None:
+        seen.append(step)
+        raise KeyboardInterrupt
+
+    config = default_config("vae_old", steps=4000, batch=4, crop=32, checkpoint_every=2)
+    with pytest.raises(KeyboardInterrupt):
+        train_stage(config, clean, old, Bucket(str(tmp_path)), stop)
+    assert seen[0] > 2
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name.startswith(".")]
+
+
+def test_a_finished_stage_is_not_trained_again(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
+    out, config = Bucket(str(tmp_path)), default_config("vae_old", **TINY)
+    first = train_stage(config, clean, old, out)
+    steps: list[int] = []
+    second = train_stage(config, clean, old, out, lambda step, total, values: steps.append(step))
+    assert steps == []
+    assert second["seconds"] == first["seconds"]
+
+
+def test_other_settings_in_the_same_place_are_refused(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
+    config = default_config("vae_old", **TINY)
+    train_stage(config, clean, old, Bucket(str(tmp_path)))
+    with pytest.raises(TrainingError, match="batch was 4, now 2"):
+        train_stage(replace(config, batch=2), clean, old, Bucket(str(tmp_path)))
+
+
+def test_a_mapping_without_autoencoders_says_what_to_run_first(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="oldphoto train vae_old"):
+        train_stage(default_config("mapping", **TINY), clean, old, Bucket(str(tmp_path)))
+
+
+def test_missing_photos_are_told(clean: Bucket, tmp_path: Path) -> None:
+    config = default_config("vae_old", **TINY)
+    with pytest.raises(SourceMissing, match="holds no photos"):
+        train_stage(config, clean, Bucket(str(tmp_path / "nothing")), Bucket(str(tmp_path / "out")))
+    with pytest.raises(TrainingError, match="--old"):
+        train_stage(config, clean, None, Bucket(str(tmp_path / "out")))
+
+
+def test_unreadable_photos_are_passed_over_and_listed(tmp_path: Path) -> None:
+    folder = album(tmp_path, 2)
+    (folder / "album-000.png").write_bytes(b"spoiled")
+    photos = PhotoSet(Bucket(str(folder)), ["album-000.png", "album-001.png"])
+    for seed in range(8):
+        photos.random_crop(32, np.random.default_rng(seed))
+    assert list(photos.unreadable) == ["album-000.png"]
+
+
+@pytest.mark.parametrize("nonsense", [{"crop": 30}, {"steps": 0}, {"learning_rate": 0.0}, {"grey_share": 2.0}])
+def test_a_config_refuses_nonsense_and_names_the_field(nonsense: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(nonsense))):
+        default_config("mapping", **nonsense)
+
+
+def test_a_config_survives_its_record() -> None:
+    import json
+
+    for preset in ("compact", "paper"):
+        config = default_config("mapping", preset)
+        assert config_from_record(json.loads(json.dumps(config.record()))) == config
+
+
+def test_paper_follows_the_published_recipe() -> None:
+    config = default_config("mapping", "paper")
+    assert (config.betas, config.learning_rate, config.latent_distance.value) == ((0.5, 0.999), 2e-4, 60.0)
+    assert config.learning_rate_at(0) == config.learning_rate_at(config.steps // 2 - 1) == 2e-4
+    assert config.learning_rate_at(config.steps - 1) < 1e-7
+
+
+def test_weights_of_loss_terms_rise_as_told() -> None:
+    ramp = Ramp(value=2.0, start=10, warm=4)
+    assert [ramp.at(step) for step in (0, 9, 10, 12, 13, 99)] == [0.0, 0.0, 0.5, 1.5, 2.0, 2.0]
+    assert StageConfig(stage="mapping").latent_noise.at(10_000) == pytest.approx(0.1)
+
+
+def test_a_history_forgets_what_came_after_the_checkpoint() -> None:
+    history = History()
+    for step in (1, 2, 3):
+        history.add({"loss": float(step)})
+        history.close_row(step)
+    kept = History.from_csv(history.to_csv(), up_to_step=2)
+    assert [row["loss"] for row in kept.rows] == [1.0, 2.0]
