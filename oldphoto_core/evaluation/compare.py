@@ -1,0 +1,158 @@
+"""Every way of restoring on the same degraded photos: a table of PSNR and SSIM, and the crops for the eye."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from oldphoto_core.degradation import PublishedRecipe, ScratchMasks, degrade, item_rng, recipe_named
+from oldphoto_core.errors import ConfigError, SourceMissing
+from oldphoto_core.evaluation.baselines import opencv_restore
+from oldphoto_core.metrics import psnr, ssim
+from oldphoto_core.scans import read_scan
+from oldphoto_core.scans.convert import to_rgb8
+from oldphoto_core.storage import Bucket, is_image_key
+from oldphoto_core.training.data import split_keys
+
+Photo = NDArray[np.uint8]
+Method = Callable[[Photo, NDArray[np.bool_]], Photo]
+"""image_HWC with white holes, mask_HW -> restored image_HWC."""
+
+EVALUATION_SCRATCHES = ScratchMasks(probability=1.0, strokes=(2, 5), width=(1, 4))
+"""White scratches of the evaluation: 2 to 5 a crop, 1 to 4 pixels wide."""
+OPENCV_STRENGTHS = (3.0, 6.0, 10.0)
+"""Light, medium and OpenCV's usual strength of non-local means."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationConfig:
+    """Which photos, degraded how: the same settings give the same degraded crops everywhere."""
+
+    recipe: str = "published"
+    """Name of the degradation recipe."""
+    seed: int = 7
+    """Of the degradation, with each photo's key."""
+    crop: int = 256
+    """Side of the centre crop, in pixels; shorter sides are used whole, down to a multiple of 8."""
+    holdout: int | None = 40
+    """Only the last photos of each file name prefix, as training leaves them out; None = every photo."""
+    scratched: bool = False
+    """Adds white scratches, whose masks every method is given."""
+
+    def __post_init__(self) -> None:
+        """Refuses unknown recipes and crops that SSIM cannot measure."""
+        recipe_named(self.recipe)
+        if self.crop < 16:
+            raise ConfigError(f"EvaluationConfig.crop is {self.crop}; give at least 16 pixels")
+        if self.holdout is not None and self.holdout < 1:
+            raise ConfigError(f"EvaluationConfig.holdout is {self.holdout}; give at least 1, or None for every photo")
+
+    def degradation(self) -> PublishedRecipe:
+        """The recipe with its scratches."""
+        recipe = recipe_named(self.recipe)
+        return replace(recipe, scratches=EVALUATION_SCRATCHES) if self.scratched else recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """One evaluated crop and what every method made of it."""
+
+    key: str
+    clean: Photo
+    degraded: Photo
+    mask: NDArray[np.bool_]
+    restored: dict[str, Photo] = field(default_factory=dict)
+
+
+def evaluation_keys(clean: Bucket, config: EvaluationConfig) -> list[str]:
+    """The photos that are evaluated; SourceMissing if there is none."""
+    keys = [entry.key for entry in clean.list() if is_image_key(entry.key)]
+    if config.holdout is not None:
+        keys = split_keys(keys, config.holdout)[1]
+    if not keys:
+        raise SourceMissing(
+            f"{clean.url} has no photo to evaluate on; give a bucket of clean photos, or --holdout 0 to use all of few"
+        )
+    return keys
+
+
+def crops(clean: Bucket, keys: Sequence[str], config: EvaluationConfig) -> Iterator[Crop]:
+    """Centre crops, degraded; a crop depends on the seed and its photo's key alone."""
+    for key in keys:
+        photo = to_rgb8(read_scan(clean.read(key)).pixels)
+        height, width = (min(config.crop, side) // 8 * 8 for side in photo.shape[:2])
+        top, left = (photo.shape[0] - height) // 2, (photo.shape[1] - width) // 2
+        centre = np.ascontiguousarray(photo[top : top + height, left : left + width])
+        aged = degrade(centre, config.degradation(), item_rng(config.seed, key))
+        yield Crop(key, centre, aged.image, aged.mask)
+
+
+def baseline_methods() -> dict[str, Method]:
+    """The degraded input itself, and OpenCV at several strengths."""
+    methods: dict[str, Method] = {"degraded input": lambda image, mask: image}
+    for strength in OPENCV_STRENGTHS:
+        methods[f"OpenCV, h={strength:g}"] = partial(opencv_restore, strength=strength)
+    return methods
+
+
+def compare(
+    clean: Bucket,
+    methods: dict[str, Method],
+    config: EvaluationConfig,
+    each: Callable[[Crop], None] = lambda crop: None,
+) -> pd.DataFrame:
+    """A row per photo and method: key, method, psnr (dB), ssim. `each` sees every crop when it is done."""
+    rows: list[dict[str, Any]] = []
+    for crop in crops(clean, evaluation_keys(clean, config), config):
+        truth = _unit(crop.clean)
+        for name, method in methods.items():
+            crop.restored[name] = method(crop.degraded, crop.mask)
+            made = _unit(crop.restored[name])
+            rows.append(
+                {"key": crop.key, "method": name, "psnr": float(psnr(made, truth)), "ssim": float(ssim(made, truth))}
+            )
+        each(crop)
+    return pd.DataFrame(rows)
+
+
+def summarise(results: pd.DataFrame) -> pd.DataFrame:
+    """A row per method, in order: photos, mean PSNR and SSIM, mean gain in PSNR over the degraded input."""
+    order = list(dict.fromkeys(results["method"]))
+    table = (
+        results.groupby("method").agg(photos=("key", "size"), psnr=("psnr", "mean"), ssim=("ssim", "mean")).loc[order]
+    )
+    table["psnr_gain"] = table["psnr"] - float(table["psnr"].to_numpy()[order.index("degraded input")])
+    return table.reset_index()
+
+
+def to_markdown(table: pd.DataFrame, config: EvaluationConfig) -> str:
+    """The summary as a Markdown table under one line that says what was measured."""
+    what = "with white scratches and their masks" if config.scratched else "without scratches"
+    lines = [
+        f"Recipe {config.recipe}, seed {config.seed}, centre crop {config.crop}, "
+        f"{int(table['photos'].max())} photos, {what}.",
+        "",
+        "| method | PSNR (dB) | gain (dB) | SSIM |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row.method} | {row.psnr:.2f} | {row.psnr_gain:+.2f} | {row.ssim:.4f} |"
+        for row in table.itertuples(index=False)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def record(config: EvaluationConfig) -> dict[str, Any]:
+    """JSON-ready settings, stored with the results."""
+    return asdict(config) | {"degradation": asdict(config.degradation())}
+
+
+def _unit(image: Photo) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255.0

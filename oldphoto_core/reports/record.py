@@ -1,0 +1,74 @@
+"""The provenance record of one derivative: what it was made from, by what, and how much was changed."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+SCHEMA = "oldphoto-record/1"
+
+
+def build_record(
+    *,
+    run_id: str,
+    source: Mapping[str, Any],
+    derivative: Mapping[str, Any],
+    model: Mapping[str, Any],
+    options: Mapping[str, Any],
+    mask: Mapping[str, Any] | None,
+    changed_share: float | None,
+    seconds: float,
+    device: str,
+    status: str = "restored",
+    warnings: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """A record as plain values; `status` is `restored`, or `copied` for an original that could not be restored."""
+    return {
+        "schema": SCHEMA,
+        "status": status,
+        "source": dict(source),
+        "derivative": dict(derivative),
+        "model": dict(model),
+        "options": dict(options),
+        "mask": dict(mask) if mask else None,
+        "changed_share": changed_share,
+        "seconds": round(seconds, 3),
+        "device": device,
+        "software": software_versions(),
+        "run_id": run_id,
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "warnings": list(warnings),
+    }
+
+
+def encode_record(record: Mapping[str, Any]) -> bytes:
+    """UTF-8 JSON for people and programs alike."""
+    return (json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def decode_record(data: bytes) -> dict[str, Any] | None:
+    """The record in these bytes, or None where they are no record of ours."""
+    try:
+        record = json.loads(data)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and record.get("schema") == SCHEMA else None
+
+
+@lru_cache(maxsize=1)
+def software_versions() -> dict[str, str]:
+    """Versions of what took part in making the pixels."""
+    packages = ("oldphoto", "torch", "numpy", "pyvips", "pyvips-binary")
+    return {**{package: _version(package) for package in packages}, "python": platform.python_version()}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,184 @@
+"""Many photos through one network: Dask threads read and decode ahead of it, encode and write behind it.
+
+The network runs on the calling thread, one photo after another, and should never wait for a disk. What is decoded but
+not yet written is bounded in megapixels. A photo that fails becomes one `failed` row; the others do not notice.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from itertools import count
+from typing import TYPE_CHECKING
+
+from oldphoto_core.errors import RunStopped
+from oldphoto_core.restoration import stages
+from oldphoto_core.restoration.lanes import dask_threads, default_threads
+from oldphoto_core.restoration.options import RestoreOptions
+from oldphoto_core.restoration.photo import Photo, RestoresPhotos
+from oldphoto_core.restoration.stages import Work, Workplace
+from oldphoto_core.storage import Bucket, LedgerRow
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+OnRow = Callable[[LedgerRow], None]
+
+_STAGES = {stage.__name__: stage for stage in (stages.fetch, stages.decode, stages.deliver, stages.copy_original)}
+_PRIORITY = {"fetch": 0, "decode": 1, "deliver": 2, "copy_original": 2}
+_BYTES_PER_MEGAPIXEL = 6_000_000  # an uncompressed 16-bit colour scan: files wait under the same bound as pixels
+_SECONDS_TO_FINISH = 60.0
+
+_tickets = count()
+_in_flight: dict[int, tuple[Work, queue.SimpleQueue[tuple[str, int]]]] = {}
+
+
+def restore_photos(
+    restorer: RestoresPhotos,
+    source: Bucket,
+    target: Bucket,
+    photos: Iterable[Photo],
+    options: RestoreOptions,
+    on_row: OnRow,
+    *,
+    masks: Bucket | None = None,
+    run_id: str = "",
+) -> None:
+    """Restore every photo into `target`; `on_row` is called on this thread, once per photo, when it is done with.
+
+    An exception out of `on_row` (or Ctrl-C) ends the call: photos being written are finished and reported, the rest is
+    left alone. Raises RunStopped when `options.on_failure` is `abort` and a photo failed.
+    """
+    place = Workplace(restorer, source, target, options, run_id, masks)
+    with dask_threads(options.threads) as client:
+        pipeline = _Pipeline(client, place, photos, on_row)
+        try:
+            pipeline.run()
+        finally:
+            pipeline.wind_down()
+
+
+def run_stage(ticket: int, name: str) -> None:
+    """What Dask runs: only a ticket travels through it, the photo itself stays where it is."""
+    if ticket in _in_flight:
+        work, events = _in_flight[ticket]
+        work.run(_STAGES[name])
+        events.put((name, ticket))
+
+
+class _Pipeline:
+    """State of one call; every change of it happens on the calling thread."""
+
+    def __init__(self, client: Client, place: Workplace, photos: Iterable[Photo], on_row: OnRow) -> None:
+        self._client = client
+        self._place = place
+        self._on_row = on_row
+        self._waiting = deque(photos)
+        self._events: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
+        self._open: dict[int, Work] = {}
+        self._futures: dict[int, Future[None]] = {}
+        self._fetching: dict[int, int] = {}  # ticket -> bytes
+        self._fetched: deque[int] = deque()
+        self._decoding: set[int] = set()
+        self._decoded: deque[int] = deque()
+        self._delivering: set[int] = set()
+        self._ahead = 2 * (place.options.threads or default_threads())
+
+    def run(self) -> None:
+        while self._waiting or self._open:
+            self._admit()
+            if not self._decoded:
+                self._take(self._events.get())
+            with suppress(queue.Empty):
+                while True:
+                    self._take(self._events.get_nowait())
+            self._admit()
+            if self._decoded:
+                self._restore(self._decoded.popleft())
+
+    def wind_down(self) -> None:
+        """Finish and report what is being written; forget the rest."""
+        with suppress(queue.Empty):
+            while self._delivering:
+                _, ticket = self._events.get(timeout=_SECONDS_TO_FINISH)
+                if ticket in self._delivering:
+                    with suppress(RunStopped):
+                        self._close(ticket)
+        for ticket in list(self._open):
+            self._forget(ticket)
+
+    def _admit(self) -> None:
+        """Start reading and decoding as much as may be in flight."""
+        limit = self._place.options.in_flight_megapixels
+        while self._waiting and len(self._fetching) + len(self._fetched) < self._ahead:
+            size = self._waiting[0].size
+            held = sum(self._fetching.values()) + sum(self._open[t].photo.size for t in self._fetched)
+            if held and held + size > limit * _BYTES_PER_MEGAPIXEL:
+                break
+            work = Work(self._waiting.popleft(), self._place)
+            ticket = next(_tickets)
+            self._open[ticket] = work
+            self._fetching[ticket] = size
+            _in_flight[ticket] = (work, self._events)
+            self._start("fetch", ticket)
+        while self._fetched:
+            held_megapixels = self._megapixels_in_flight()
+            if held_megapixels and held_megapixels + self._open[self._fetched[0]].megapixels > limit:
+                break
+            ticket = self._fetched.popleft()
+            self._decoding.add(ticket)
+            self._start("decode", ticket)
+
+    def _megapixels_in_flight(self) -> float:
+        return sum(self._open[t].megapixels for t in (*self._decoding, *self._decoded, *self._delivering))
+
+    def _start(self, name: str, ticket: int) -> None:
+        # the future is kept: Dask drops a task that nobody holds
+        self._futures[ticket] = self._client.submit(run_stage, ticket, name, pure=False, priority=_PRIORITY[name])
+
+    def _take(self, event: tuple[str, int]) -> None:
+        """One stage of one photo is over: on to the next one."""
+        name, ticket = event
+        self._fetching.pop(ticket, None)
+        self._decoding.discard(ticket)
+        failed = self._open[ticket].error is not None
+        if name == "copy_original" or (name == "deliver" and not failed):
+            self._close(ticket)
+        elif failed:
+            self._fail(ticket)
+        elif name == "fetch":
+            self._fetched.append(ticket)
+        else:
+            self._decoded.append(ticket)
+
+    def _restore(self, ticket: int) -> None:
+        work = self._open[ticket]
+        work.run(stages.restore)
+        if work.error is not None:
+            self._fail(ticket)
+        else:
+            self._delivering.add(ticket)
+            self._start("deliver", ticket)
+
+    def _fail(self, ticket: int) -> None:
+        self._open[ticket].let_go()
+        if self._place.options.on_failure == "copy":
+            self._delivering.add(ticket)
+            self._start("copy_original", ticket)
+        else:
+            self._close(ticket)
+
+    def _close(self, ticket: int) -> None:
+        row = self._open[ticket].row()
+        self._forget(ticket)
+        self._on_row(row)
+        if row.status == "failed" and self._place.options.on_failure == "abort":
+            raise RunStopped(f"stopped at the first failure, as asked: {row.key}: {row.detail}")
+
+    def _forget(self, ticket: int) -> None:
+        self._delivering.discard(ticket)
+        self._futures.pop(ticket, None)
+        _in_flight.pop(ticket, None)
+        self._open.pop(ticket).let_go()

@@ -1,0 +1,61 @@
+"""A restoration as plain values, so that it can be a flow's parameters, and the checks that need no pixel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from oldphoto_core.errors import ConfigError, UsageError
+from oldphoto_core.restoration.options import RestoreOptions
+from oldphoto_core.storage import Bucket, take_inventory
+
+RESULT_FOLDERS = ("photos", "masks", "records", "runs")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RestoreJob:
+    """What to restore, where to, and with what. URLs are folders, `file://`, `s3://` or `memory://`."""
+
+    source: str
+    """Bucket of the masters; only ever read."""
+
+    target: str
+    """Bucket that receives photos/, masks/, records/ and runs/."""
+
+    masks: str | None = None
+    """Bucket of masks of what is damaged (white), one per photo at most."""
+
+    model: str = "starter"
+    """Name of the weights, or a path to them."""
+
+    device: str = "auto"
+    """"auto", "cpu" or "cuda"."""
+
+    limit: int | None = None
+    """At most this many files of the source, in key order."""
+
+    options: RestoreOptions = field(default_factory=RestoreOptions)
+    """Policies and output format."""
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"limit is {self.limit}; give 1 or more, or leave it out for everything")
+
+
+def check_places(job: RestoreJob) -> None:
+    """Refuse places that cannot work, before anything is read or written.
+
+    Raises UsageError when source and target overlap, SourceMissing when there is nothing to restore (or no mask where
+    masks were announced), NoCredentials, WriteFailed.
+    """
+    source, target = Bucket(job.source), Bucket(job.target)
+    if source.contains(target):
+        raise UsageError(f"target {target} lies inside source {source}, where nothing is written; name a place outside")
+    for folder in RESULT_FOLDERS:
+        if target.join(folder).contains(source):
+            raise UsageError(f"source {source} lies in {target.join(folder)}, where results go; name another target")
+    if job.masks is not None and Bucket(job.masks) == source:
+        raise UsageError(f"masks and source are both {source}; name the folder that holds the masks alone")
+    for place in (job.source, job.masks):
+        if place is not None:
+            take_inventory(Bucket(place), limit=1)  # raises where there is nothing
+    target.check_writable()

@@ -1,0 +1,43 @@
+"""Dask threads inside this process: no pixel is pickled, and nothing listens beyond loopback."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+def default_threads() -> int:
+    """One per core this process may use, and two at least so that reading overlaps with writing."""
+    return max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2)
+
+
+@contextmanager
+def dask_threads(count: int = 0) -> Iterator[Client]:
+    """A Dask client on `count` threads of this process (0: one per core); closed on leaving.
+
+    Hand it functions of importable modules with small arguments: Dask pickles both, even within one process.
+    """
+    from distributed import Client, LocalCluster
+
+    with warnings.catch_warnings():
+        # without a network Dask wonders aloud what this machine's address is, and then does not need it
+        warnings.filterwarnings("ignore", message="Couldn't detect a suitable IP address")
+        cluster = LocalCluster(
+            n_workers=1,
+            threads_per_worker=count or default_threads(),
+            processes=False,
+            protocol="inproc://",
+            dashboard_address="127.0.0.1:0",  # left out, Dask would open its pages on every address
+            worker_dashboard_address="127.0.0.1:0",
+            memory_limit=None,  # the engine bounds megapixels itself; Dask would pause threads by the process's size
+            silence_logs=logging.ERROR,
+        )
+    with cluster, Client(cluster, set_as_default=False) as client:
+        yield client

@@ -1,0 +1,133 @@
+"""Deciding what a run has to do: which photos are restored, which are left alone and why, and how they are sharded.
+
+A photo's work is named by its source version, the model's digest and the options' digest (which holds its mask's
+version). Where all three are what an existing derivative was made with, there is nothing to do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from oldphoto_core.errors import RunStopped
+from oldphoto_core.restoration.masks import MaskIndex
+from oldphoto_core.restoration.options import RestoreOptions
+from oldphoto_core.restoration.photo import Photo
+from oldphoto_core.restoration.rows import rows_by_key
+from oldphoto_core.storage import Bucket, LedgerRow, previous_results
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Standing = Literal["new", "current", "outdated", "foreign"]
+
+MAX_SHARD_PHOTOS = 200
+MAX_SHARD_BYTES = 1 << 30
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a run will do: `photos` are restored, `skipped` are rows that are settled already."""
+
+    photos: list[Photo] = field(default_factory=list)
+    skipped: list[LedgerRow] = field(default_factory=list)
+    masks_used: int = 0
+    masks_unclaimed: list[str] = field(default_factory=list)
+
+
+def make_plan(
+    manifest: pd.DataFrame, target: Bucket, options: RestoreOptions, model: str, masks: MaskIndex | None = None
+) -> Plan:
+    """Plan every row of the manifest; `model` is the network's digest. Raises RunStopped when `existing` is `abort`."""
+    there = Derivatives(target, options, model)
+    plan = Plan()
+    for key, version, size, kind in manifest[["key", "version", "size", "kind"]].itertuples(index=False, name=None):
+        photo = Photo(key, version, int(size), masks.candidates(key) if masks else ())
+        if kind != "image":
+            plan.skipped.append(_skipped(photo, "not an image", there))
+            continue
+        plan.masks_used += bool(photo.masks)
+        _place(photo, there, plan)
+    plan.masks_unclaimed = masks.unclaimed() if masks else []
+    return plan
+
+
+def cut_shards(
+    photos: Iterable[Photo], *, max_photos: int = MAX_SHARD_PHOTOS, max_bytes: int = MAX_SHARD_BYTES
+) -> list[list[Photo]]:
+    """Consecutive photos, as many as fit both bounds; a photo over `max_bytes` is a shard of its own."""
+    shards: list[list[Photo]] = []
+    held = 0
+    for photo in photos:
+        if not shards or len(shards[-1]) >= max_photos or held + photo.size > max_bytes:
+            shards.append([])
+            held = 0
+        shards[-1].append(photo)
+        held += photo.size
+    return shards
+
+
+class Derivatives:
+    """What lies in a target already, and what it was made of, by the ledgers of all runs."""
+
+    def __init__(self, target: Bucket, options: RestoreOptions, model: str) -> None:
+        self.options, self.model = options, model
+        self._there = {item.key for item in target.list("photos")}
+        self._recorded = {item.key for item in target.list("records")} if self._there else set()
+        self._ledger = rows_by_key(previous_results(target)) if self._there else {}
+
+    def standing(self, photo: Photo) -> Standing:
+        """`current`: this very work, done; `outdated`: ours, of other inputs; `foreign`: put there by someone else."""
+        output = f"photos/{self.options.output_key(photo.key)}"
+        if output not in self._there:
+            return "new"
+        row = self._ledger.get(photo.key)
+        if row and row.output == output and self._is_this_work(photo, row):
+            return "current"
+        return "outdated" if row or f"records/{photo.key}.json" in self._recorded else "foreign"
+
+    def row(self, key: str) -> LedgerRow | None:
+        """What the last run that restored this key wrote down, or None."""
+        return self._ledger.get(key)
+
+    def _is_this_work(self, photo: Photo, row: LedgerRow) -> bool:
+        work = (photo.version, self.model, self.options.digest(photo.mask_version))
+        return (row.version, row.model, row.options) == work
+
+
+def _place(photo: Photo, there: Derivatives, plan: Plan) -> None:
+    standing = there.standing(photo)
+    policy = there.options.existing
+    if standing == "new" or policy == "overwrite" or (policy == "skip" and standing == "outdated"):
+        plan.photos.append(photo)
+    elif policy == "abort":
+        output = there.options.output_key(photo.key)
+        raise RunStopped(f"photos/{output} exists in the target; nothing was done: choose --existing skip or overwrite")
+    else:
+        reason = "already restored" if standing == "current" else "output exists"
+        plan.skipped.append(_skipped(photo, reason, there))
+
+
+def _skipped(photo: Photo, reason: str, there: Derivatives) -> LedgerRow:
+    before = there.row(photo.key) if reason == "already restored" else None
+    details = {
+        "not an image": "its name does not end like an image's",
+        "already restored": "same source version, model and options as before",
+        "output exists": "not written by a known run; --existing overwrite replaces it",
+    }
+    return LedgerRow(
+        key=photo.key,
+        version=photo.version,
+        status="skipped",
+        reason=reason,
+        detail=details[reason],
+        megapixels=before.megapixels if before else 0.0,
+        mask_coverage=before.mask_coverage if before else math.nan,
+        changed_share=before.changed_share if before else math.nan,
+        output=before.output if before else "",
+        output_sha256=before.output_sha256 if before else "",
+        model=there.model,
+        options=there.options.digest(photo.mask_version),
+    )

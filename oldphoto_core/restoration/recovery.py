@@ -1,0 +1,99 @@
+"""Finishing the books of runs that were killed, so that the ledgers tell the whole truth about a target.
+
+A killed run leaves derivatives whose rows it had no time to write. Their records were written just before them: where
+record and derivative agree, the photo was restored, and its row is made up for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+from oldphoto_core.errors import OldPhotoError
+from oldphoto_core.reports.record import decode_record
+from oldphoto_core.reports.summary import RunFacts, Summary, encode, reconcile, summarise
+from oldphoto_core.restoration.rows import rows_by_key
+from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, merge_ledger, read_ledger, read_manifest
+
+FACTS, SUMMARY = "run.json", "summary.json"
+KILLED = "the run was killed; a later one finished its books"
+_READERS = 16
+
+
+def settle_killed_runs(target: Bucket) -> list[str]:
+    """Give every run without a summary its missing rows and its summary; returns their ids.
+
+    A run that is alive all the same loses nothing: its own rows are later and count, its summary replaces this one.
+    """
+    settled = []
+    for run_id in target.folders("runs"):
+        run = target.join("runs", run_id)
+        if run.info(SUMMARY) is None and run.info(FACTS) is not None and run.info("manifest.parquet") is not None:
+            with LedgerWriter(run, "recovered") as ledger:
+                for row in _lost_rows(target, run, run_id):
+                    ledger.add(row)
+            settle(target, run, json.loads(run.read(FACTS)), KILLED)
+            settled.append(run_id)
+    return settled
+
+
+def settle(target: Bucket, run: Bucket, facts: RunFacts, stopped: str = "") -> Summary:
+    """Hold a run's ledger against its manifest and the bucket, then write ledger.parquet and summary.json."""
+    rows = rows_by_key(merge_ledger(run))
+    delivered = {item.key for item in target.list("photos")}
+    corrections = reconcile(read_manifest(run), rows, delivered, stopped)
+    if corrections:
+        with LedgerWriter(run, "reconciled") as ledger:
+            for row in corrections:
+                ledger.add(row)
+        rows = rows_by_key(merge_ledger(run))
+    summary = summarise(facts, list(rows.values()), datetime.now(UTC), stopped)
+    run.write(SUMMARY, encode(summary))
+    return summary
+
+
+def _lost_rows(target: Bucket, run: Bucket, run_id: str) -> Iterable[LedgerRow]:
+    known = set(read_ledger(run)["key"])
+    recorded = {item.key for item in target.list("records")}
+    lost = [key for key in read_manifest(run)["key"] if key not in known and f"records/{key}.json" in recorded]
+    with ThreadPoolExecutor(_READERS) as readers:
+        rows = readers.map(lambda key: _row_of_record(target, key, run_id), lost)
+        return [row for row in rows if row is not None]
+
+
+def _row_of_record(target: Bucket, key: str, run_id: str) -> LedgerRow | None:
+    """The row that this run would have written about the key, if it did restore it."""
+    try:
+        record = decode_record(target.read(f"records/{key}.json"))
+        if record is None or record["run_id"] != run_id or record["status"] != "restored":
+            return None
+        derivative = target.read(record["derivative"]["key"])
+    except OldPhotoError:
+        return None
+    if hashlib.sha256(derivative).hexdigest() != record["derivative"]["sha256"]:
+        return None
+    return _as_row(key, record)
+
+
+def _as_row(key: str, record: dict[str, Any]) -> LedgerRow:
+    shape = record["derivative"]
+    coverage = {"mask_coverage": record["mask"]["coverage"]} if record["mask"] else {}
+    return LedgerRow(
+        key=key,
+        version=record["source"]["version"],
+        status="restored",
+        detail="taken from its record: the run was killed before it wrote this row",
+        seconds=record["seconds"],
+        megapixels=round(shape["width"] * shape["height"] / 1e6, 6),
+        changed_share=record["changed_share"],
+        output=shape["key"],
+        output_sha256=shape["sha256"],
+        model=record["model"]["digest"],
+        options=record["options"]["digest"],
+        finished_at=datetime.fromisoformat(record["time"]).timestamp(),
+        **coverage,
+    )

@@ -1,0 +1,128 @@
+"""A run from its inventory to its summary: what the flow's tasks call, one function each."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from oldphoto_core.errors import RunStopped
+from oldphoto_core.reports.summary import RunFacts, Summary, encode
+from oldphoto_core.restoration.engine import restore_photos
+from oldphoto_core.restoration.job import RestoreJob, check_places
+from oldphoto_core.restoration.masks import MaskIndex
+from oldphoto_core.restoration.models import load_restorer
+from oldphoto_core.restoration.options import RestoreOptions
+from oldphoto_core.restoration.plan import Plan, cut_shards, make_plan
+from oldphoto_core.restoration.recovery import FACTS, settle, settle_killed_runs
+from oldphoto_core.restoration.rows import rows_by_key
+from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, read_ledger, take_inventory, write_manifest
+
+if TYPE_CHECKING:
+    from oldphoto_core.restoration.photo import Photo, RestoresPhotos
+
+
+class Run:
+    """One run under way: its name, its job, and the shards that are left to do."""
+
+    def __init__(self, job: RestoreJob, plan: Plan, found: int, restorer: RestoresPhotos) -> None:
+        self.run_id = new_run_id()
+        self.job = job
+        self.found = found
+        self.shards: list[list[Photo]] = cut_shards(plan.photos)
+        self.planned = len(plan.photos)
+        self.facts = RunFacts(
+            run_id=self.run_id,
+            source=Bucket(job.source).url,
+            target=Bucket(job.target).url,
+            model={"name": restorer.name, "digest": restorer.digest},
+            options=asdict(job.options),
+            masks={"used": plan.masks_used, "without a photo": len(plan.masks_unclaimed)},
+            started=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        )
+
+    @property
+    def bucket(self) -> Bucket:
+        """The run's own folder in the target."""
+        return Bucket(self.job.target).join("runs", self.run_id)
+
+
+class FailureGuard:
+    """Stops a run once it can no longer end under the failure rate that was allowed."""
+
+    def __init__(self, options: RestoreOptions, planned: int) -> None:
+        self._rate, self._planned = options.max_failure_rate, planned
+        self._failed = 0
+
+    def judge(self, row: LedgerRow) -> None:
+        """Count a row; raises RunStopped over the limit."""
+        self._failed += row.status == "failed"
+        if self._failed > self._rate * self._planned:
+            raise RunStopped(
+                f"stopped: {self._failed} of {self._planned} photos failed, more than --max-failure-rate {self._rate:g}"
+                f" allows; the last one is {row.key}: {row.detail}"
+            )
+
+
+def new_run_id() -> str:
+    """UTC time and four random digits: sorts by time, and two runs of one second differ."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def open_run(job: RestoreJob) -> Run:
+    """Check the places, list the source, decide what is to be done, and write the manifest and the settled rows.
+
+    Raises UsageError, SourceMissing, NoCredentials, WriteFailed, UnknownModel, DamagedWeights, RunStopped.
+    """
+    check_places(job)
+    restorer = load_restorer(job.model, job.device)
+    target = Bucket(job.target)
+    settle_killed_runs(target)
+    manifest = take_inventory(Bucket(job.source), limit=job.limit)
+    masks = MaskIndex(Bucket(job.masks).list()) if job.masks is not None else None
+    plan = make_plan(manifest, target, job.options, restorer.digest, masks)
+    run = Run(job, plan, len(manifest), restorer)
+    run.bucket.write(FACTS, encode(run.facts))
+    write_manifest(run.bucket, manifest)
+    with LedgerWriter(run.bucket, "plan") as ledger:
+        for row in plan.skipped:
+            ledger.add(row)
+    return run
+
+
+def restore_shard(run: Run, number: int, on_row: Callable[[LedgerRow], None]) -> None:
+    """Restore shard `number` of the run; each photo's row is in the ledger before `on_row` hears of it."""
+    job = run.job
+    masks = Bucket(job.masks) if job.masks is not None else None
+    with LedgerWriter(run.bucket, f"shard-{number:05d}") as ledger:
+
+        def settle_photo(row: LedgerRow) -> None:
+            ledger.add(row)
+            on_row(row)
+
+        restore_photos(
+            load_restorer(job.model, job.device),
+            Bucket(job.source),
+            Bucket(job.target),
+            run.shards[number],
+            job.options,
+            settle_photo,
+            masks=masks,
+            run_id=run.run_id,
+        )
+
+
+def close_run(run: Run, stopped: str = "") -> Summary:
+    """Hold the ledger against the manifest and the bucket, then write ledger.parquet and summary.json.
+
+    `stopped` says why the run ended before its time.
+    """
+    return settle(Bucket(run.job.target), run.bucket, run.facts, stopped)
+
+
+def failed_rows(summary: Summary) -> list[LedgerRow]:
+    """The failures of a finished run, by key."""
+    ledger = read_ledger(Bucket(summary["target"]).join("runs", summary["run_id"]))
+    return [row for row in rows_by_key(ledger).values() if row.status == "failed"]

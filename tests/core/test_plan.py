@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fakes import fill
+
+from oldphoto_core.errors import ConfigError, RunStopped
+from oldphoto_core.restoration import Photo, RestoreOptions
+from oldphoto_core.restoration.masks import MaskIndex
+from oldphoto_core.restoration.plan import cut_shards, make_plan
+from oldphoto_core.storage import Bucket, ObjectInfo, take_inventory
+
+
+def masks(*keys: str) -> MaskIndex:
+    return MaskIndex(ObjectInfo(key, 1, "v") for key in keys)
+
+
+@pytest.mark.parametrize("mask", ["box/a.jpg.png", "box/a.jpg", "box/a.png", "box/a.tif", "box/a.WEBP"])
+def test_a_mask_is_found_under_each_of_its_names(mask: str) -> None:
+    assert [m.key for m in masks(mask, "box/b.png", "a.png").candidates("box/a.jpg")] == [mask]
+
+
+@pytest.mark.parametrize("mask", ["a.jpg.jpg", "a.txt", "other/a.png", "A.png", "a.jpg.png.png"])
+def test_what_only_looks_like_a_mask_is_none(mask: str) -> None:
+    assert masks(mask).candidates("a.jpg") == ()
+
+
+def test_two_masks_are_two_candidates() -> None:
+    assert len(masks("a.jpg.png", "a.png").candidates("a.jpg")) == 2
+
+
+def test_masks_that_no_photo_asked_for_are_named() -> None:
+    index = masks("a.png", "typo.png")
+    index.candidates("a.jpg")
+    assert index.unclaimed() == ["typo.png"]
+
+
+def test_keys_never_meet_whatever_the_format() -> None:
+    keys = ["a.jpg", "a.jpeg", "a.png", "a.jpg.png"]
+    for kind in ("keep", "png", "tiff", "jpeg"):
+        assert len({RestoreOptions(format=kind).output_key(key) for key in keys}) == 4
+
+
+def test_the_digest_names_what_changes_the_picture_and_nothing_else() -> None:
+    plain = RestoreOptions().digest()
+    assert RestoreOptions(existing="overwrite", on_failure="copy", threads=7).digest() == plain
+    assert RestoreOptions(format="png").digest() != plain
+    assert RestoreOptions().digest("mask.png@1") != plain
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"format": "gif"},
+        {"existing": "maybe"},
+        {"on_failure": ""},
+        {"max_failure_rate": 1.5},
+        {"threads": -1},
+        {"in_flight_megapixels": 0},
+    ],
+)
+def test_options_refuse_nonsense_by_name_and_value(wrong: dict[str, object]) -> None:
+    (name, value) = next(iter(wrong.items()))
+    with pytest.raises(ConfigError, match=f"{name} is {value!r}"):
+        RestoreOptions(**wrong)  # type: ignore[arg-type]
+
+
+def test_shards_hold_no_more_than_both_bounds() -> None:
+    photos = [Photo(str(n), "v", 10) for n in range(7)] + [Photo("giant", "v", 1000), Photo("last", "v", 10)]
+    shards = cut_shards(photos, max_photos=3, max_bytes=100)
+    assert [[photo.key for photo in shard] for shard in shards] == [
+        ["0", "1", "2"],
+        ["3", "4", "5"],
+        ["6"],
+        ["giant"],
+        ["last"],
+    ]
+
+
+def planned(source: Path, target: Path, **options: object) -> tuple[list[str], dict[str, str]]:
+    plan = make_plan(
+        take_inventory(Bucket(source)),
+        Bucket(target),
+        RestoreOptions(**options),  # type: ignore[arg-type]
+        "m" * 64,
+    )
+    return [photo.key for photo in plan.photos], {row.key: row.reason for row in plan.skipped}
+
+
+def test_a_fresh_target_gets_every_image_and_nothing_else(tmp_path: Path) -> None:
+    fill(tmp_path / "old", ["a.jpg", "box/b.tif"])
+    (tmp_path / "old/notes.txt").write_text("found in the attic")
+    (tmp_path / "old/box/Thumbs.db").write_text("x")
+    assert planned(tmp_path / "old", tmp_path / "new") == (
+        ["a.jpg", "box/b.tif"],
+        {"notes.txt": "not an image", "box/Thumbs.db": "not an image"},
+    )
+
+
+def test_what_somebody_else_put_there_is_left_alone_unless_asked(tmp_path: Path) -> None:
+    fill(tmp_path / "old", ["a.jpg", "b.jpg"])
+    fill(tmp_path / "new/photos", ["a.jpg"])
+    assert planned(tmp_path / "old", tmp_path / "new") == (["b.jpg"], {"a.jpg": "output exists"})
+    assert planned(tmp_path / "old", tmp_path / "new", existing="overwrite")[0] == ["a.jpg", "b.jpg"]
+    with pytest.raises(RunStopped, match=r"photos/a\.jpg exists"):
+        planned(tmp_path / "old", tmp_path / "new", existing="abort")
