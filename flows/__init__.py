@@ -1,0 +1,1 @@
+"""What users run: Prefect flows, one file a job, and the `oldphoto` command. No pixel and no tensor passes here."""

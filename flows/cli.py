@@ -1,0 +1,43 @@
+"""The `oldphoto` command.
+
+Each group of commands is a module of `flows.commands` with `register(app)`; add a new one to `GROUPS`.
+Modules import nothing heavy at their top: `oldphoto --help` answers within a second.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from flows.commands import demo, models, restore, train
+from oldphoto_core.errors import OldPhotoError
+
+GROUPS = (demo, restore, train, models)
+INTERRUPTED = 130  # what Typer ends with on Ctrl-C
+
+app = typer.Typer(
+    help="Restores collections of scanned old photographs, in bulk.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for group in GROUPS:
+    group.register(app)
+
+
+def main() -> None:
+    """Entry point: an error of ours is one line on stderr and its exit code (1: cannot be done, 2: wrong usage)."""
+    try:
+        app(prog_name="oldphoto")
+    except OldPhotoError as error:
+        sys.stderr.write(f"oldphoto: {' '.join(str(error).split())}\n")
+        sys.exit(error.exit_code)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            sys.stderr.write("oldphoto: interrupted; what was done is kept, and the same command goes on from there\n")
+        raise
+
+
+if __name__ == "__main__":
+    main()

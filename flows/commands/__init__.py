@@ -1,0 +1,1 @@
+"""The groups of the `oldphoto` command, one module each; what is heavy is imported where it is used."""

@@ -1,0 +1,90 @@
+"""`oldphoto restore`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from flows.commands.terminal import known_device, say, show
+
+if TYPE_CHECKING:
+    from oldphoto_core.reports.summary import Summary
+
+FAILURES_SHOWN = 20
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(restore)
+
+
+def restore(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="Folder or URL (s3://bucket/prefix) of old photos; only ever read.")
+    ],
+    target: Annotated[
+        str, typer.Argument(metavar="TARGET", help="Folder or URL for photos/, masks/, records/ and runs/.")
+    ],
+    masks: Annotated[
+        str | None, typer.Option(metavar="URL", help="Masks of what is damaged (white): KEY.png for the photo KEY.")
+    ] = None,
+    model: Annotated[str, typer.Option(metavar="NAME", help="Weights by name, or where they lie.")] = "starter",
+    device: Annotated[str, typer.Option(callback=known_device, help="auto, cpu, cuda or cuda:N.")] = "auto",
+    format: Annotated[  # noqa: A002 - the name users give
+        Literal["keep", "tiff", "png", "jpeg"], typer.Option(help="Format of the results; a new one is appended.")
+    ] = "keep",
+    existing: Annotated[
+        Literal["skip", "overwrite", "abort"], typer.Option(help="What to do about results that are there already.")
+    ] = "skip",
+    on_failure: Annotated[
+        Literal["skip", "copy", "abort"],
+        typer.Option(help="A photo that fails: leave it out, put a copy of the original there, or stop."),
+    ] = "skip",
+    max_failure_rate: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Stop once more than this share of the photos has failed.")
+    ] = 1.0,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many photos.")] = None,
+) -> None:
+    """Restore a collection of old photos. A rerun does only what is left to do.
+
+    Exit codes: 0 every photo restored or skipped, 1 could not be done, 2 wrong usage, 3 done but some photos failed.
+    """
+    from flows.prefect_session import prefect_session
+    from oldphoto_core.restoration.job import RestoreJob, check_places
+    from oldphoto_core.restoration.models import load_restorer
+
+    check_places(RestoreJob(source=source, target=target, masks=masks, model=model, device=device, limit=limit))
+    with prefect_session(say, meanwhile=lambda: load_restorer(model, device)):
+        from flows.restore import restore as restore_flow
+
+        summary = restore_flow(
+            source, target, masks, model, device, limit, format, existing, on_failure, max_failure_rate
+        )
+    report(summary)
+    if summary["failed"]:
+        raise typer.Exit(3)
+
+
+def report(summary: Summary) -> None:
+    """What became of the run, and every failure by name (the first ones, where there are many)."""
+    from oldphoto_core.restoration.run import failed_rows
+
+    for row in failed_rows(summary)[:FAILURES_SHOWN]:
+        say(f"failed: {row.key}: {row.reason}: {row.detail}")
+    if summary["failed"] > FAILURES_SHOWN:
+        say(f"... and {summary['failed'] - FAILURES_SHOWN} more, in the ledger")
+    if summary["masks"]["without a photo"]:
+        say(f"note: {summary['masks']['without a photo']} masks belong to no photo of the source")
+    reasons = ", ".join(f"{count} {reason}" for reason, count in summary["skipped_reasons"].items())
+    if not summary["restored"] and not summary["failed"]:
+        show(f"nothing new to restore: {summary['found']} files found ({reasons})")
+    else:
+        show(
+            f"{summary['found']} files found: {summary['restored']} restored, {summary['skipped']} skipped"
+            f"{f' ({reasons})' if reasons else ''}, {summary['failed']} failed;"
+            f" {summary['megapixels']:.1f} megapixels in {summary['seconds']:.0f} s"
+        )
+    if summary["restored"] or "already restored" in summary["skipped_reasons"]:
+        show(f"restored photos: {summary['target']}/photos")
+    show(f"ledger and summary: {summary['target']}/runs/{summary['run_id']}")

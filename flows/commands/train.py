@@ -1,0 +1,119 @@
+"""`oldphoto train`, `oldphoto synthesize` and `oldphoto evaluate`: everything that makes and judges models."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import typer
+
+from flows.commands.terminal import say, show
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(synthesize)
+    app.command()(train)
+    app.command()(evaluate)
+
+
+def synthesize(
+    clean: Annotated[str, typer.Argument(help="Folder or URL of clean photos.")],
+    target: Annotated[str, typer.Argument(help="Folder or URL for the shards.")],
+    count: Annotated[int, typer.Option(min=0, help="Pairs in all; 0 = one for each photo.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same pairs.")] = 1,
+    recipe: Annotated[str, typer.Option(help="How photos are made old.")] = "published",
+    crop: Annotated[int, typer.Option(min=16, help="Side of the crop of each photo, in pixels.")] = 256,
+    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A running Dask scheduler (tcp://...).")] = None,
+) -> None:
+    """Make pairs of clean and degraded photos, over all cores. A rerun makes only what is missing."""
+    from flows.prefect_session import prefect_session
+
+    with prefect_session(say):
+        from flows.synthesize import synthesize as synthesize_flow
+
+        result = synthesize_flow(clean, target, count, seed, recipe, crop, dask=dask)
+    for key, reason in result["failed"].items():
+        say(f"left out: {key}: {reason}")
+    show(
+        f"{result['pairs']} pairs in {result['shards']} shards; {result['made']} of them made now"
+        f" in {result['seconds']:.1f} s ({result['photos_per_second']:.1f} photos/s)"
+    )
+    show(f"shards: {target}")
+
+
+def train(
+    stage: Annotated[
+        Literal["all", "vae_old", "vae_clean", "mapping"], typer.Argument(help="One stage, or all in order.")
+    ],
+    clean: Annotated[str, typer.Option(metavar="URL", help="Clean photos.")],
+    old: Annotated[str, typer.Option(metavar="URL", help="Real old photos.")],
+    out: Annotated[str, typer.Option(metavar="URL", help="Receives checkpoints, logs, charts and the model.")],
+    preset: Annotated[Literal["compact", "paper"], typer.Option(help="Shapes of the networks.")] = "compact",
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of each stage.")] = None,
+    batch: Annotated[int | None, typer.Option(min=2, help="Crops a step.")] = None,
+    crop: Annotated[int | None, typer.Option(min=32, help="Side of a crop, in pixels.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of weights, crops, degradation and noise.")] = None,
+    holdout: Annotated[int | None, typer.Option(min=0, help="Photos of each name prefix kept for validation.")] = None,
+    partial_nonlocal: Annotated[bool, typer.Option(help="The mapping's partial nonlocal block.")] = True,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    name: Annotated[str, typer.Option(help="Name of the model, for its card.")] = "trained",
+) -> None:
+    """Train the networks. Killed or stopped, the same command goes on from the last checkpoint."""
+    from flows.prefect_session import prefect_session
+
+    given: dict[str, Any] = {"steps": steps, "batch": batch, "crop": crop, "seed": seed, "holdout": holdout}
+    changes = {field: value for field, value in given.items() if value is not None}
+    if not partial_nonlocal:
+        changes["partial_nonlocal"] = False
+    _check_training(stage, preset, changes, clean, old, out)
+    with prefect_session(say):
+        from flows.train import train as train_flow
+
+        results = train_flow(stage, clean, old, out, preset, device, name, changes)
+    for result in results:
+        show(
+            f"{result['config']['stage']}: {result['steps']} steps in {result['seconds']:.0f} s,"
+            f" {result['steps_per_second']:.2f} steps/s, {result['photos_per_second']:.1f} photos/s,"
+            f" {result['cpu_share']:.0%} of the CPU; chart: {out}/{result['config']['stage']}/chart.png"
+        )
+    if stage in ("all", "mapping"):
+        show(f"model: {out}/model (restore with --model {out}/model)")
+
+
+def _check_training(stage: str, preset: str, changes: dict[str, Any], *places: str) -> None:
+    """Wrong settings and places are told before a server is started."""
+    from oldphoto_core.errors import SourceMissing
+    from oldphoto_core.storage import Bucket
+    from oldphoto_core.training.run import configs_for
+
+    configs_for(stage, preset, **changes)
+    *sources, out = (Bucket(place) for place in places)
+    for source in sources:
+        if not source.exists():
+            raise SourceMissing(f"{source.url} does not exist or is empty; give a folder or URL of photos")
+    out.check_writable()
+
+
+def evaluate(
+    clean: Annotated[str, typer.Option(metavar="URL", help="Clean photos.")],
+    out: Annotated[str, typer.Option(metavar="URL", help="Receives tables and contact sheets.")],
+    models: Annotated[str, typer.Option(metavar="A,B,...", help="Models by name, folder or URL.")] = "starter",
+    recipe: Annotated[str, typer.Option(help="How photos are made old.")] = "published",
+    seed: Annotated[int, typer.Option(help="Of the degradation.")] = 7,
+    holdout: Annotated[int, typer.Option(min=0, help="Last photos of each name prefix; 0 = every photo.")] = 40,
+) -> None:
+    """PSNR and SSIM of models beside OpenCV, on clean photos made old; prints the tables."""
+    from flows.prefect_session import prefect_session
+    from oldphoto_core.degradation import recipe_named
+    from oldphoto_core.storage import Bucket
+
+    recipe_named(recipe)
+    Bucket(out).check_writable()
+    with prefect_session(say):
+        from flows.evaluate import evaluate as evaluate_flow
+
+        text = evaluate_flow(
+            clean, out, [name.strip() for name in models.split(",") if name.strip()], recipe, seed, holdout
+        )
+    show(text)
+    show(f"tables and contact sheets: {out}/plain, {out}/scratched")

@@ -1,0 +1,49 @@
+"""The progress of a restoration in the terminal; silent where there is none."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from oldphoto_core.storage import LedgerRow
+
+
+class RestoreProgress:
+    """A bar on stderr with the photos done, megapixels and failures; use it as a context manager."""
+
+    def __init__(self, photos: int) -> None:
+        self._bar = Progress(
+            TextColumn("restoring"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[megapixels]:.1f} MP"),
+            TextColumn("{task.fields[failures]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not (photos and sys.stderr.isatty()),
+        )
+        self._failed = 0
+        self._megapixels = 0.0
+        self._task = self._bar.add_task("restoring", total=photos, megapixels=0.0, failures="")
+
+    def advance(self, row: LedgerRow) -> None:
+        """Count one photo that is done with."""
+        self._failed += row.status == "failed"
+        self._megapixels += row.megapixels if row.status == "restored" else 0.0
+        failures = f"[red]{self._failed} failed" if self._failed else ""
+        self._bar.update(self._task, advance=1, megapixels=self._megapixels, failures=failures)
+
+    def __enter__(self) -> RestoreProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()

@@ -1,0 +1,48 @@
+"""Clean photos in, paired shards (clean, degraded, mask, recipe) out; Dask over all cores, resumable."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.artifacts import create_table_artifact
+from pydantic import Field
+from rich.console import Console
+from rich.progress import Progress
+
+from oldphoto_core.degradation import recipe_named
+from oldphoto_core.degradation.synthesis import SynthesisConfig, plan_shards
+from oldphoto_core.storage import Bucket
+from tasks.synthesis import synthesize_shards
+
+
+@flow(name="synthesize", persist_result=False)
+def synthesize(
+    clean: Annotated[str, Field(description="Bucket of clean photos")],
+    target: Annotated[str, Field(description="Bucket that receives the shards")],
+    count: Annotated[int, Field(ge=0, description="Pairs in all; 0 = one for each photo")] = 0,
+    seed: Annotated[int, Field(description="Seed of every item")] = 1,
+    recipe: Annotated[str, Field(description="Name of the degradation recipe")] = "published",
+    crop: Annotated[int, Field(ge=16, description="Side of the crop of each photo, in pixels")] = 256,
+    pairs_per_shard: Annotated[int, Field(ge=1, description="Pairs in one tar file")] = 64,
+    dask: Annotated[str | None, Field(description="Address of a running Dask scheduler")] = None,
+) -> dict[str, Any]:
+    """Make what is missing; returns counts and photos/s."""
+    config = SynthesisConfig(
+        count=count, seed=seed, crop=crop, pairs_per_shard=pairs_per_shard, recipe=recipe_named(recipe)
+    )
+    shards = plan_shards(Bucket(clean), config)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("synthesizing", total=sum(len(shard.keys) for shard in shards))
+        result = synthesize_shards(
+            shards, clean, target, lambda sidecar: bar.advance(task, sidecar["items"] + len(sidecar["failed"])), dask
+        )
+    create_table_artifact(
+        key="synthesize",
+        table=[
+            {"what": name, "figure": result[name]}
+            for name in ("pairs", "made", "shards", "seconds", "photos_per_second")
+        ],
+        description=f"Pairs from {clean} in {target}",
+    )
+    return result

@@ -1,0 +1,24 @@
+"""Make paired shards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+
+from oldphoto_core.degradation import PairShard
+from oldphoto_core.degradation import synthesis as core
+from oldphoto_core.storage import Bucket
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def synthesize_shards(
+    shards: list[PairShard], clean: str, target: str, on_shard: Callable[[dict[str, Any]], None], dask: str | None
+) -> dict[str, Any]:
+    """Every shard that is missing, over Dask."""
+    result = core.synthesize_shards(shards, Bucket(clean), Bucket(target), on_shard, dask)
+    get_run_logger().info("%d pairs made, %.1f photos/s", result["made"], result["photos_per_second"])
+    return result

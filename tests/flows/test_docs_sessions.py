@@ -1,0 +1,64 @@
+"""Every session and program that docs/ shows is run, page by page; see tests/docs_pages.py for the conventions."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docs_pages import PAGES, Command, blocks, folded, furnish
+
+from oldphoto_core.checkpoints import shipped_models
+from oldphoto_core.storage import Bucket
+
+pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
+RUN = ("console", "python")
+
+
+def needs_the_starter(command: Command) -> bool:
+    words = command.words
+    takes_a_model = words[1] in ("restore", "demo") and "--model" not in words
+    return takes_a_model or (words[1] == "evaluate" and "--models" not in words) or "starter" in command.line
+
+
+@pytest.fixture
+def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3_endpoint: str) -> Path:
+    """The folder in which a page is run; `s3://archive/scans` holds the same photos, `s3://access` is empty."""
+    import boto3
+
+    furnish(tmp_path)
+    client = boto3.client("s3", endpoint_url=s3_endpoint)
+    for name in ("archive", "access"):
+        client.create_bucket(Bucket=name)
+    for entry in Bucket(tmp_path / "scans").list():
+        Bucket("s3://archive/scans").write(entry.key, (tmp_path / "scans" / entry.key).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run_command(command: Command, oldphoto: Callable[..., Any]) -> tuple[int, str]:
+    if command.is_ours:
+        if needs_the_starter(command) and "starter" not in shipped_models():
+            pytest.skip(f"the starter weights are not there yet, and the page runs: {command.line}")
+        ended = oldphoto(*command.words[1:])
+        return ended.code, ended.out + ended.err
+    shell = subprocess.run(["bash", "-c", command.line], capture_output=True, text=True, check=False, timeout=60)
+    return shell.returncode, shell.stdout + shell.stderr
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if any(block.language in RUN for block in blocks(page))], ids=lambda page: page.name
+)
+def test_what_the_page_shows_is_what_happens(page: Path, archive: Path, oldphoto: Callable[..., Any]) -> None:
+    names: dict[str, Any] = {}
+    for block in blocks(page):
+        if block.language == "python":
+            exec(compile(block.text, page.name, "exec"), names)
+        for command in block.commands() if block.language == "console" else ():
+            code, output = run_command(command, oldphoto)
+            assert code == command.code, (command.line, output)
+            seen = folded(output, archive)
+            missing = [line for line in command.shown if folded(line, archive) not in seen]
+            assert not missing, (command.line, output)

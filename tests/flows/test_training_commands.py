@@ -1,0 +1,80 @@
+"""`oldphoto train`, `synthesize` and `evaluate` through the real flows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from photos import album
+
+from oldphoto_core.storage import Bucket
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+TINY = ("--steps", "2", "--batch", "2", "--crop", "32")
+
+
+@pytest.fixture
+def albums(tmp_path: Path) -> tuple[Path, Path]:
+    return album(tmp_path / "clean", 6), album(tmp_path / "old", 3, first=50)
+
+
+def test_training_leaves_a_model_that_restores(albums: tuple[Path, Path], tmp_path: Path, oldphoto) -> None:
+    clean, old = albums
+    ended = oldphoto("train", "all", "--clean", clean, "--old", old, "--out", tmp_path / "out", *TINY, "--name", "mine")
+    assert ended.code == 0, ended.err
+    assert "mapping: 2 steps" in ended.out
+    assert "photos/s" in ended.out
+    assert json.loads((tmp_path / "out/model/card.json").read_text())["name"] == "mine"
+    ended = oldphoto("restore", old, tmp_path / "restored", "--model", tmp_path / "out/model")
+    assert ended.code == 0, ended.err
+    assert "3 restored" in ended.out
+
+
+def test_stages_can_be_trained_one_by_one_into_a_bucket(
+    albums: tuple[Path, Path], s3_bucket_url: str, oldphoto
+) -> None:
+    clean, old = albums
+    places = ("--clean", clean, "--old", old, "--out", s3_bucket_url)
+    for stage in ("vae_old", "vae_clean", "mapping"):
+        assert oldphoto("train", stage, *places, *TINY).code == 0
+    keys = {entry.key for entry in Bucket(s3_bucket_url).list()}
+    assert {"model/weights.safetensors", "mapping/chart.png", "vae_old/log.csv"} <= keys
+
+
+@pytest.mark.slow
+def test_pairs_are_synthesized_once(albums: tuple[Path, Path], tmp_path: Path, oldphoto) -> None:
+    first = oldphoto("synthesize", albums[0], tmp_path / "pairs", "--count", "4", "--crop", "32")
+    again = oldphoto("synthesize", albums[0], tmp_path / "pairs", "--count", "4", "--crop", "32")
+    assert "4 pairs in 1 shards; 4 of them made now" in first.out
+    assert "photos/s" in first.out
+    assert "0 of them made now" in again.out
+
+
+def test_an_evaluation_prints_ours_beside_opencv(albums: tuple[Path, Path], tmp_path: Path, oldphoto) -> None:
+    out = tmp_path / "out"
+    oldphoto("train", "all", "--clean", albums[0], "--old", albums[1], "--out", out, *TINY)
+    ended = oldphoto("evaluate", "--clean", albums[0], "--out", tmp_path / "table", "--models", out / "model")
+    assert ended.code == 0, ended.err
+    assert "| OpenCV, h=3 |" in ended.out
+    assert "| ours, " in ended.out
+    assert "with white scratches" in ended.out
+    assert (tmp_path / "table/scratched/contact_sheet.png").exists()
+
+
+def test_wrong_calls_are_one_line_with_the_way_out(albums: tuple[Path, Path], tmp_path: Path, oldphoto) -> None:
+    clean, old = albums
+    out = ("--out", tmp_path / "out")
+    cases = [
+        (("train", "all", "--clean", tmp_path / "none", "--old", old, *out), 1, "does not exist"),
+        (("train", "mapping", "--clean", clean, "--old", old, *out, *TINY), 1, "oldphoto train vae_old"),
+        (("train", "all", "--clean", clean, "--old", old, *out, "--crop", "50"), 2, "multiple of 8"),
+        (("train", "everything", "--clean", clean, "--old", old, *out), 2, "everything"),
+        (("synthesize", tmp_path / "none", tmp_path / "pairs"), 1, "holds no photos"),
+        (("synthesize", clean, clean / "pairs"), 2, "overlap"),
+        (("synthesize", clean, tmp_path / "pairs", "--recipe", "best"), 2, "published"),
+        (("evaluate", "--clean", clean, *out, "--models", "best"), 1, "no model is called"),
+    ]
+    for arguments, code, words in cases:
+        ended = oldphoto(*arguments)
+        assert (ended.code, words in ended.err) == (code, True), (arguments, ended)
