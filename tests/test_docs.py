@@ -1,0 +1,95 @@
+"""What docs/ says exists, and what exists is said there. The sessions are run by tests/flows/test_docs_sessions.py."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from docs_pages import PAGES, ROOT, Command, blocks
+
+from flows.cli import app
+
+PROSE = [*PAGES, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md"))]
+OLDPHOTO: Any = typer.main.get_command(app)
+
+
+def commands(group: Any = OLDPHOTO, path: tuple[str, ...] = ("oldphoto",)) -> Iterator[tuple[str, Any]]:
+    """("oldphoto models show", its command) for every command."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield " ".join((*path, name)), command
+
+
+def shown_calls() -> list[Command]:
+    pages = [page for page in PROSE if page.exists()]
+    shown = [block for page in pages for block in blocks(page) if block.language in ("console", "sh")]
+    return [command for block in shown for command in block.commands() if command.is_ours]
+
+
+@pytest.mark.parametrize("name", [name for name, _ in commands()])
+def test_every_command_is_documented_with_all_its_options(name: str) -> None:
+    command = dict(commands())[name]
+    text = "\n".join(page.read_text() for page in PAGES)
+    assert f"`{name}" in text or f"$ {name}" in text
+    options = [option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)]
+    missing = [o for o in options if o.startswith("--") and o != "--help" and not re.search(rf"{o}(?![\w-])", text)]
+    assert missing == []
+
+
+@pytest.mark.parametrize("call", shown_calls(), ids=lambda call: call.line)
+def test_every_call_that_is_shown_is_one_that_exists(call: Command) -> None:
+    command, words = OLDPHOTO, call.words[1:]
+    while hasattr(command, "commands") and words and not words[0].startswith("-"):
+        assert words[0] in command.commands, call.line
+        command, words = command.commands[words[0]], words[1:]
+    if "--help" not in words:
+        command.make_context("oldphoto", list(words))  # a wrong option, choice or number ends here
+
+
+@pytest.mark.parametrize("page", PROSE, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    if not page.exists():
+        pytest.skip(f"{page.name} is not written yet")
+    targets = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    for target in [target for target in targets if "://" not in target and not target.startswith("mailto:")]:
+        name, _, anchor = target.partition("#")
+        there = page if not name else (page.parent / name).resolve()
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), target
+
+
+def anchors(page: Path) -> set[str]:
+    """Of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_map_names_every_page() -> None:
+    text = (ROOT / "docs/index.md").read_text()
+    assert [page.name for page in PAGES if f"({page.name}" not in text and page.name != "index.md"] == []
+
+
+def test_the_table_of_operations_is_what_the_script_prints() -> None:
+    script = runpy.run_path(str(ROOT / "benchmarks/flops.py"))
+    assert script["table"]() in (ROOT / "docs/networks.md").read_text()
+
+
+def test_every_benchmark_is_listed() -> None:
+    text = (ROOT / "benchmarks/README.md").read_text()
+    assert [script.name for script in (ROOT / "benchmarks").glob("*.py") if script.name not in text] == []
+
+
+def test_the_tables_of_the_starter_weights_are_what_their_card_says() -> None:
+    if not (ROOT / "oldphoto_core/checkpoints/weights/starter/card.json").exists():
+        pytest.skip("the starter weights are not there yet")
+    script = runpy.run_path(str(ROOT / "benchmarks/model_card.py"))
+    card = script["read_card"]("starter")
+    assert script["page"](card) in (ROOT / "docs/training.md").read_text()
+    assert script["quality"](card) in (ROOT / "README.md").read_text()
