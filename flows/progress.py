@@ -1,10 +1,10 @@
-"""The progress of a restoration in the terminal; silent where there is none."""
+"""Progress in the terminal: what bars have in common, and that of a restoration; silent where there is no terminal."""
 
 from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -13,7 +13,22 @@ if TYPE_CHECKING:
     from oldphoto_core.storage import LedgerRow
 
 
-class RestoreProgress:
+class TerminalBar:
+    """A bar that runs while it is used as a context manager."""
+
+    _bar: Progress
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+
+class RestoreProgress(TerminalBar):
     """A bar on stderr with the photos done, megapixels and failures; use it as a context manager."""
 
     def __init__(self, photos: int) -> None:
@@ -38,12 +53,3 @@ class RestoreProgress:
         self._megapixels += row.megapixels if row.status == "restored" else 0.0
         failures = f"[red]{self._failed} failed" if self._failed else ""
         self._bar.update(self._task, advance=1, megapixels=self._megapixels, failures=failures)
-
-    def __enter__(self) -> RestoreProgress:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()

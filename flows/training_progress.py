@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from flows.progress import TerminalBar
 
 LINE_EVERY_SECONDS = 30.0
 SHOWN = ("loss", "l1", "psnr", "ssim")
 
 
-class TrainingProgress:
+class TrainingProgress(TerminalBar):
     """Call it after each step; use it as a context manager. Shows loss, steps/s, photos/s, and PSNR when measured."""
 
     def __init__(self, stage: str, steps: int, photos_per_step: int) -> None:
@@ -42,12 +43,3 @@ class TrainingProgress:
         if self._bar.disable and (now - self._spoke > LINE_EVERY_SECONDS or step == steps or "psnr" in values):
             self._console.print(f"{self._stage} {step}/{steps}: {figures}", highlight=False)
             self._spoke = now
-
-    def __enter__(self) -> TrainingProgress:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
