@@ -1,4 +1,7 @@
-"""One scanned photograph in and out: `read_scan`, `write_scan`, and masks. Only `ScanError`s leave this room."""
+"""One scanned photograph in and out, and masks. Only `ScanError`s leave this room.
+
+`read_scan` and `write_scan` go by memory; `spool_scan` and `write_spooled` do the same from file to file.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +9,44 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from oldphoto_core.scans.carried import Encoding, Resolution
     from oldphoto_core.scans.formats import file_extension
-    from oldphoto_core.scans.masks import read_mask, write_mask
-    from oldphoto_core.scans.reader import read_header, read_scan
-    from oldphoto_core.scans.scan import Encoding, Format, Resolution, Scan, ScanHeader
-    from oldphoto_core.scans.writer import OutputFormat, write_scan
+    from oldphoto_core.scans.masks import read_mask, spool_mask, write_mask, write_mask_file
+    from oldphoto_core.scans.raw import RawPixels
+    from oldphoto_core.scans.reader import read_header, read_header_of, read_scan, spool_scan
+    from oldphoto_core.scans.scan import Format, Scan, ScanHeader, SpooledScan
+    from oldphoto_core.scans.writer import OutputFormat, write_scan, write_spooled
 
 __all__ = [
     "Encoding",
     "Format",
     "OutputFormat",
+    "RawPixels",
     "Resolution",
     "Scan",
     "ScanHeader",
+    "SpooledScan",
     "file_extension",
     "read_header",
+    "read_header_of",
     "read_mask",
     "read_scan",
+    "spool_mask",
+    "spool_scan",
     "write_mask",
+    "write_mask_file",
     "write_scan",
+    "write_spooled",
 ]
 
 _HOMES = {
+    "carried": ("Encoding", "Resolution"),
     "formats": ("file_extension",),
-    "masks": ("read_mask", "write_mask"),
-    "reader": ("read_header", "read_scan"),
-    "scan": ("Encoding", "Format", "Resolution", "Scan", "ScanHeader"),
-    "writer": ("OutputFormat", "write_scan"),
+    "masks": ("read_mask", "spool_mask", "write_mask", "write_mask_file"),
+    "raw": ("RawPixels",),
+    "reader": ("read_header", "read_header_of", "read_scan", "spool_scan"),
+    "scan": ("Format", "Scan", "ScanHeader", "SpooledScan"),
+    "writer": ("OutputFormat", "write_scan", "write_spooled"),
 }
 
 

@@ -4,16 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
-from oldphoto_core.scans.scan import Encoding, Resolution
+Unit = Literal["in", "cm", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """How densely the original was scanned."""
+
+    x_per_mm: float
+    """Pixels per mm; for unit "none" the bare number of the file, which only says how pixels are shaped."""
+    y_per_mm: float
+    unit: Unit
+    """The unit in which the file states it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Encoding:
+    """What the source's coder did, so that the derivative's does no less."""
+
+    lossless: bool
+    jpeg_quality: int | None = None
+    """1 to 100: the quality whose quantisation tables are no coarser than the source's."""
+    chroma: str | None = None
+    """JPEG chroma sampling: "4:4:4", "4:2:2", "4:2:0" or "other"; None for grey and for other formats."""
+    progressive: bool = False
+    tiff_compression: str | None = None
+    """As libvips names it; what libvips cannot write losslessly is "deflate" here."""
+    bigtiff: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Carried:
-    """Everything but the pixels. `metadata` is as in `Scan`."""
+    """Everything but the pixels."""
 
     encoding: Encoding
     orientation: int = 1
+    """EXIF/TIFF orientation, 1 to 8."""
     resolution: Resolution | None = None
     icc_profile: bytes | None = None
     metadata: Mapping[str, bytes] = field(default_factory=dict)
+    """"exif" (a TIFF structure), "xmp" (a packet), "iptc" (IIM), "photoshop" (8BIM resources), byte for byte,
+    and pieces that only this format knows, named "<format>:<number>:<piece>"."""

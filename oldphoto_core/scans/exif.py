@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
+from oldphoto_core.scans.carried import Resolution, Unit
 from oldphoto_core.scans.ifd import BrokenIfdError, Entry, Layout, next_ifd_position, read_ifd
-from oldphoto_core.scans.scan import Resolution, Unit
 
 ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 274, 282, 283, 296
 _UNITS: dict[int, Unit] = {1: "none", 2: "in", 3: "cm"}

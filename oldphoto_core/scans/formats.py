@@ -16,11 +16,13 @@ _OTHERS = (
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
     (b"AT&TFORM", "DjVu"),
 )
+HEAD = 1024
+"""Bytes at the beginning of a file by which it is judged."""
 _EXTENSIONS: dict[Format, str] = {"jpeg": "jpg", "png": "png", "tiff": "tif", "webp": "webp"}
 
 
 def recognise(data: bytes) -> Format:
-    """The format of a file's bytes.
+    """The format of a file that begins with these bytes, of which HEAD are enough.
 
     Raises:
         UnsupportedScan: an image, but of a format that is not read here.
@@ -52,7 +54,7 @@ def file_extension(format: Format) -> str:  # noqa: A002 - the word of the field
 def _described(data: bytes) -> str:
     if not data:
         return "the file is empty"
-    if not any(data[:1024]):
+    if not any(data[:HEAD]):
         return "the file begins with zeros only"
     head = data[:256].lstrip().lower()
     if head.startswith((b"<!doctype html", b"<html")):

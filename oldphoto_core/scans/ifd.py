@@ -9,6 +9,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from oldphoto_core.scans.views import Data
+
 EXIF_IFD, GPS_IFD, INTEROP_IFD = 34665, 34853, 40965
 _SUB_IFDS = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
 _UNIT_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 1, 7: 1, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -16,6 +18,8 @@ _UNIT_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 1, 7: 1, 8: 2, 9: 4, 10: 4, 11: 
 _PER_VALUE = {5: 2, 10: 2}
 """Units a value is made of; one unless named."""
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, LONG8 = 1, 2, 3, 4, 5, 7, 16
+_LAYERS = 37724
+"""Photoshop's layers: as large as the picture, and never kept."""
 
 
 class BrokenIfdError(ValueError):
@@ -53,6 +57,11 @@ def shorts(*values: int) -> Entry:
     return Entry(SHORT, struct.pack(f"<{len(values)}H", *values))
 
 
+def long8s(*values: int) -> Entry:
+    """A LONG8 field, which only BigTIFF has."""
+    return Entry(LONG8, struct.pack(f"<{len(values)}Q", *values))
+
+
 def rational(value: float) -> Entry:
     """A RATIONAL field of the simplest fraction that prints alike."""
     fraction = Fraction(value).limit_denominator(10_000)
@@ -69,7 +78,7 @@ class Layout:
     """Offset of the first directory."""
 
     @classmethod
-    def of(cls, data: bytes) -> Layout:
+    def of(cls, data: Data) -> Layout:
         """Reads the 8 or 16 bytes of the header."""
         order = {b"II": "<", b"MM": ">"}.get(data[:2])
         if order is None or len(data) < 8:
@@ -79,7 +88,7 @@ class Layout:
         return cls(order, False, _unpack(order + "I", data, 4)[0])
 
 
-def read_ifd(data: bytes, layout: Layout | None = None, offset: int | None = None, depth: int = 0) -> dict[int, Entry]:
+def read_ifd(data: Data, layout: Layout | None = None, offset: int | None = None, depth: int = 0) -> dict[int, Entry]:
     """The entries of a directory (the first one by default), EXIF, GPS and interoperability directories included.
 
     Raises:
@@ -93,6 +102,8 @@ def read_ifd(data: bytes, layout: Layout | None = None, offset: int | None = Non
     budget = len(data)
     for position in range(start, start + count * size, size):
         tag, kind = _unpack(layout.order + "HH", data, position)
+        if tag == _LAYERS:
+            continue
         value = _value(data, layout, position, kind)
         # thousands of tags that all claim the whole file would fill the memory
         if value is not None and (budget := budget - len(value)) >= 0:
@@ -100,13 +111,13 @@ def read_ifd(data: bytes, layout: Layout | None = None, offset: int | None = Non
     return entries
 
 
-def next_ifd_position(data: bytes, layout: Layout, offset: int) -> int:
+def next_ifd_position(data: Data, layout: Layout, offset: int) -> int:
     """Where the directory at `offset` keeps the offset of the one that follows it."""
     count, size = _head(data, layout, offset)
     return offset + (8 if layout.big else 2) + count * size
 
 
-def page_offsets(data: bytes, layout: Layout, most: int = 1000) -> list[int]:
+def page_offsets(data: Data, layout: Layout, most: int = 1000) -> list[int]:
     """The offsets of the directories of all pages; a chain that loops ends where it meets itself."""
     offsets: list[int] = []
     at = layout.first
@@ -141,7 +152,12 @@ def as_exif(entries: Mapping[int, Entry]) -> bytes:
     return b"II*\0\x08\0\0\0" + write_ifd(entries, 8)
 
 
-def _head(data: bytes, layout: Layout, at: int) -> tuple[int, int]:
+def as_big_tiff(entries: Mapping[int, Entry]) -> bytes:
+    """What stands before the pixels of a BigTIFF of one directory."""
+    return b"II+\0\x08\0\0\0" + struct.pack("<Q", 16) + write_ifd(entries, 16, big=True)
+
+
+def _head(data: Data, layout: Layout, at: int) -> tuple[int, int]:
     count = _unpack(layout.order + ("Q" if layout.big else "H"), data, at)[0]
     size = 20 if layout.big else 12
     if at + count * size > len(data):
@@ -149,7 +165,7 @@ def _head(data: bytes, layout: Layout, at: int) -> tuple[int, int]:
     return count, size
 
 
-def _value(data: bytes, layout: Layout, position: int, kind: int) -> bytes | None:
+def _value(data: Data, layout: Layout, position: int, kind: int) -> bytes | None:
     if kind not in _UNIT_SIZES:
         return None
     word, inline = ("Q", 8) if layout.big else ("I", 4)
@@ -164,7 +180,7 @@ def _value(data: bytes, layout: Layout, position: int, kind: int) -> bytes | Non
     return raw if layout.order == "<" else _swapped(raw, _UNIT_SIZES[kind])
 
 
-def _followed(data: bytes, layout: Layout, tag: int, entry: Entry, depth: int) -> Entry:
+def _followed(data: Data, layout: Layout, tag: int, entry: Entry, depth: int) -> Entry:
     targets = entry.integers()
     if tag not in _SUB_IFDS or not targets or depth > 2:
         return entry
@@ -178,8 +194,8 @@ def _swapped(raw: bytes, size: int) -> bytes:
     return np.frombuffer(raw, dtype=f"u{size}").byteswap().tobytes() if size > 1 else raw
 
 
-def _unpack(code: str, data: bytes, at: int) -> tuple[int, ...]:
+def _unpack(code: str, data: Data, at: int) -> tuple[int, ...]:
     try:
-        return struct.unpack_from(code, data, at)
+        return struct.unpack(code, data[at : at + struct.calcsize(code)])
     except struct.error as error:
         raise BrokenIfdError(f"a number at byte {at} lies outside the file") from error

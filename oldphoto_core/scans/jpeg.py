@@ -10,8 +10,8 @@ import numpy as np
 
 from oldphoto_core.errors import TruncatedScan
 from oldphoto_core.scans import exif as exif_blocks
-from oldphoto_core.scans.carried import Carried
-from oldphoto_core.scans.scan import Encoding, Resolution
+from oldphoto_core.scans.carried import Carried, Encoding, Resolution
+from oldphoto_core.scans.views import Data, pieces_of
 
 _EXIF, _XMP, _ICC, _PHOTOSHOP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"Photoshop 3.0\0"
 _XMP_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
@@ -22,7 +22,7 @@ _START_OF_SCAN = b"\xff\xda\0\x08\x01\x01\0\0\x3f\0"
 _CHROMA = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}
 
 
-def read_carried(data: bytes) -> Carried:
+def read_carried(data: Data) -> Carried:
     """Everything but the pixels."""
     segments = list(_segments(data))
     metadata = _metadata(segments)
@@ -36,22 +36,22 @@ def read_carried(data: bytes) -> Carried:
     )
 
 
-def insert_carried(encoded: bytes, carried: Carried) -> bytes:
-    """The encoder's file with its own application segments replaced by those carried."""
-    pieces = [b"\xff\xd8", _segment(_APP0, _jfif(carried.resolution))]
-    pieces += [_segment(marker, payload) for marker, payload in _outgoing(carried)]
+def insert_carried(encoded: Data, carried: Carried) -> Iterator[bytes]:
+    """The encoder's file with its own application segments replaced by those carried, in pieces."""
+    yield b"\xff\xd8" + _segment(_APP0, _jfif(carried.resolution))
+    yield from (_segment(marker, payload) for marker, payload in _outgoing(carried))
     at = 2
     for marker, start, end in _positions(encoded):
         if not _is_application(marker):
-            pieces.append(encoded[start:end])
+            yield encoded[start:end]
         at = end
-    return b"".join(pieces) + encoded[at:]
+    yield from pieces_of(encoded, at, len(encoded))
 
 
-def check_whole(data: bytes) -> None:
+def check_whole(data: Data) -> None:
     """Raises TruncatedScan when nothing ends the picture: libjpeg invents its end, and what is missing is grey."""
     start = max((end for _, _, end in _positions(data)), default=2)
-    if data.rfind(b"\xff\xd9") < start:
+    if data.rfind(b"\xff\xd9", start) < 0:
         raise TruncatedScan(f"the file ends at byte {len(data)}, before the picture does: copy it again")
 
 
@@ -59,22 +59,22 @@ def _is_application(marker: int) -> bool:
     return _APP0 <= marker <= 0xEF or marker == _COMMENT
 
 
-def _positions(data: bytes) -> Iterator[tuple[int, int, int]]:
+def _positions(data: Data) -> Iterator[tuple[int, int, int]]:
     """(marker, start, end) of every segment before the first scan."""
     at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
+    while len(head := data[at : at + 4]) == 4 and head[0] == 0xFF:
+        marker = head[1]
         if marker == 0xFF:  # fill byte
             at += 1
             continue
-        end = at + 2 + int(struct.unpack_from(">H", data, at + 2)[0])
+        end = at + 2 + int.from_bytes(head[2:], "big")
         if marker == _SCAN or end > len(data):
             return
         yield marker, at, end
         at = end
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+def _segments(data: Data) -> Iterator[tuple[int, bytes]]:
     return ((marker, data[start + 4 : end]) for marker, start, end in _positions(data))
 
 
@@ -153,7 +153,7 @@ def _jfif(resolution: Resolution | None) -> bytes:
     return b"JFIF\0\x01\x01" + struct.pack(">BHHBB", unit, x, y, 0, 0)
 
 
-def _encoding(data: bytes) -> Encoding:
+def _encoding(data: Data) -> Encoding:
     from PIL import JpegImagePlugin
 
     # the class itself, on the coder's segments alone: Image.open refuses large scans as bombs and warns of odd EXIF

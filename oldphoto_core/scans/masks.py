@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
-import pyvips
 
 from oldphoto_core.errors import MaskMismatch
-from oldphoto_core.scans.reader import read_scan
-from oldphoto_core.scans.vips import translated
+from oldphoto_core.scans.raw import RawPixels, new_pixels
+from oldphoto_core.scans.reader import read_scan, spool_scan
+from oldphoto_core.scans.scan import Pixels, Scan, SpooledScan
+from oldphoto_core.scans.vips import image_of, translated
+
+_SAVED: dict[str, Any] = {"compression": 6, "keep": 0}
 
 
 def read_mask(data: bytes, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
@@ -23,19 +29,64 @@ def read_mask(data: bytes, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
         ScanError: it cannot be read.
     """
     mask = read_scan(data)
-    if (mask.height, mask.width) != size:
-        raise MaskMismatch(
-            f"the mask has {mask.width} x {mask.height} pixels, its photo {size[1]} x {size[0]}: make it the same size"
-        )
-    half = 1 << (mask.bits - 1)
-    damaged: npt.NDArray[np.bool_] = mask.pixels.max(axis=2) >= half
-    return damaged if mask.alpha is None else damaged & (mask.alpha >= half)
+    _check_size(mask, size)
+    return _damaged(mask.pixels, mask.alpha, mask.bits)
+
+
+def spool_mask(path: str | os.PathLike[str], folder: str | os.PathLike[str], size: tuple[int, int]) -> RawPixels:
+    """`read_mask` from file to file: a file in `folder` of one channel, uint8, 255 = damaged and 0 = not.
+
+    Args:
+        path: A file of any format that `spool_scan` takes.
+        folder: Where the file is made; the caller removes it.
+        size: (height, width) of the photo, in stored order.
+
+    Raises:
+        MaskMismatch: the mask has another size.
+        ScanError: it cannot be read, or the folder has no room; nothing is left there.
+    """
+    mask = spool_scan(path, folder)
+    try:
+        _check_size(mask, size)
+        with new_pixels(folder, "mask", (*size, 1), np.uint8) as damage:
+            for top, bottom in mask.pixels.slabs():
+                alpha = None if mask.alpha is None else mask.alpha.read(top, bottom)[..., 0]
+                damage.write(top, _as_white(_damaged(mask.pixels.read(top, bottom), alpha, mask.bits))[..., np.newaxis])
+        return damage
+    finally:
+        mask.discard()
 
 
 def write_mask(mask: npt.NDArray[np.bool_]) -> bytes:
     """An 8-bit grey PNG of an HW bool mask, 255 = damaged."""
-    values = np.where(np.asarray(mask, dtype=bool), np.uint8(255), np.uint8(0))
-    height, width = values.shape
     with translated("written"):
-        image = pyvips.Image.new_from_memory(values.data, width, height, 1, "uchar").copy(interpretation="b-w")
-        return bytes(image.pngsave_buffer(compression=6, keep=0))
+        return bytes(image_of(_as_white(np.asarray(mask, dtype=bool))).pngsave_buffer(**_SAVED))
+
+
+def write_mask_file(mask: RawPixels, path: str | os.PathLike[str]) -> None:
+    """The same PNG as a file, from a mask on disk as `spool_mask` makes it.
+
+    Raises:
+        ScanTooLarge: the disk is full.
+        ScanError: it cannot be written.
+    """
+    with translated("written"):
+        image_of(mask).pngsave(os.fspath(path), **_SAVED)
+
+
+def _check_size(mask: Scan | SpooledScan, size: tuple[int, int]) -> None:
+    if (mask.height, mask.width) != size:
+        raise MaskMismatch(
+            f"the mask has {mask.width} x {mask.height} pixels, its photo {size[1]} x {size[0]}: make it the same size"
+        )
+
+
+def _damaged(pixels: Pixels, alpha: Pixels | None, bits: int) -> npt.NDArray[np.bool_]:
+    half = 1 << (bits - 1)
+    damaged: npt.NDArray[np.bool_] = pixels.max(axis=2) >= half
+    return damaged if alpha is None else damaged & (alpha >= half)
+
+
+def _as_white(damaged: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """255 where the mask is True, else 0."""
+    return np.where(damaged, np.uint8(255), np.uint8(0))

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from oldphoto_core.errors import TruncatedScan, UnreadableScan
 from oldphoto_core.scans import exif as exif_blocks
-from oldphoto_core.scans.carried import Carried
-from oldphoto_core.scans.scan import Encoding, Resolution
+from oldphoto_core.scans.carried import Carried, Encoding, Resolution
+from oldphoto_core.scans.views import Data, pieces_of
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _XMP = b"XML:com.adobe.xmp\0\0\0\0\0"
@@ -17,28 +17,31 @@ _KEPT = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"tEXt", b"zTXt", b"iTXt", b"tIME")
 _LONGEST_PROFILE = 64 * 2**20
 
 
-def check_whole(data: bytes) -> None:
+def check_whole(data: Data) -> None:
     """Raises TruncatedScan when the last chunk is missing, UnreadableScan when a chunk's checksum is wrong."""
-    view, at, kind = memoryview(data), 8, b""
+    at, kind = 8, b""
     while kind != b"IEND":
         if at + 12 > len(data):
             raise TruncatedScan(f"the file ends at byte {len(data)}, before the picture does: copy it again")
-        length, kind = struct.unpack_from(">I4s", data, at)
+        length, kind = struct.unpack(">I4s", data[at : at + 8])
         end = at + 12 + length
         if end > len(data):
             raise TruncatedScan(f"the file ends at byte {len(data)}, inside its {_name(kind)} chunk: copy it again")
-        if zlib.crc32(view[at + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]:
+        if _checksum(data, at + 4, end - 4) != int.from_bytes(data[end - 4 : end], "big"):
             raise UnreadableScan(
                 f"damaged: the checksum of the {_name(kind)} chunk at byte {at} is wrong: copy it again"
             )
         at = end
 
 
-def read_carried(data: bytes) -> Carried:
+def read_carried(data: Data) -> Carried:
     """Everything but the pixels."""
     metadata: dict[str, bytes] = {}
     profile, resolution = None, None
-    for number, (kind, payload) in enumerate(_chunks(data)):
+    for number, (kind, start, end) in enumerate(_positions(data)):
+        if kind == b"IDAT":
+            continue
+        payload = data[start + 8 : end - 4]
         if kind == b"eXIf":
             metadata["exif"] = exif_blocks.without_thumbnail(payload.removeprefix(b"Exif\0\0"))
         elif kind == b"iTXt" and payload.startswith(_XMP):
@@ -59,13 +62,16 @@ def read_carried(data: bytes) -> Carried:
     )
 
 
-def insert_carried(encoded: bytes, carried: Carried) -> bytes:
-    """The encoder's file with its own ancillary chunks replaced by those carried."""
-    critical = [(kind, payload) for kind, payload in _chunks(encoded) if kind[:1].isupper()]
-    pixels_at = next(number for number, (kind, _) in enumerate(critical) if kind == b"IDAT")
-    # all of it before the pixels, where every reader looks
-    chunks = [*critical[:pixels_at], *_outgoing(carried), *critical[pixels_at:]]
-    return _SIGNATURE + b"".join(_chunk(kind, payload) for kind, payload in chunks)
+def insert_carried(encoded: Data, carried: Carried) -> Iterator[bytes]:
+    """The encoder's file with its own ancillary chunks replaced by those carried, in pieces."""
+    critical = [(kind, start, end) for kind, start, end in _positions(encoded) if kind[:1].isupper()]
+    first_pixels = next(start for kind, start, _ in critical if kind == b"IDAT")
+    yield _SIGNATURE
+    for _, start, end in critical:
+        # all of it before the pixels, where every reader looks
+        if start == first_pixels:
+            yield from (_chunk(kind, payload) for kind, payload in _outgoing(carried))
+        yield from pieces_of(encoded, start, end)
 
 
 def _outgoing(carried: Carried) -> Iterator[tuple[bytes, bytes]]:
@@ -84,12 +90,20 @@ def _outgoing(carried: Carried) -> Iterator[tuple[bytes, bytes]]:
         yield b"iTXt", _XMP + carried.metadata["xmp"]
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _positions(data: Data) -> Iterator[tuple[bytes, int, int]]:
+    """(kind, start, end) of every chunk."""
     at = 8
     while at + 12 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, at)
-        yield kind, data[at + 8 : at + 8 + length]
+        length, kind = struct.unpack(">I4s", data[at : at + 8])
+        yield kind, at, at + 12 + length
         at += 12 + length
+
+
+def _checksum(data: Data, start: int, end: int) -> int:
+    checksum = 0
+    for piece in pieces_of(data, start, end):
+        checksum = zlib.crc32(piece, checksum)
+    return checksum
 
 
 def _chunk(kind: bytes, payload: bytes) -> bytes:

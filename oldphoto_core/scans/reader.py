@@ -1,29 +1,35 @@
-"""Decoding: bytes of a file to a Scan, at full depth, or a ScanError."""
+"""Decoding: a file to a Scan, in memory or on disk, at full depth, or a ScanError."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from typing import Any
+from contextlib import ExitStack
+from typing import Any, TypeVar
 
 import numpy as np
 
 from oldphoto_core.errors import ScanError, ScanTooLarge, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans import jpeg, png, tiff, webp
 from oldphoto_core.scans.carried import Carried
-from oldphoto_core.scans.formats import recognise
-from oldphoto_core.scans.scan import Format, Pixels, Scan, ScanHeader
-from oldphoto_core.scans.vips import open_image, translated
+from oldphoto_core.scans.formats import HEAD, recognise
+from oldphoto_core.scans.raw import RawPixels, new_pixels
+from oldphoto_core.scans.scan import Format, Pixels, Scan, ScanHeader, SpooledScan, fields_of
+from oldphoto_core.scans.views import Data, FileView
+from oldphoto_core.scans.vips import dtype_of, open_image, slabs_of, translated
+
+T = TypeVar("T")
 
 DEFAULT_MAX_PIXELS = 500_000_000
 """Bound on width x height when the caller states none: 3 GB of 16-bit RGB."""
 
-_READ_CARRIED: dict[Format, Callable[[bytes], Carried]] = {
+_READ_CARRIED: dict[Format, Callable[[Data], Carried]] = {
     "jpeg": jpeg.read_carried,
     "png": png.read_carried,
     "tiff": tiff.read_carried,
     "webp": webp.read_carried,
 }
-_CHECK_WHOLE: dict[Format, Callable[[bytes], None]] = {
+_CHECK_WHOLE: dict[Format, Callable[[Data], None]] = {
     "jpeg": jpeg.check_whole,
     "png": png.check_whole,
     "tiff": tiff.check_whole,
@@ -31,6 +37,8 @@ _CHECK_WHOLE: dict[Format, Callable[[bytes], None]] = {
 }
 _DEPTHS = {"uchar": 8, "char": 8, "ushort": 16, "short": 16, "uint": 32, "int": 32, "float": 32, "double": 64}
 _KINDS = ("b-w", "grey16", "srgb", "rgb16", "rgb")
+_JPEG = "vipsjpeg"
+"""What the JPEG decoder's own messages hold."""
 _HARMLESS = ("extraneous bytes before marker", "unknown adobe color transform")
 
 
@@ -41,7 +49,13 @@ def read_header(data: bytes) -> ScanHeader:
         UnreadableScan, TruncatedScan, UnsupportedScan: as `read_scan`, as far as the header shows.
     """
     with translated("read"):
-        return _header(recognise(data), open_image(data, recognise(data)))
+        return _judged_header(data)
+
+
+def read_header_of(path: str | os.PathLike[str]) -> ScanHeader:
+    """`read_header` of a file on this machine, of which only the beginning and the directory are read."""
+    with translated("read"), FileView(path) as data:
+        return _judged_header(data)
 
 
 def read_scan(data: bytes, *, max_pixels: int | None = None) -> Scan:
@@ -57,23 +71,27 @@ def read_scan(data: bytes, *, max_pixels: int | None = None) -> Scan:
         TruncatedScan, UnreadableScan: cut short, damaged, or no image.
     """
     with translated("read"):
-        format_ = recognise(data)
-        _CHECK_WHOLE[format_](data)
-        image = open_image(data, format_)
-        check_size(_header(format_, image), max_pixels)
-        _check_kind(data, format_, image)
-        pixels, alpha = _split(_decoded(data, format_, image))
-        carried = _READ_CARRIED[format_](data)
-    return Scan(
-        pixels=pixels,
-        alpha=alpha,
-        format=format_,
-        encoding=carried.encoding,
-        orientation=carried.orientation,
-        resolution=carried.resolution,
-        icc_profile=carried.icc_profile,
-        metadata=carried.metadata,
-    )
+        format_, (pixels, alpha), carried = _read(data, max_pixels, _in_memory)
+    return Scan(pixels=pixels, alpha=alpha, format=format_, **fields_of(carried))
+
+
+def spool_scan(
+    path: str | os.PathLike[str], folder: str | os.PathLike[str], *, max_pixels: int | None = None
+) -> SpooledScan:
+    """`read_scan` from file to file: the pixels are decoded into `folder`, and neither they nor the file into memory.
+
+    Args:
+        path: The file. Its format is recognised by its content.
+        folder: Where files of the pixels are made, height x width x channels x 1 or 2 bytes; the caller removes them.
+        max_pixels: Bound on width x height; None for DEFAULT_MAX_PIXELS.
+
+    Raises:
+        ScanTooLarge, UnsupportedScan, TruncatedScan, UnreadableScan: as `read_scan`; nothing is left in the folder.
+        ScanTooLarge: the folder has no room.
+    """
+    with translated("read"), FileView(path) as data:
+        format_, (pixels, alpha), carried = _read(data, max_pixels, lambda image: _on_disk(image, folder))
+    return SpooledScan(pixels=pixels, alpha=alpha, format=format_, **fields_of(carried))
 
 
 def check_size(header: ScanHeader, max_pixels: int | None) -> None:
@@ -86,11 +104,36 @@ def check_size(header: ScanHeader, max_pixels: int | None) -> None:
         )
 
 
+def _opened(data: Data) -> tuple[Format, Any]:
+    format_ = recognise(data[:HEAD])
+    return format_, open_image(data, format_)
+
+
+def _read(data: Data, max_pixels: int | None, take: Callable[[Any], T]) -> tuple[Format, T, Carried]:
+    """A file's format, what `take` makes of its image (which decodes it), and what it carries; or a ScanError."""
+    format_ = recognise(data[:HEAD])
+    _CHECK_WHOLE[format_](data)
+    image = open_image(data, format_)
+    check_size(_header(format_, image), max_pixels)
+    _check_kind(data, format_, image)
+    carried = _READ_CARRIED[format_](data)
+    return format_, _decoded(data, format_, image, take), carried
+
+
+def _judged_header(data: Data) -> ScanHeader:
+    try:
+        return _header(*_opened(data))
+    except ScanError:
+        # of a file that was cut short, the decoder only says that it cannot make sense of it
+        _CHECK_WHOLE[recognise(data[:HEAD])](data)
+        raise
+
+
 def _header(format_: Format, image: Any) -> ScanHeader:
     return ScanHeader(format_, image.width, image.height, image.bands, _DEPTHS.get(image.format, 0))
 
 
-def _check_kind(data: bytes, format_: Format, image: Any) -> None:
+def _check_kind(data: Data, format_: Format, image: Any) -> None:
     depth, kind = _DEPTHS.get(image.format, 0), image.interpretation
     if image.format not in ("uchar", "ushort"):
         raise UnsupportedScan(f"{depth} bits a channel ({image.format}): convert it to 8 or 16 bits")
@@ -102,29 +145,48 @@ def _check_kind(data: bytes, format_: Format, image: Any) -> None:
         raise UnsupportedScan(f"an animation of {image.get('n-pages')} pictures: save the one that matters by itself")
 
 
-def _decoded(data: bytes, format_: Format, image: Any) -> Pixels:
+def _decoded(data: Data, format_: Format, image: Any, take: Callable[[Any], T]) -> T:
     if format_ != "jpeg":
-        return _as_array(image)
+        return take(image)
     try:
         # of damage inside the picture libjpeg only warns, and goes on with grey
-        return _as_array(open_image(data, format_, strict=True))
+        return take(open_image(data, format_, strict=True))
     except ScanError as error:
-        if not any(phrase in str(error).lower() for phrase in _HARMLESS):
+        if not _is_harmless(str(error)):
             raise
-    return _as_array(image)
+    return take(image)
 
 
-def _split(array: Pixels) -> tuple[Pixels, Pixels | None]:
+def _is_harmless(message: str) -> bool:
+    # libvips has one list of messages for all images and threads: a line of another photo excuses nothing in this one
+    lines = [line for line in message.lower().split("; ") if _JPEG in line]
+    return bool(lines) and all(any(phrase in line for phrase in _HARMLESS) for line in lines)
+
+
+def _in_memory(image: Any) -> tuple[Pixels, Pixels | None]:
+    """All pixels of an image: HWC, and HW of its alpha."""
+    with translated("decoded"):
+        raw = image.write_to_memory()
+    array = np.frombuffer(raw, dtype=dtype_of(image))
+    if array.size != image.height * image.width * image.bands:
+        raise UnreadableScan("the decoder gave another number of pixels than the header promised: copy it again")
+    array = array.reshape(image.height, image.width, image.bands)
     if array.shape[2] in (1, 3):
         return array, None
     return np.ascontiguousarray(array[..., :-1]), np.ascontiguousarray(array[..., -1])
 
 
-def _as_array(image: Any) -> Pixels:
-    with translated("decoded"):
-        raw = image.write_to_memory()
-    dtype = np.uint8 if image.format == "uchar" else np.uint16
-    array = np.frombuffer(raw, dtype=dtype)
-    if array.size != image.height * image.width * image.bands:
-        raise UnreadableScan("the decoder gave another number of pixels than the header promised: copy it again")
-    return array.reshape(image.height, image.width, image.bands)
+def _on_disk(image: Any, folder: str | os.PathLike[str]) -> tuple[RawPixels, RawPixels | None]:
+    """The same in files; when decoding fails they are removed again."""
+    colours = image.bands if image.bands in (1, 3) else image.bands - 1
+    shape = (image.height, image.width)
+    with ExitStack() as files:
+        pixels = files.enter_context(new_pixels(folder, "pixels", (*shape, colours), dtype_of(image)))
+        alpha = None
+        if colours < image.bands:
+            alpha = files.enter_context(new_pixels(folder, "alpha", (*shape, 1), dtype_of(image)))
+        for top, rows in slabs_of(image):
+            pixels.write(top, rows[..., :colours])
+            if alpha is not None:
+                alpha.write(top, rows[..., colours:])
+    return pixels, alpha

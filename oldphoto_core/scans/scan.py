@@ -1,44 +1,23 @@
-"""One scanned photograph in memory, with everything about its file that a derivative must keep."""
+"""One scanned photograph, with everything about its file that a derivative must keep."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-import numpy as np
 import numpy.typing as npt
 
+from oldphoto_core.scans.carried import Carried
+from oldphoto_core.scans.raw import RawPixels
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
 Format = Literal["jpeg", "png", "tiff", "webp"]
-Unit = Literal["in", "cm", "none"]
 Pixels = npt.NDArray[Any]
 """uint8 or uint16."""
-
-
-@dataclass(frozen=True, slots=True)
-class Resolution:
-    """How densely the original was scanned."""
-
-    x_per_mm: float
-    """Pixels per mm; for unit "none" the bare number of the file, which only says how pixels are shaped."""
-    y_per_mm: float
-    unit: Unit
-    """The unit in which the file states it."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Encoding:
-    """What the source's coder did, so that the derivative's does no less."""
-
-    lossless: bool
-    jpeg_quality: int | None = None
-    """1 to 100: the quality whose quantisation tables are no coarser than the source's."""
-    chroma: str | None = None
-    """JPEG chroma sampling: "4:4:4", "4:2:2", "4:2:0" or "other"; None for grey and for other formats."""
-    progressive: bool = False
-    tiff_compression: str | None = None
-    """As libvips names it; what libvips cannot write losslessly is "deflate" here."""
-    bigtiff: bool = False
+P = TypeVar("P", Pixels, RawPixels)
+"""Where the pixels are: in memory, or in a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +38,18 @@ class ScanHeader:
         return self.width * self.height / 1e6
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Scan:
-    """A decoded scan. Pixels are in the file's stored order: the orientation tag is kept, not applied."""
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Decoded(Carried, Generic[P]):
+    """What `Scan` and `SpooledScan` have in common: pixels, wherever they are, and what their file carried.
 
-    pixels: Pixels
+    Pixels are in the file's stored order: the orientation tag is kept, not applied.
+    """
+
+    pixels: P
     """HWC, uint8 or uint16, C = 1 (grey) or 3 (RGB)."""
-    alpha: Pixels | None
-    """HW, same dtype, or None; pixels that a TIFF stores multiplied by it were divided again on reading."""
+    alpha: P | None
+    """Same size and dtype, or None; pixels that a TIFF stores multiplied by it were divided again on reading."""
     format: Format
-    encoding: Encoding
-    orientation: int = 1
-    """EXIF/TIFF orientation, 1 to 8."""
-    resolution: Resolution | None = None
-    icc_profile: bytes | None = None
-    metadata: Mapping[str, bytes] = field(default_factory=dict)
-    """"exif" (a TIFF structure), "xmp" (a packet), "iptc" (IIM), "photoshop" (8BIM resources), byte for byte,
-    and pieces that only this format knows, named "<format>:<number>:<piece>"."""
 
     @property
     def height(self) -> int:
@@ -108,8 +82,39 @@ class Scan:
         return self.channels == 1
 
 
-def as_file_pixels(scan: Scan, pixels: Pixels) -> Pixels:
-    """HWC of all bands a file holds: the pixels, and the scan's alpha behind them."""
-    if scan.alpha is None:
-        return np.ascontiguousarray(pixels)
-    return np.concatenate([pixels, scan.alpha[..., np.newaxis]], axis=2)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Scan(Decoded[Pixels]):
+    """A decoded scan in memory: `pixels` is an HWC array, `alpha` an HW array or None."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SpooledScan(Decoded[RawPixels]):
+    """A decoded scan on disk: `pixels`, and `alpha` of one channel or None, are files that are read in rows.
+
+    Use it as a context manager, or call `close`: the files stay, as they belong to the folder that they were put into.
+    """
+
+    def close(self) -> None:
+        """Lets go of the files; closing twice is no error."""
+        self.pixels.close()
+        if self.alpha is not None:
+            self.alpha.close()
+
+    def discard(self) -> None:
+        """Closes and removes the files."""
+        self.pixels.discard()
+        if self.alpha is not None:
+            self.alpha.discard()
+
+    def __enter__(self) -> SpooledScan:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def fields_of(carried: Carried) -> dict[str, Any]:
+    """The arguments that `Scan` and `SpooledScan` take over from what their file carried."""
+    return {field.name: getattr(carried, field.name) for field in fields(Carried)}

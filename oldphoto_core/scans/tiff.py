@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from oldphoto_core.errors import TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans import exif as exif_blocks
-from oldphoto_core.scans.carried import Carried
+from oldphoto_core.scans.carried import Carried, Encoding, Resolution
 from oldphoto_core.scans.ifd import (
     ASCII,
     BYTE,
@@ -24,7 +25,7 @@ from oldphoto_core.scans.ifd import (
     shorts,
     write_ifd,
 )
-from oldphoto_core.scans.scan import Encoding, Resolution
+from oldphoto_core.scans.views import Data, FileView, pieces_of
 
 _SUBFILE, _WIDTH, _COMPRESSION = 254, 256, 259
 _XMP, _IPTC, _PHOTOSHOP, _ICC = 700, 33723, 34377, 34675
@@ -36,7 +37,7 @@ _DESCRIPTIONS = (EXIF_IFD, GPS_IFD, 18246, 40091, 40092, 40093, 40094, 40095)
 _UNIT_CODES = {"none": 1, "in": 2, "cm": 3}
 
 
-def check_whole(data: bytes) -> None:
+def check_whole(data: Data) -> None:
     """Raises TruncatedScan when the directory, a strip or a tile lies outside, UnreadableScan without a directory."""
     try:
         layout = Layout.of(data)
@@ -54,7 +55,7 @@ def check_whole(data: bytes) -> None:
                 raise TruncatedScan(f"a part of the picture lies behind the end: {_cut(data)}")
 
 
-def check_single_page(data: bytes) -> None:
+def check_single_page(data: Data) -> None:
     """Raises UnsupportedScan when there are further pages that are not just smaller copies of it (or it is one)."""
     layout = Layout.of(data)
     pages = page_offsets(data, layout)
@@ -65,7 +66,7 @@ def check_single_page(data: bytes) -> None:
         raise UnsupportedScan(f"a TIFF of {len(pages)} pages: split it into one file a page, or pages would be lost")
 
 
-def read_carried(data: bytes) -> Carried:
+def read_carried(data: Data) -> Carried:
     """Everything but the pixels."""
     layout = Layout.of(data)
     entries = read_ifd(data, layout)
@@ -83,17 +84,37 @@ def read_carried(data: bytes) -> Carried:
     )
 
 
-def insert_carried(encoded: bytes, carried: Carried) -> bytes:
-    """The encoder's file with a new directory at its end, which has the encoder's tags and those carried."""
+def insert_carried(encoded: Data, carried: Carried) -> Iterator[bytes]:
+    """The encoder's file with a new directory at its end, which has the encoder's tags and those carried, in pieces."""
+    at, pointer, end = _new_directory(encoded, carried)
+    yield encoded[:at]
+    yield pointer
+    yield from pieces_of(encoded, at + len(pointer), len(encoded))
+    yield end
+
+
+def insert_carried_in_place(path: str, carried: Carried) -> None:
+    """The same to the encoder's file itself, without moving what is in it."""
+    with FileView(path) as encoded:
+        at, pointer, end = _new_directory(encoded, carried)
+    with open(path, "r+b") as file:
+        file.seek(at)
+        file.write(pointer)
+        file.seek(0, os.SEEK_END)
+        file.write(end)
+
+
+def _new_directory(encoded: Data, carried: Carried) -> tuple[int, bytes, bytes]:
+    """(where the header says where the directory is, what it must say there, what comes behind the file's end)."""
     layout = Layout.of(encoded)
     structural = {tag: entry for tag, entry in read_ifd(encoded, layout).items() if tag not in _resolution_tags(None)}
     exif = exif_blocks.entries_of(carried.metadata.get("exif", b""))
     described = {tag: entry for tag, entry in exif.items() if entry.type == ASCII or tag in _DESCRIPTIONS}
     entries = {**described, **structural, **_own_tags(carried)}
-    body = encoded + b"\0" * (len(encoded) % 2)
-    offset = struct.pack("<Q", len(body)) if layout.big else struct.pack("<I", len(body))
-    start = 8 if layout.big else 4
-    return body[:start] + offset + body[start + len(offset) :] + write_ifd(entries, len(body), big=layout.big)
+    padding = b"\0" * (len(encoded) % 2)
+    start = len(encoded) + len(padding)
+    at, word = (8, "<Q") if layout.big else (4, "<I")
+    return at, struct.pack(word, start), padding + write_ifd(entries, start, big=layout.big)
 
 
 def _own_tags(carried: Carried) -> dict[int, Entry]:
@@ -134,5 +155,5 @@ def _first(entries: Mapping[int, Entry], tag: int, default: int) -> int:
     return values[0] if values else default
 
 
-def _cut(data: bytes) -> str:
+def _cut(data: Data) -> str:
     return f"the file ends at byte {len(data)}; copy it again"

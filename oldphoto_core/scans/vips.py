@@ -7,10 +7,13 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pyvips
 
 from oldphoto_core.errors import ScanError, ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
-from oldphoto_core.scans.scan import Format
+from oldphoto_core.scans.raw import RawPixels
+from oldphoto_core.scans.scan import Format, Pixels
+from oldphoto_core.scans.views import Data, FileView
 
 # libvips remembers its last operations, and with them whole scans: in a batch nothing is ever asked twice
 pyvips.cache_set_max(0)
@@ -26,13 +29,54 @@ _CUT_SHORT = (
     "short read",
 )
 _NOT_BUILT_IN = ("not configured", "not implemented", "unsupported")
+_IN_ONE_PIECE = "cumulated memory allocation"
+"""libtiff takes 50 MiB at most for a strip or tile, compressed or not."""
+_DISK_FULL = ("no space left", "disk quota exceeded", "file too large")
+_SLAB = 8 * 2**20
+"""Bytes of pixels that are decoded at once."""
 
 
-def open_image(data: bytes, format: Format, *, strict: bool = False) -> Any:  # noqa: A002
+def open_image(data: Data, format: Format, *, strict: bool = False) -> Any:  # noqa: A002
     """A pyvips image whose header has been read and whose pixels have not. `strict` fails on warnings, too."""
-    load = getattr(pyvips.Image, f"{format}load_buffer")
+    how = {"fail_on": "warning" if strict else "error", "access": "sequential"}
     with translated("read"):
-        return load(data, fail_on="warning" if strict else "error", access="sequential")
+        if isinstance(data, bytes):
+            return getattr(pyvips.Image, f"{format}load_buffer")(data, **how)
+        # by descriptor, so that messages name no path, as they name none for bytes; opened anew, as images move it
+        with open(data.path, "rb") as file:
+            source = pyvips.Source.new_from_descriptor(file.fileno())
+        return getattr(pyvips.Image, f"{format}load_source")(source, **how)
+
+
+def image_of(pixels: Pixels | RawPixels) -> Any:
+    """A pyvips image of HWC or HW pixels, with 1 or 3 channels; those on disk are read as the image is."""
+    height, width, channels = (*pixels.shape, 1)[:3]
+    wide = pixels.dtype == np.uint16
+    if isinstance(pixels, RawPixels):
+        with FileView(pixels.path) as data:
+            image = open_image(data, "tiff")
+    else:
+        rows = np.ascontiguousarray(pixels)
+        image = pyvips.Image.new_from_memory(rows.data, width, height, channels, "ushort" if wide else "uchar")
+    kind = ("grey16" if wide else "b-w") if channels == 1 else ("rgb16" if wide else "srgb")
+    return image.copy(interpretation=kind)
+
+
+def dtype_of(image: Any) -> np.dtype[Any]:
+    """uint8 or uint16, for an image of one of them."""
+    return np.dtype(np.uint16 if image.format == "ushort" else np.uint8)
+
+
+def slabs_of(image: Any) -> Iterator[tuple[int, Pixels]]:
+    """The pixels from top to bottom as (top, HWC rows), so that only some are in memory at any time."""
+    dtype = dtype_of(image)
+    step = max(1, _SLAB // (image.width * image.bands * dtype.itemsize))
+    region = pyvips.Region.new(image)
+    for top in range(0, image.height, step):
+        height = min(step, image.height - top)
+        with translated("decoded"):
+            data = region.fetch(0, top, image.width, height)
+        yield top, np.frombuffer(data, dtype).reshape(height, image.width, image.bands)
 
 
 @contextlib.contextmanager
@@ -52,6 +96,11 @@ def translated(done: str) -> Iterator[None]:
         message = _one_line(error)
         if "out of memory" in message.lower():
             raise ScanTooLarge(f"cannot be {done}: {message}: lower the bound on megapixels") from error
+        if any(phrase in message.lower() for phrase in _DISK_FULL):
+            raise ScanTooLarge(f"cannot be {done}: {message}: make room there, or use another folder") from error
+        if _IN_ONE_PIECE in message.lower():
+            way_out = "save it again in more, smaller ones"
+            raise UnsupportedScan(f"cannot be {done}: a strip or tile of more than 50 MiB: {way_out}") from error
         if any(phrase in message.lower() for phrase in _NOT_BUILT_IN):
             raise UnsupportedScan(f"cannot be {done}: {message}: save it again with another compression") from error
         kind = TruncatedScan if any(phrase in message.lower() for phrase in _CUT_SHORT) else UnreadableScan

@@ -7,21 +7,21 @@ from collections.abc import Iterator
 
 from oldphoto_core.errors import TruncatedScan
 from oldphoto_core.scans import exif as exif_blocks
-from oldphoto_core.scans.carried import Carried
-from oldphoto_core.scans.scan import Encoding
+from oldphoto_core.scans.carried import Carried, Encoding
+from oldphoto_core.scans.views import Data
 
 _ICC_FLAG, _ALPHA_FLAG, _EXIF_FLAG, _XMP_FLAG = 0x20, 0x10, 0x08, 0x04
 
 
-def check_whole(data: bytes) -> None:
+def check_whole(data: Data) -> None:
     """Raises TruncatedScan when the file is shorter than its header says."""
-    size = struct.unpack_from("<I", data, 4)[0] + 8
+    size = int.from_bytes(data[4:8], "little") + 8
     # writers that forget the padding byte of the last chunk exist
     if len(data) < size - 1:
         raise TruncatedScan(f"the file has {len(data)} of {size} bytes: copy it again")
 
 
-def read_carried(data: bytes) -> Carried:
+def read_carried(data: Data) -> Carried:
     """Everything but the pixels."""
     chunks = dict(reversed(list(_chunks(data))))
     metadata = {}
@@ -39,8 +39,8 @@ def read_carried(data: bytes) -> Carried:
     )
 
 
-def insert_carried(encoded: bytes, carried: Carried, width: int, height: int) -> bytes:
-    """The encoder's file with the profile, EXIF and XMP that are carried; resolution can only stand in EXIF."""
+def insert_carried(encoded: Data, carried: Carried, width: int, height: int) -> Iterator[bytes]:
+    """The encoder's file with the profile, EXIF and XMP that are carried, in pieces; resolution can only be in EXIF."""
     picture = [(kind, payload) for kind, payload in _chunks(encoded) if kind in (b"ALPH", b"VP8 ", b"VP8L")]
     exif = exif_blocks.with_orientation(carried.metadata.get("exif"), carried.orientation)
     before = [(b"ICCP", carried.icc_profile)] if carried.icc_profile else []
@@ -48,13 +48,15 @@ def insert_carried(encoded: bytes, carried: Carried, width: int, height: int) ->
     if "xmp" in carried.metadata:
         after.append((b"XMP ", carried.metadata["xmp"]))
     if not before and not after:
-        return encoded
+        yield encoded[:]
+        return
     flags = _ICC_FLAG * bool(before) | _EXIF_FLAG * bool(exif) | _XMP_FLAG * ("xmp" in carried.metadata)
     flags |= _ALPHA_FLAG * _has_alpha(picture)
     sizes = b"".join((value - 1).to_bytes(3, "little") for value in (width, height))
     chunks = [(b"VP8X", struct.pack("<I", flags) + sizes), *before, *picture, *after]
-    body = b"WEBP" + b"".join(_chunk(kind, payload) for kind, payload in chunks)
-    return b"RIFF" + struct.pack("<I", len(body)) + body
+    body = [_chunk(kind, payload) for kind, payload in chunks]
+    yield b"RIFF" + struct.pack("<I", 4 + sum(map(len, body))) + b"WEBP"
+    yield from body
 
 
 def _has_alpha(picture: list[tuple[bytes, bytes]]) -> bool:
@@ -62,10 +64,10 @@ def _has_alpha(picture: list[tuple[bytes, bytes]]) -> bool:
     return kind == b"ALPH" or (kind == b"VP8L" and bool(payload[4] & 0x10))
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _chunks(data: Data) -> Iterator[tuple[bytes, bytes]]:
     at = 12
     while at + 8 <= len(data):
-        kind, length = struct.unpack_from("<4sI", data, at)
+        kind, length = struct.unpack("<4sI", data[at : at + 8])
         yield kind, data[at + 8 : at + 8 + length]
         at += 8 + length + length % 2
 

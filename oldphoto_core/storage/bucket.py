@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote
 
 from oldphoto_core.errors import StorageError, UsageError, WriteFailed
-from oldphoto_core.storage.keys import TEMP_PREFIX, safe_key
-from oldphoto_core.storage.store import ObjectInfo, Store
+from oldphoto_core.storage.keys import TEMP_PREFIX, printable, safe_key
+from oldphoto_core.storage.store import ObjectInfo, Store, chunks_of, why
 
 
 class Bucket:
@@ -66,7 +69,36 @@ class Bucket:
             ChangedWhileReading: it is not, or no longer, that version.
             NoCredentials, UnsafeKey, StorageError: it cannot be read.
         """
-        return self._store.read(safe_key(key), version)
+        buffer = io.BytesIO()
+        buffer.writelines(self._store.read(safe_key(key), version))
+        return buffer.getvalue()
+
+    def download(self, key: str, path: str | os.PathLike[str], *, version: str | None = None) -> str:
+        """`read` into a file of this machine, some MiB at a time.
+
+        Args:
+            key: Of the object.
+            path: Of a file that is not there yet, in a folder that is; none is left when this fails.
+            version: The version that it must be.
+
+        Returns:
+            The sha256 of the bytes, in hex.
+
+        Raises:
+            SourceMissing, ChangedWhileReading, NoCredentials, UnsafeKey: as `read`.
+            StorageError: it cannot be read, or the file cannot be written, or is there already.
+        """
+        chunks, digest = self._store.read(safe_key(key), version), hashlib.sha256()
+        try:
+            with open(path, "xb") as file, _removed_on_failure(path):
+                for chunk in chunks:
+                    file.write(chunk)
+                    digest.update(chunk)
+                file.flush()
+        except OSError as error:
+            name = printable(os.fspath(path))
+            raise StorageError(f"cannot write {name}: {why(error)}: make room, or name another file") from error
+        return digest.hexdigest()
 
     def write(self, key: str, data: bytes) -> str:
         """Puts all bytes under the key, or nothing, and checks that they arrived.
@@ -78,8 +110,24 @@ class Bucket:
             WriteFailed: the store did not take them or did not keep them; what was there before is still there.
             NoCredentials, UnsafeKey: it cannot be written.
         """
-        self._store.write(safe_key(key), data)
-        return hashlib.sha256(data).hexdigest()
+        return self._put(key, io.BytesIO(data))
+
+    def upload(self, key: str, path: str | os.PathLike[str]) -> str:
+        """`write` of a file of this machine, some MiB at a time; it must not change meanwhile.
+
+        Returns:
+            The sha256 of the bytes, in hex.
+
+        Raises:
+            WriteFailed: as `write`, or the file cannot be read.
+            NoCredentials, UnsafeKey: it cannot be written.
+        """
+        try:
+            with open(path, "rb") as source:
+                return self._put(key, source)
+        except OSError as error:
+            name = printable(os.fspath(path))
+            raise WriteFailed(f"cannot write {key}: {name} cannot be read: {why(error)}") from error
 
     def delete(self, key: str) -> None:
         """Removes an object; one that is not there is no error."""
@@ -113,6 +161,13 @@ class Bucket:
         mine, its = (os.path.realpath(b._root) if b.scheme == "file" else b._root for b in (self, other))
         return its == mine or its.startswith(mine.rstrip("/") + "/")
 
+    def _put(self, key: str, source: BinaryIO) -> str:
+        self._store.write(safe_key(key), source)
+        digest = hashlib.sha256()
+        for chunk in chunks_of(source):
+            digest.update(chunk)
+        return digest.hexdigest()
+
     @property
     def _store(self) -> Store:
         # a forked child must open its own: sockets and event loops do not survive a fork
@@ -137,6 +192,16 @@ class Bucket:
 
     def __repr__(self) -> str:
         return f"Bucket({self.url!r})"
+
+
+@contextlib.contextmanager
+def _removed_on_failure(path: str | os.PathLike[str]) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        raise
 
 
 def _parse(url: str) -> tuple[str, str]:

@@ -8,13 +8,13 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
+from typing import BinaryIO
 
 from oldphoto_core.errors import ChangedWhileReading, SourceMissing, StorageError, WriteFailed
 from oldphoto_core.storage.keys import TEMP_PREFIX, is_temporary, printable
-from oldphoto_core.storage.store import ObjectInfo
-
-_CHUNK = 8 * 2**20
+from oldphoto_core.storage.store import CHUNK, ObjectInfo, chunks_of, why
 
 
 class LocalStore:
@@ -50,31 +50,31 @@ class LocalStore:
                 return None
         return ObjectInfo(key, found.st_size, _version(found)) if stat.S_ISREG(found.st_mode) else None
 
-    def read(self, key: str, version: str | None) -> bytes:
+    def read(self, key: str, version: str | None) -> Iterator[bytes]:
         """All bytes; the file's time and size must hold from before the first byte to after the last."""
         with _as_storage_error(self._name(key), "read"), open(self.root / key, "rb") as file:
             before = _version(os.fstat(file.fileno()))
-            data = file.read()
+            if version in (None, before):
+                yield from chunks_of(file)
             after = _version(os.fstat(file.fileno()))
         if before != after or version not in (None, before):
             raise ChangedWhileReading(
                 f"{self._name(key)} is version {after}, not {version or before}: run again for a new inventory"
             )
-        return data
 
-    def write(self, key: str, data: bytes) -> None:
+    def write(self, key: str, source: BinaryIO) -> None:
         """Temporary name in the same folder, fsync, read back, rename: a killed writer leaves no such key."""
         path = self.root / key
         temporary = path.parent / f"{TEMP_PREFIX}{secrets.token_hex(8)}"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write_verified(temporary, data)
+            _write_verified(temporary, source)
             os.replace(temporary, path)
             _sync_folder(path.parent)
         except OSError as error:
             with contextlib.suppress(OSError):
                 temporary.unlink()
-            raise WriteFailed(f"cannot write {printable(str(path))}: {_why(error)}; nothing was left there") from error
+            raise WriteFailed(f"cannot write {printable(str(path))}: {why(error)}; nothing was left there") from error
 
     def delete(self, key: str) -> None:
         """Removes the file; its folder stays."""
@@ -121,19 +121,15 @@ def _version(found: os.stat_result) -> str:
     return f"{found.st_mtime_ns}-{found.st_size}"
 
 
-def _write_verified(path: Path, data: bytes) -> None:
+def _write_verified(path: Path, source: BinaryIO) -> None:
     with open(path, "xb") as file:
-        file.write(data)
+        file.writelines(chunks_of(source))
         file.flush()
         os.fsync(file.fileno())
-    view, at = memoryview(data), 0
     with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            if view[at : at + len(chunk)] != chunk:
-                break
-            at += len(chunk)
-    if at != len(data):
-        raise OSError(errno.EIO, f"what was read back differs after byte {at}")
+        for number, (ours, back) in enumerate(zip_longest(chunks_of(source), chunks_of(file))):
+            if ours != back:
+                raise OSError(errno.EIO, f"what was read back differs after byte {number * CHUNK}")
 
 
 def _sync_folder(folder: Path) -> None:
@@ -153,8 +149,4 @@ def _as_storage_error(name: str, done: str) -> Iterator[None]:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise SourceMissing(f"{printable(name)} is not there, or no longer: run again for a new inventory") from error
     except (OSError, ValueError) as error:
-        raise StorageError(f"{printable(name)} cannot be {done}: {_why(error)}") from error
-
-
-def _why(error: Exception) -> str:
-    return printable((getattr(error, "strerror", None) or str(error)).lower())
+        raise StorageError(f"{printable(name)} cannot be {done}: {why(error)}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 from oldphoto_core.errors import ChangedWhileReading, SourceMissing, WriteFailed
 from oldphoto_core.storage.keys import is_temporary, printable
@@ -39,8 +39,8 @@ class MemoryStore:
         data = self._bytes(key)
         return None if data is None else ObjectInfo(key, len(data), _version(data))
 
-    def read(self, key: str, version: str | None) -> bytes:
-        """All bytes, of exactly this version when one is given."""
+    def read(self, key: str, version: str | None) -> Iterator[bytes]:
+        """All bytes, of exactly this version when one is given, in one chunk: they are in memory anyway."""
         data = self._bytes(key)
         if data is None:
             raise SourceMissing(f"{printable(key)} is not there, or no longer: run again for a new inventory")
@@ -48,12 +48,13 @@ class MemoryStore:
             raise ChangedWhileReading(
                 f"{printable(key)} is version {found}, not {version}: run again for a new inventory"
             )
-        return data
+        yield data
 
-    def write(self, key: str, data: bytes) -> None:
+    def write(self, key: str, source: BinaryIO) -> None:
         """All bytes in one step."""
+        source.seek(0)
         try:
-            self.files.pipe_file(f"{self.root}/{key}", data)
+            self.files.pipe_file(f"{self.root}/{key}", source.read())
         except OSError as error:
             raise WriteFailed(f"cannot write {printable(key)} to memory:/{self.root}: {error}") from error
 

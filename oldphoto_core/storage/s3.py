@@ -8,12 +8,12 @@ import functools
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 from oldphoto_core.errors import ChangedWhileReading, NoCredentials, SourceMissing, StorageError, WriteFailed
 from oldphoto_core.storage.keys import is_temporary, printable
-from oldphoto_core.storage.store import ObjectInfo
+from oldphoto_core.storage.store import CHUNK, ObjectInfo, chunks_of
 
 PART_BYTES = 64 * 2**20
 """Objects of more bytes go up in parts of this size; S3 takes 10,000 parts at most (625 GiB)."""
@@ -35,6 +35,9 @@ _NONE_FOUND = {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound
 _WAY_IN = (
     "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_ENDPOINT_URL for a store that is not AWS)"
 )
+
+_Sent = tuple[str, list[bytes]]
+"""The ETag that the store gave, and the MD5 of each part that went up."""
 
 
 class S3Store:
@@ -79,16 +82,37 @@ class S3Store:
             return None
         return ObjectInfo(key, int(head["ContentLength"]), head["ETag"].strip('"'))
 
-    def read(self, key: str, version: str | None) -> bytes:
-        """All bytes; the store itself refuses when the object is no longer the pinned version."""
-        pinned = {"IfMatch": f'"{version}"'} if version else {}
-        return self._retried(key, lambda: self._read_once(key, pinned))
+    def read(self, key: str, version: str | None) -> Iterator[bytes]:
+        """All bytes; the store itself refuses when the object is no longer the pinned version.
 
-    def write(self, key: str, data: bytes) -> None:
+        A body that breaks off is asked for again from there, until three in a row bring nothing: s3fs only tries whole
+        requests again.
+        """
+        from s3fs.core import S3_RETRYABLE_ERRORS
+
+        came = failures = 0
+        problem: Exception = TimeoutError("not all bytes came")
+        while failures < 3:
+            start, reply = came, self._get(key, version, came)
+            version, size = reply["ETag"].strip('"'), came + int(reply["ContentLength"])
+            try:
+                for chunk in self._body(reply):
+                    came += len(chunk)
+                    yield chunk
+            except S3_RETRYABLE_ERRORS as error:
+                problem = error
+            if came == size:
+                return
+            failures = 0 if came > start else failures + 1
+        raise StorageError(f"{self._name(key)} breaks off while reading: {_clean(problem)}; try again") from problem
+
+    def write(self, key: str, source: BinaryIO) -> None:
         """One PUT, or parts made visible together; both carry checksums that the store must confirm."""
         try:
-            head = self._put(key, data) if len(data) <= PART_BYTES else self._put_parts(key, data)
-            self._verify(key, data, head)
+            size = source.seek(0, os.SEEK_END)
+            etag, digests = (self._put if size <= PART_BYTES else self._put_parts)(key, source)
+            if etag != _etag(digests):
+                self._compare(key, etag, source)
         except WriteFailed:
             raise
         except NoCredentials:
@@ -100,55 +124,51 @@ class S3Store:
         """Removes the object if it is there."""
         self._call("delete_object", key)
 
-    def _read_once(self, key: str, pinned: dict[str, str]) -> bytes:
+    def _get(self, key: str, version: str | None, start: int) -> dict[str, Any]:
+        pinned = {"IfMatch": f'"{version}"'} if version else {}
+        reply = self._call("get_object", key, **pinned, **({"Range": f"bytes={start}-"} if start else {}))
+        if start and "ContentRange" not in reply:
+            reply["Body"].close()
+            raise StorageError(f"{self._name(key)} broke off at byte {start}, and its store sends no rest; try again")
+        return reply
+
+    def _body(self, reply: dict[str, Any]) -> Iterator[bytes]:
         from fsspec.asyn import sync
 
-        reply = self._call("get_object", key, **pinned)
+        body = reply["Body"]
         try:
-            data: bytes = sync(self._files.loop, reply["Body"].read)
+            while chunk := sync(self._files.loop, _chunk, body):
+                yield chunk
         finally:
-            reply["Body"].close()
-        if len(data) != int(reply["ContentLength"]):
-            raise TimeoutError(f"{len(data)} of {reply['ContentLength']} bytes came")
-        return data
+            body.close()
 
-    def _retried(self, key: str, read: Callable[[], bytes]) -> bytes:
-        # s3fs tries requests again by itself, but not a body that breaks off on the way
-        from s3fs.core import S3_RETRYABLE_ERRORS
+    def _put(self, key: str, source: BinaryIO) -> _Sent:
+        data = next(chunks_of(source, PART_BYTES), b"")
+        digest = _md5(data)
+        reply = self._call("put_object", key, Body=data, ContentMD5=_base64(digest))
+        return reply["ETag"].strip('"'), [digest]
 
-        problem: Exception | None = None
-        for _ in range(3):
-            try:
-                return read()
-            except S3_RETRYABLE_ERRORS as error:
-                problem = error
-        raise StorageError(f"{self._name(key)} breaks off while reading: {_clean(problem)}; try again") from problem
-
-    def _put(self, key: str, data: bytes) -> str:
-        reply = self._call("put_object", key, Body=data, ContentMD5=_md5_base64(data))
-        return str(reply["ETag"]).strip('"')
-
-    def _put_parts(self, key: str, data: bytes) -> str:
+    def _put_parts(self, key: str, source: BinaryIO) -> _Sent:
         upload = self._call("create_multipart_upload", key)["UploadId"]
         try:
-            parts = []
-            for number, at in enumerate(range(0, len(data), PART_BYTES), start=1):
-                part = data[at : at + PART_BYTES]
+            parts, digests = [], []
+            for number, part in enumerate(chunks_of(source, PART_BYTES), start=1):
+                digests.append(_md5(part))
                 numbers = {"UploadId": upload, "PartNumber": number}
-                reply = self._call("upload_part", key, Body=part, ContentMD5=_md5_base64(part), **numbers)
+                reply = self._call("upload_part", key, Body=part, ContentMD5=_base64(digests[-1]), **numbers)
                 parts.append({"PartNumber": number, "ETag": reply["ETag"]})
             done = self._call("complete_multipart_upload", key, UploadId=upload, MultipartUpload={"Parts": parts})
         except BaseException:
             with contextlib.suppress(StorageError):
                 self._call("abort_multipart_upload", key, UploadId=upload)
             raise
-        return str(done["ETag"]).strip('"')
+        return done["ETag"].strip('"'), digests
 
-    def _verify(self, key: str, data: bytes, etag: str) -> None:
-        if etag == _etag(data):
-            return
-        # with KMS encryption, and on some stores, the ETag is no checksum: what lies there is compared itself
-        if self.read(key, etag) != data:
+    def _compare(self, key: str, etag: str, source: BinaryIO) -> None:
+        """With KMS encryption, and on some stores, the ETag is no checksum: what lies there is compared itself."""
+        source.seek(0)
+        same = all(source.read(len(chunk)) == chunk for chunk in self.read(key, etag))
+        if not same or source.read(1):
             raise WriteFailed(f"{self._name(key)} does not hold the bytes that were written: write it again")
 
     def _start(self, prefix: str) -> str:
@@ -204,18 +224,29 @@ def _client(process: int, settings: tuple[tuple[str, str], ...]) -> Any:
     return s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True, config_kwargs={**checksums, **pool})
 
 
-def _md5_base64(data: bytes) -> str:
-    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+async def _chunk(body: Any) -> bytes:
+    """The next CHUNK bytes of a reply, fewer at its end; a single read gives what has just come."""
+    pieces: list[bytes] = []
+    missing = CHUNK
+    while missing and (piece := await body.read(missing)):
+        pieces.append(piece)
+        missing -= len(piece)
+    return b"".join(pieces)
 
 
-def _etag(data: bytes) -> str:
-    if len(data) <= PART_BYTES:
-        return hashlib.md5(data, usedforsecurity=False).hexdigest()
-    parts = [data[at : at + PART_BYTES] for at in range(0, len(data), PART_BYTES)]
-    digests = b"".join(hashlib.md5(part, usedforsecurity=False).digest() for part in parts)
-    return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"
+def _md5(data: bytes) -> bytes:
+    return hashlib.md5(data, usedforsecurity=False).digest()
 
 
-def _clean(error: Exception | None) -> str:
+def _base64(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()
+
+
+def _etag(digests: list[bytes]) -> str:
+    """What S3 calls an object that went up whole, or in parts of these MD5s."""
+    return digests[0].hex() if len(digests) == 1 else f"{_md5(b''.join(digests)).hex()}-{len(digests)}"
+
+
+def _clean(error: Exception) -> str:
     """One line without what stands before an @ in a URL, which may be a password."""
     return re.sub(r"//[^/@\s]+@", "//", printable(" ".join(str(error).split()))) or type(error).__name__

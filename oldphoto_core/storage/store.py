@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import BinaryIO, Protocol
+
+from oldphoto_core.storage.keys import printable
+
+CHUNK = 8 * 2**20
+"""Bytes of an object that are in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +39,23 @@ class Store(Protocol):
     def info(self, key: str) -> ObjectInfo | None:
         """The object as it is now, or None."""
 
-    def read(self, key: str, version: str | None) -> bytes:
-        """All bytes, of exactly this version when one is given."""
+    def read(self, key: str, version: str | None) -> Iterator[bytes]:
+        """All bytes in chunks, of exactly this version when one is given; what is wrong may show after the last."""
 
-    def write(self, key: str, data: bytes) -> None:
-        """All bytes or nothing, and verified."""
+    def write(self, key: str, source: BinaryIO) -> None:
+        """All bytes of the source, which may be read from its beginning more than once, or nothing; and verified."""
 
     def delete(self, key: str) -> None:
         """Removes the object; one that is not there is no error."""
+
+
+def why(error: Exception) -> str:
+    """What the operating system says of a file, in a few words."""
+    return printable((getattr(error, "strerror", None) or str(error)).lower())
+
+
+def chunks_of(source: BinaryIO, size: int = CHUNK) -> Iterator[bytes]:
+    """The bytes of a source from its beginning."""
+    source.seek(0)
+    while chunk := source.read(size):
+        yield chunk

@@ -80,6 +80,17 @@ def test_a_jpeg_damaged_inside_is_not_restored_with_a_grey_band() -> None:
         read_scan(bytes(data))
 
 
+def test_a_harmless_jpeg_does_not_excuse_the_damaged_one_after_it() -> None:
+    data, damaged = KINDS["progressive jpeg"], bytearray(encoded(photo(3, 8), "jpeg", Q=95))
+    second_pass = data.index(b"\xff\xda", data.index(b"\xff\xda") + 1)
+    harmless = data[:second_pass] + b"\x12\x34\x12\x34" + data[second_pass:]
+    start = damaged.index(b"\xff\xda") + 200
+    damaged[start : start + 40] = b"\xff\xd3" * 20
+    assert np.array_equal(read_scan(harmless).pixels, read_scan(data).pixels)
+    with pytest.raises(ScanError, match="Corrupt JPEG data"):
+        read_scan(bytes(damaged))
+
+
 def test_stray_bytes_that_harm_nothing_are_let_pass() -> None:
     data = KINDS["jpeg"]
     for harmless in (data[:-2] + b"\x12\x34" + data[-2:], data + b"appended by a camera"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from full_disk import full_disk
 
 from oldphoto_core.errors import SourceMissing, UnsafeKey, WriteFailed
 from oldphoto_core.storage import Bucket
@@ -45,13 +45,8 @@ def test_a_killed_writer_leaves_only_whole_files(tmp_path: Path) -> None:
 def test_a_write_that_fails_half_way_leaves_what_was_there(tmp_path: Path) -> None:
     bucket = Bucket(str(tmp_path))
     bucket.write("photo.jpg", b"first")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
-    try:
-        with pytest.raises(WriteFailed, match=r"photo\.jpg: file too large"):
-            bucket.write("photo.jpg", b"x" * 200_000)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with full_disk(100_000), pytest.raises(WriteFailed, match=r"photo\.jpg: file too large"):
+        bucket.write("photo.jpg", b"x" * 200_000)
     assert bucket.read("photo.jpg") == b"first"
     assert os.listdir(tmp_path) == ["photo.jpg"]
 
