@@ -20,7 +20,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from oldphoto_core.degradation.recipe import Degraded, PublishedRecipe, degrade, item_rng
+from oldphoto_core.degradation.published import PublishedRecipe
+from oldphoto_core.degradation.recipe import Degraded, Recipe, degrade, item_rng
+from oldphoto_core.degradation.registry import recipe_record
 from oldphoto_core.errors import ConfigError, ScanError, StorageError
 from oldphoto_core.scans import read_scan
 from oldphoto_core.scans.convert import to_rgb8
@@ -41,7 +43,7 @@ class PairShard:
     """With the item's number it decides everything drawn for that item."""
     crop: int = 256
     """Side of the crop taken from each photo, in pixels; smaller photos are used whole."""
-    recipe: PublishedRecipe = field(default_factory=PublishedRecipe)
+    recipe: Recipe = field(default_factory=PublishedRecipe)
     """How the photo is made old."""
 
     def __post_init__(self) -> None:
@@ -74,10 +76,11 @@ def write_pair_shard(shard: PairShard, clean: Bucket, target: Bucket) -> dict[st
             known = {}  # a damaged sidecar is as good as none: the shard is made again
         if known.get("digest") == shard.digest:
             return known | {"made": False}
+    cv2.setNumThreads(1)  # shards are made in parallel already: OpenCV's own threads would only wait for each other
     data, failed = _tar(shard, clean)
     record = {
         "shard": shard.name, "digest": shard.digest, "items": len(shard.keys) - len(failed), "first": shard.first,
-        "failed": failed, "seed": shard.seed, "recipe": asdict(shard.recipe),
+        "failed": failed, "seed": shard.seed, "recipe": recipe_record(shard.recipe),
         "sha256": hashlib.sha256(data).hexdigest(),
     }  # fmt: skip
     target.write(f"{shard.name}.tar", data)

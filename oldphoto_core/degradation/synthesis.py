@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from oldphoto_core.degradation.pairs import PairShard, write_pair_shard
-from oldphoto_core.degradation.recipe import PublishedRecipe
+from oldphoto_core.degradation.published import PublishedRecipe
+from oldphoto_core.degradation.recipe import Recipe
 from oldphoto_core.errors import ConfigError, SourceMissing, UsageError
 from oldphoto_core.storage import Bucket, is_image_key
 
@@ -33,7 +34,7 @@ class SynthesisConfig:
     """Side of the crop of each photo, in pixels."""
     pairs_per_shard: int = 64
     """Pairs in one tar file."""
-    recipe: PublishedRecipe = field(default_factory=PublishedRecipe)
+    recipe: Recipe = field(default_factory=PublishedRecipe)
     """How photos are made old."""
 
     def __post_init__(self) -> None:
@@ -96,16 +97,27 @@ def synthesize_shards(
     }  # fmt: skip
 
 
+_KEEP_FREED_MEMORY = {
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 2**30,
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_MAX_": 0,
+}
+"""Dask's workers return every freed block to the kernel by default, which for large arrays costs half of the time."""
+
+
 @contextmanager
-def dask_client(address: str | None) -> Iterator[Client]:
-    """A client of the scheduler at `address`, or of one process per core of this machine, all on loopback."""
+def dask_client(address: str | None, workers: int | None = None) -> Iterator[Client]:
+    """A client of the scheduler at `address`, or of `workers` processes (one per core) of this machine, on loopback."""
+    import dask
     from distributed import Client, LocalCluster
 
     if address:
         with Client(address) as client:
             yield client
         return
-    # without host and dashboard address Dask listens on every interface
-    cluster = LocalCluster(threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=40)
-    with cluster, Client(cluster) as client:
-        yield client
+    with dask.config.set(_KEEP_FREED_MEMORY):
+        # without host and dashboard address Dask listens on every interface
+        cluster = LocalCluster(
+            n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=40
+        )
+        with cluster, Client(cluster) as client:
+            yield client

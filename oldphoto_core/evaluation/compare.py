@@ -12,7 +12,15 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from oldphoto_core.degradation import PublishedRecipe, ScratchMasks, degrade, item_rng, recipe_named
+from oldphoto_core.degradation import (
+    PublishedRecipe,
+    Recipe,
+    ScratchMasks,
+    degrade,
+    item_rng,
+    recipe_named,
+    recipe_record,
+)
 from oldphoto_core.errors import ConfigError, SourceMissing
 from oldphoto_core.evaluation.baselines import opencv_restore
 from oldphoto_core.metrics import psnr, ssim
@@ -23,10 +31,10 @@ from oldphoto_core.training.data import split_keys
 
 Photo = NDArray[np.uint8]
 Method = Callable[[Photo, NDArray[np.bool_]], Photo]
-"""image_HWC with white holes, mask_HW -> restored image_HWC."""
+"""image_HWC with its damage as it looks, mask_HW -> restored image_HWC; who needs white holes uses `paint_white`."""
 
 EVALUATION_SCRATCHES = ScratchMasks(probability=1.0, strokes=(2, 5), width=(1, 4))
-"""White scratches of the evaluation: 2 to 5 a crop, 1 to 4 pixels wide."""
+"""White scratches of the evaluation of the recipe `published`: 2 to 5 a crop, 1 to 4 pixels wide."""
 OPENCV_STRENGTHS = (3.0, 6.0, 10.0)
 """Light, medium and OpenCV's usual strength of non-local means."""
 
@@ -44,7 +52,7 @@ class EvaluationConfig:
     holdout: int | None = 40
     """Only the last photos of each file name prefix, as training leaves them out; None = every photo."""
     scratched: bool = False
-    """Adds white scratches, whose masks every method is given."""
+    """With damage, whose masks every method is given: white scratches on top of `published`, another recipe's own."""
 
     def __post_init__(self) -> None:
         """Refuses unknown recipes and crops that SSIM cannot measure."""
@@ -54,10 +62,20 @@ class EvaluationConfig:
         if self.holdout is not None and self.holdout < 1:
             raise ConfigError(f"EvaluationConfig.holdout is {self.holdout}; give at least 1, or None for every photo")
 
-    def degradation(self) -> PublishedRecipe:
-        """The recipe with its scratches."""
+    def degradation(self) -> Recipe:
+        """The recipe with its damage, or without any."""
         recipe = recipe_named(self.recipe)
-        return replace(recipe, scratches=EVALUATION_SCRATCHES) if self.scratched else recipe
+        if not self.scratched:
+            return recipe.undamaged()
+        return replace(recipe, scratches=EVALUATION_SCRATCHES) if isinstance(recipe, PublishedRecipe) else recipe
+
+    @property
+    def damage(self) -> str:
+        """What there is to be filled, in words."""
+        if not self.scratched:
+            return "without scratches"
+        white = self.recipe == PublishedRecipe.name
+        return "with white scratches and their masks" if white else "with the recipe's damage and its masks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +152,9 @@ def summarise(results: pd.DataFrame) -> pd.DataFrame:
 
 def to_markdown(table: pd.DataFrame, config: EvaluationConfig) -> str:
     """The summary as a Markdown table under one line that says what was measured."""
-    what = "with white scratches and their masks" if config.scratched else "without scratches"
     lines = [
         f"Recipe {config.recipe}, seed {config.seed}, centre crop {config.crop}, "
-        f"{int(table['photos'].max())} photos, {what}.",
+        f"{int(table['photos'].max())} photos, {config.damage}.",
         "",
         "| method | PSNR (dB) | gain (dB) | SSIM |",
         "|---|---|---|---|",
@@ -151,7 +168,7 @@ def to_markdown(table: pd.DataFrame, config: EvaluationConfig) -> str:
 
 def record(config: EvaluationConfig) -> dict[str, Any]:
     """JSON-ready settings, stored with the results."""
-    return asdict(config) | {"degradation": asdict(config.degradation())}
+    return asdict(config) | {"degradation": recipe_record(config.degradation())}
 
 
 def _unit(image: Photo) -> torch.Tensor:

@@ -61,7 +61,7 @@ def evaluate_models(
 
 
 def _method(restorer: Restorer) -> Method:
-    return lambda image, mask: restorer.restore(image, mask if mask.any() else None)  # type: ignore[return-value]
+    return lambda image, mask: restorer.restore(image, mask if mask.any() else None)
 
 
 def _sheet(crops: Sequence[Crop]) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from oldphoto_core.degradation import PublishedRecipe, ScratchMasks
+from oldphoto_core.degradation import PublishedRecipe, Recipe, ScratchMasks, recipe_from_record, recipe_record
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.nets.presets import preset_named
 
@@ -85,7 +85,7 @@ class StageConfig:
     latent_adversarial: Ramp = Ramp(value=0.0)
     """The encoder's term against the latent discriminator D_RX (`vae_old` alone)."""
 
-    recipe: PublishedRecipe = field(default_factory=PublishedRecipe)
+    recipe: Recipe = field(default_factory=PublishedRecipe)
     """How clean photos are made old."""
     scratches: ScratchMasks = field(
         default_factory=lambda: ScratchMasks(probability=0.5, strokes=(1, 8), width=(1, 8), length=(0.2, 1.5))
@@ -135,7 +135,7 @@ class StageConfig:
 
     def record(self) -> dict[str, Any]:
         """JSON-ready values, stored with every result."""
-        return dataclasses.asdict(self)
+        return dataclasses.asdict(self) | {"recipe": recipe_record(self.recipe)}
 
 
 def _compact(stage: StageName) -> StageConfig:
@@ -174,11 +174,9 @@ def default_config(stage: StageName, preset: str = "compact", **changes: Any) ->
 def config_from_record(record: Mapping[str, Any]) -> StageConfig:
     """The inverse of `StageConfig.record` after a trip through JSON."""
     values = dict(record)
-    recipe = dict(values["recipe"])
     for name in ("latent_noise", "kl", "latent_distance", "adversarial", "feature_matching", "latent_adversarial"):
         values[name] = Ramp(**values[name])
-    recipe["scratches"] = ScratchMasks(**_tuples(recipe["scratches"]))
-    values["recipe"] = PublishedRecipe(**_tuples(recipe))
+    values["recipe"] = recipe_from_record(values["recipe"])
     values["scratches"] = ScratchMasks(**_tuples(values["scratches"]))
     return StageConfig(**_tuples(values))
 

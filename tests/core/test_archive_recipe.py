@@ -1,0 +1,207 @@
+"""The recipe `archive` as a whole, what both recipes have in common, and that `published` is what it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from photos import album, photo
+
+from oldphoto_core.degradation import (
+    RECIPES,
+    ArchiveRecipe,
+    PairShard,
+    PublishedRecipe,
+    ScratchMasks,
+    degrade,
+    item_rng,
+    read_pairs,
+    recipe_from_record,
+    recipe_named,
+    recipe_record,
+    write_pair_shard,
+)
+from oldphoto_core.degradation.archive import Ageing, Damage, Making, Operation, Scanning
+from oldphoto_core.degradation.archive.scratches import Scratches
+from oldphoto_core.degradation.archive.tone import Fading
+from oldphoto_core.errors import ConfigError
+from oldphoto_core.evaluation import EvaluationConfig, to_markdown
+from oldphoto_core.evaluation.compare import baseline_methods, compare, crops, summarise
+from oldphoto_core.storage import Bucket
+from oldphoto_core.training import default_config
+from oldphoto_core.training.config import config_from_record
+
+CLEAN = photo(5, 128, 128)
+
+
+def never(phase: Making | Ageing | Damage | Scanning) -> dict[str, Operation]:
+    return {operation.name: replace(operation, probability=0.0) for operation in phase.operations()}
+
+
+def only(**damage: Operation) -> ArchiveRecipe:
+    """Every photo is damaged by what is given, and nothing else happens."""
+    return ArchiveRecipe(
+        damaged=1.0 if damage else 0.0,
+        making=Making(**never(Making())),  # type: ignore[arg-type]
+        ageing=Ageing(**never(Ageing())),  # type: ignore[arg-type]
+        damage=Damage(**(never(Damage()) | damage)),  # type: ignore[arg-type]
+        scanning=Scanning(**never(Scanning())),  # type: ignore[arg-type]
+    )
+
+
+def many(recipe: ArchiveRecipe, count: int = 120, side: int = 64) -> list[np.ndarray]:
+    return [degrade(photo(item, side, side), recipe, item_rng(3, item)).mask for item in range(count)]
+
+
+def test_the_published_recipe_is_what_it_was() -> None:
+    digest = hashlib.sha256()
+    for item in range(8):
+        aged = degrade(
+            photo(item, 128, 128), PublishedRecipe(scratches=ScratchMasks(probability=1.0)), item_rng(7, item)
+        )
+        digest.update(aged.image.tobytes() + aged.mask.tobytes())
+    assert digest.hexdigest() == "f2c9995f2c9ee602fd1813915cc97c35eadc431140c687e402207319f57c0bf4"
+    shard = PairShard(index=0, first=0, keys=("a.png",))
+    assert shard.digest == "928fcf65783bd041d800b26204e888ae8b6c8e020753b63f4b24318b4f33ad31"
+
+
+def test_an_item_is_the_same_whatever_was_made_before_it() -> None:
+    alone = degrade(CLEAN, ArchiveRecipe(), item_rng(7, "b.jpg"))
+    degrade(CLEAN, ArchiveRecipe(), item_rng(7, "a.jpg"))
+    again = degrade(CLEAN, ArchiveRecipe(), item_rng(7, "b.jpg"))
+    assert np.array_equal(alone.image, again.image)
+    assert np.array_equal(alone.mask, again.mask)
+    assert alone.record == again.record
+
+
+def test_another_seed_or_another_name_is_another_item() -> None:
+    images = [degrade(CLEAN, ArchiveRecipe(), item_rng(*name)).image for name in ((7, "a"), (8, "a"), (7, "b"))]
+    assert not np.array_equal(images[0], images[1])
+    assert not np.array_equal(images[0], images[2])
+
+
+def test_the_clean_photo_itself_is_never_written_to() -> None:
+    before = CLEAN.copy()
+    for item in range(5):
+        degrade(CLEAN, ArchiveRecipe(), item_rng(item))
+    assert np.array_equal(CLEAN, before)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 300, 3), (7, 300, 3), (300, 7, 3), (17, 5, 3)], ids=str)
+def test_photos_of_any_size_can_be_made_old(shape: tuple[int, int, int]) -> None:
+    for item in range(12):
+        aged = degrade(np.full(shape, 99, np.uint8), ArchiveRecipe(), item_rng(item))
+        assert aged.image.shape == shape
+        assert aged.image.dtype == np.uint8
+        assert aged.mask.shape == shape[:2]
+
+
+def test_every_photo_gets_several_operations_and_most_some_damage() -> None:
+    damage = {operation.name for operation in Damage().operations()}
+    records = [degrade(photo(1, 32, 32), ArchiveRecipe(), item_rng(1, item)).record for item in range(300)]
+    names = [[drawn["operation"] for drawn in record] for record in records]
+    assert np.mean([bool(damage & set(each)) for each in names]) == pytest.approx(0.65, abs=0.09)
+    assert np.mean([len(set(each) - damage) for each in names]) > 3.5
+    assert {name for each in names for name in each} == {operation.name for operation in ArchiveRecipe().operations()}
+
+
+def test_operations_happen_in_the_order_of_a_photographs_life() -> None:
+    order = [operation.name for operation in ArchiveRecipe().operations()]
+    for item in range(30):
+        happened = [drawn["operation"] for drawn in degrade(CLEAN, ArchiveRecipe(), item_rng(item)).record]
+        assert happened == sorted(happened, key=lambda name: order.index(str(name)))
+
+
+def test_a_recipe_without_probabilities_changes_nothing() -> None:
+    untouched = degrade(CLEAN, only(), item_rng(1))
+    assert np.array_equal(untouched.image, CLEAN)
+    assert untouched.record == []
+    assert not untouched.mask.any()
+
+
+def test_damage_alone_leaves_every_pixel_outside_its_mask_nearly_as_it_was() -> None:
+    for item in range(5):
+        aged = degrade(CLEAN, only(scratches=Scratches(probability=1.0)), item_rng(item))
+        difference = cv2.absdiff(aged.image, CLEAN).max(axis=2)
+        assert (difference[~aged.mask] <= 12).all()
+        assert (difference[aged.mask] > 12).all()
+
+
+def test_damage_keeps_its_own_look_and_is_not_painted_white() -> None:
+    aged = degrade(CLEAN, only(scratches=Scratches(probability=1.0, dark=1.0)), item_rng(3))
+    assert aged.mask.any()
+    assert aged.image[aged.mask].mean() < CLEAN[aged.mask].mean()
+
+
+def test_the_mask_still_covers_the_damage_after_the_scan() -> None:
+    recipe = only(scratches=Scratches(probability=1.0, opacity=(1.0, 1.0)))
+    scanned = replace(recipe, scanning=Scanning(low_resolution=replace(Scanning().low_resolution, probability=1.0)))
+    for item in range(5):
+        sharp, soft = (degrade(CLEAN, each, item_rng(item)).mask for each in (recipe, scanned))
+        assert (sharp <= soft).all()
+
+
+def test_an_undamaged_recipe_has_nothing_to_fill() -> None:
+    assert not any(mask.any() for mask in many(ArchiveRecipe().undamaged(), 40))
+    assert PublishedRecipe().undamaged() == PublishedRecipe()
+
+
+def test_masks_cover_as_much_of_a_large_picture_as_of_a_small_one() -> None:
+    recipe = replace(only(scratches=Scratches(probability=1.0)), damage=Damage())
+    small, large = many(recipe, 25, 128), many(recipe, 25, 512)
+    # a pixel of the small picture that is partly covered counts as a whole one
+    blocks = [mask.reshape(128, 4, 128, 4).any(axis=(1, 3)) for mask in large]
+    assert np.mean(blocks) == pytest.approx(np.mean(small), rel=0.3)
+
+
+@pytest.mark.parametrize("nonsense", [{"damaged": 1.2}, {"severity": (0.0, 1.0)}, {"severity": (1.0,)}], ids=str)
+def test_a_recipe_refuses_nonsense_and_names_the_field(nonsense: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(nonsense))):
+        ArchiveRecipe(**nonsense)  # type: ignore[arg-type]
+
+
+def test_damage_that_can_never_happen_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no damage has a probability"):
+        ArchiveRecipe(damage=Damage(**never(Damage())))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_a_recipe_survives_its_record(name: str) -> None:
+    recipe = recipe_named(name)
+    assert recipe_record(recipe)["recipe"] == name
+    assert recipe_from_record(json.loads(json.dumps(recipe_record(recipe)))) == recipe
+
+
+def test_a_changed_recipe_survives_the_record_of_a_training() -> None:
+    recipe = ArchiveRecipe(damaged=0.5, ageing=Ageing(fading=Fading(loss=(0.0, 0.2))))
+    config = default_config("mapping", recipe=recipe)
+    assert config_from_record(json.loads(json.dumps(config.record()))) == config
+
+
+def test_a_shard_holds_real_looking_damage_with_its_mask(tmp_path: Path) -> None:
+    clean, target = Bucket(str(album(tmp_path / "clean", 3))), Bucket(str(tmp_path / "pairs"))
+    keys = ("album-000.png", "album-001.png", "album-002.png")
+    shard = PairShard(index=0, first=0, keys=keys, crop=64, recipe=ArchiveRecipe(damaged=1.0))
+    sidecar = write_pair_shard(shard, clean, target)
+    assert sidecar["recipe"]["recipe"] == "archive"
+    items = list(read_pairs(target, shard.name))
+    assert len(items) == 3
+    assert all(item["recipe"]["operations"] for item in items)
+    assert shard.digest != replace(shard, recipe=ArchiveRecipe(damaged=0.9)).digest
+
+
+def test_an_evaluation_takes_the_recipes_own_damage_or_none(tmp_path: Path) -> None:
+    clean = Bucket(str(album(tmp_path / "clean", 4)))
+    plain = EvaluationConfig(recipe="archive", crop=64, holdout=None)
+    damaged = replace(plain, scratched=True)
+    keys = [f"album-{number:03d}.png" for number in range(4)]
+    assert not any(crop.mask.any() for crop in crops(clean, keys, plain))
+    assert any(crop.mask.any() for crop in crops(clean, keys, damaged))
+    table = to_markdown(summarise(compare(clean, baseline_methods(), damaged)), damaged)
+    assert "Recipe archive, seed 7" in table
+    assert "with the recipe's damage and its masks" in table
