@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types install clean
+.PHONY: demo test lint types bench install clean
 
 # one resolution for every machine: versions come from constraints.txt
 $(STAMP): pyproject.toml constraints.txt
@@ -27,6 +27,9 @@ lint: install
 
 types: install
 	$(BIN)/mypy
+
+bench: install
+	$(BIN)/python benchmarks/throughput.py
 
 clean:
 	rm -rf $(VENV) build demo *.egg-info .pytest_cache .mypy_cache .ruff_cache

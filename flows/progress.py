@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import PurePosixPath
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -35,6 +36,7 @@ class RestoreProgress(TerminalBar):
         self._bar = Progress(
             TextColumn("restoring"),
             BarColumn(),
+            TextColumn("{task.fields[part]}"),
             MofNCompleteColumn(),
             TextColumn("{task.fields[megapixels]:.1f} MP"),
             TextColumn("{task.fields[failures]}"),
@@ -45,11 +47,15 @@ class RestoreProgress(TerminalBar):
         )
         self._failed = 0
         self._megapixels = 0.0
-        self._task = self._bar.add_task("restoring", total=photos, megapixels=0.0, failures="")
+        self._task = self._bar.add_task("restoring", total=photos, megapixels=0.0, failures="", part="")
 
     def advance(self, row: LedgerRow) -> None:
         """Count one photo that is done with."""
         self._failed += row.status == "failed"
         self._megapixels += row.megapixels if row.status == "restored" else 0.0
         failures = f"[red]{self._failed} failed" if self._failed else ""
-        self._bar.update(self._task, advance=1, megapixels=self._megapixels, failures=failures)
+        self._bar.update(self._task, advance=1, megapixels=self._megapixels, failures=failures, part="")
+
+    def part(self, key: str, done: int, total: int) -> None:
+        """Show how far a large photo is."""
+        self._bar.update(self._task, part=f"{PurePosixPath(key).name} {100 * done // total} %")

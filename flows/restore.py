@@ -16,7 +16,7 @@ from oldphoto_core.errors import RunStopped
 from oldphoto_core.reports.summary import Summary
 from oldphoto_core.restoration import run as core
 from oldphoto_core.restoration.job import RestoreJob
-from oldphoto_core.restoration.options import ExistingPolicy, FailurePolicy, OutputFormat, RestoreOptions
+from oldphoto_core.restoration.options import ExistingPolicy, FailurePolicy, OutputFormat, Precision, RestoreOptions
 from oldphoto_core.storage import LedgerRow
 from tasks.restoration import close_run, open_run, restore_shard
 
@@ -28,6 +28,8 @@ def restore(
     masks: Annotated[str | None, Field(description="Bucket of masks of what is damaged, white")] = None,
     model: Annotated[str, Field(description="Name of the weights, or where they lie")] = "starter",
     device: Annotated[str, Field(description="auto, cpu or cuda")] = "auto",
+    memory: Annotated[int | None, Field(ge=1, description="Bytes that restoring a photo may take")] = None,
+    precision: Annotated[Precision, Field(description="Of the network's arithmetic")] = "auto",
     limit: Annotated[int | None, Field(ge=1, description="At most this many images of the source")] = None,
     format: OutputFormat = "keep",  # noqa: A002 - the name users give
     existing: ExistingPolicy = "skip",
@@ -40,7 +42,15 @@ def restore(
     """
     options = RestoreOptions(format=format, existing=existing, on_failure=on_failure, max_failure_rate=max_failure_rate)
     job = RestoreJob(
-        source=source, target=target, masks=masks, model=model, device=device, limit=limit, options=options
+        source=source,
+        target=target,
+        masks=masks,
+        model=model,
+        device=device,
+        memory=memory,
+        precision=precision,
+        limit=limit,
+        options=options,
     )
     run = open_run(job)
     try:
@@ -65,7 +75,7 @@ def _restore_shards(run: core.Run) -> None:
             guard.judge(row)
 
         for number in range(len(run.shards)):
-            restore_shard(run, number, settle)
+            restore_shard(run, number, settle, progress.part)
 
 
 def _publish(summary: Summary) -> None:

@@ -10,6 +10,7 @@ from prefect.logging import get_run_logger
 
 from oldphoto_core.reports.summary import Summary
 from oldphoto_core.restoration import run as core
+from oldphoto_core.restoration.engine import OnPart
 from oldphoto_core.restoration.job import RestoreJob
 from oldphoto_core.storage import LedgerRow
 
@@ -23,9 +24,9 @@ def open_run(job: RestoreJob) -> core.Run:
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="restore-shard-{number}")
-def restore_shard(run: core.Run, number: int, on_row: Callable[[LedgerRow], None]) -> None:
+def restore_shard(run: core.Run, number: int, on_row: Callable[[LedgerRow], None], on_part: OnPart) -> None:
     """Restore the photos of one shard; each is a row of the ledger and a call of `on_row`."""
-    core.restore_shard(run, number, on_row)
+    core.restore_shard(run, number, on_row, on_part)
     get_run_logger().info("run %s: shard %d of %d done", run.run_id, number + 1, len(run.shards))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import typer
 from docs_pages import PAGES, ROOT, Command, blocks
 
 from flows.cli import app
+from oldphoto_core.degradation import ArchiveRecipe
 
 PROSE = [*PAGES, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md"))]
 OLDPHOTO: Any = typer.main.get_command(app)
@@ -79,6 +81,17 @@ def test_the_map_names_every_page() -> None:
 def test_the_table_of_operations_is_what_the_script_prints() -> None:
     script = runpy.run_path(str(ROOT / "benchmarks/flops.py"))
     assert script["table"]() in (ROOT / "docs/networks.md").read_text()
+
+
+def test_the_ranges_of_the_recipe_archive_are_what_its_tables_say() -> None:
+    rows = {
+        line.split("`")[1]: line for line in (ROOT / "docs/degradation.md").read_text().splitlines() if "| `" in line
+    }
+    for operation in ArchiveRecipe().operations():
+        for name, value in asdict(operation).items():
+            told = f"`{name}` {value[0]:g} to {value[1]:g}" if isinstance(value, tuple) else f" {value:g} |"
+            told = f"`{name}` {value:g}" if name in ("dark", "opaque") else told
+            assert told in rows[operation.name], (operation.name, name)
 
 
 def test_every_benchmark_is_listed() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from flows.commands.terminal import known_device, say, show
+from flows.commands.terminal import known_device, parsed_size, say, show
 
 if TYPE_CHECKING:
     from oldphoto_core.reports.summary import Summary
@@ -31,6 +31,12 @@ def restore(
     ] = None,
     model: Annotated[str, typer.Option(metavar="NAME", help="Weights by name, or where they lie.")] = "starter",
     device: Annotated[str, typer.Option(callback=known_device, help="auto, cpu, cuda or cuda:N.")] = "auto",
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Memory that a photo may take, as 2G; larger ones go in parts.")
+    ] = None,
+    precision: Annotated[
+        Literal["auto", "float32", "float16", "bfloat16"], typer.Option(help="Of the network's arithmetic.")
+    ] = "auto",
     format: Annotated[  # noqa: A002 - the name users give
         Literal["keep", "tiff", "png", "jpeg"], typer.Option(help="Format of the results; a new one is appended.")
     ] = "keep",
@@ -54,12 +60,24 @@ def restore(
     from oldphoto_core.restoration.job import RestoreJob, check_places
     from oldphoto_core.restoration.models import load_restorer
 
+    allowed = None if memory is None else parsed_size(memory)
     check_places(RestoreJob(source=source, target=target, masks=masks, model=model, device=device, limit=limit))
-    with prefect_session(say, meanwhile=lambda: load_restorer(model, device)):
+    with prefect_session(say, meanwhile=lambda: load_restorer(model, device, allowed, precision)):
         from flows.restore import restore as restore_flow
 
         summary = restore_flow(
-            source, target, masks, model, device, limit, format, existing, on_failure, max_failure_rate
+            source,
+            target,
+            masks,
+            model,
+            device,
+            allowed,
+            precision,
+            limit,
+            format,
+            existing,
+            on_failure,
+            max_failure_rate,
         )
     report(summary)
     if summary["failed"]:

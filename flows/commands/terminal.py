@@ -18,6 +18,14 @@ def show(line: str = "") -> None:
     print(line, flush=True)  # noqa: T201
 
 
+def parsed_size(text: str) -> int:
+    """Bytes of "2G", "800M" or a plain number; the units are powers of ten."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmMgGtT]?)(?:[bB])?", text.strip())
+    if not match or not float(match[1]):
+        raise typer.BadParameter(f"{text!r} is no amount of memory: write it as 800M or 2G")
+    return int(float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " "))
+
+
 def known_device(name: str) -> str:
     """Callback of `--device`: refuses what is no device before anything heavy is imported."""
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):

@@ -15,12 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from oldphoto_core.checkpoints.card import ModelCard
+from oldphoto_core.checkpoints.published import PIECES
 from oldphoto_core.checkpoints.tensors import load_prefixed, pack, prefixed, unpack
 from oldphoto_core.errors import DamagedWeights, ModelError, SourceMissing, UnknownModel
-from oldphoto_core.nets.architectures import architecture_named
+from oldphoto_core.nets.architectures import PUBLISHED, architecture_named
 from oldphoto_core.storage import Bucket
 
 WEIGHTS, CARD = "weights.safetensors", "card.json"
+HIGH_RESOLUTION = ":high-resolution"
+"""Behind a name: the published mapping for scratched photos of high resolution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +69,30 @@ def read_card(model: str | Path) -> ModelCard:
 def load_model(model: str | Path) -> Model:
     """A shipped model by name, or any folder or URL that holds a model; float32, evaluation mode.
 
+    `official:high-resolution` is the model `official` with its high-resolution mapping in place of the scratch mapping.
+
     Raises UnknownModel, or DamagedWeights if the file is not the one that its card describes.
     """
+    if str(model).endswith(HIGH_RESOLUTION):
+        return _with_high_resolution(str(model))
     card = read_card(model)
     tensors = _read(model, WEIGHTS, card.weights_sha256)
     networks = architecture_named(card.preset).build(card.partial_nonlocal)
     for name, network in networks.named_children():
         load_prefixed(name, network, tensors, f"the weights of model {model}")
     return Model(networks.float().eval(), card)
+
+
+def _with_high_resolution(variant: str) -> Model:
+    model = load_model(variant.removesuffix(HIGH_RESOLUTION))
+    piece = "mapping_high_resolution"
+    file = f"{piece}.safetensors"
+    if model.card.preset != PUBLISHED or file not in model.card.parts:
+        raise UnknownModel(f"model {model.card.name} has no high-resolution mapping; only an imported `official` has")
+    mapping = PIECES[piece].network(load_part(variant.removesuffix(HIGH_RESOLUTION), file), file, converted=True)
+    model.networks.mapping_scratch = mapping
+    both = hashlib.sha256(f"{model.card.weights_sha256} {model.card.parts[file]}".encode()).hexdigest()
+    return Model(model.networks, replace(model.card, name=variant, weights_sha256=both))
 
 
 def load_part(model: str | Path, part: str) -> dict[str, Tensor]:

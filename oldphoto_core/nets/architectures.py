@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from oldphoto_core.nets.presets import PRESETS, preset_named
+from oldphoto_core.nets.presets import PRESETS, BeyondMemory, Preset, preset_named
 from oldphoto_core.nets.published import PublishedRestoration
 
 PUBLISHED = "published"
@@ -26,15 +26,21 @@ class Architecture:
     """Shortest side that the network can work on."""
     bytes_per_pixel: int
     """Peak memory of one forward pass without scratches on a CPU, per pixel."""
+    halo: int
+    """Pixels of context on each side with which a tile equals the whole; 0: none is enough."""
+    beyond_memory: BeyondMemory
+    """How a picture is restored that does not fit."""
 
 
 def architecture_named(name: str) -> Architecture:
     """Of a preset, or of the published networks; UsageError lists the presets there are."""
-    if name == PUBLISHED:
-        # the layers are those of `paper`, so is what they need
-        paper = PRESETS["paper"]
-        return Architecture(lambda _: PublishedRestoration(), paper.multiple, paper.minimum, paper.bytes_per_pixel)
-    preset = preset_named(name)
+    # the layers of the published networks are those of `paper`, so is what they need
+    preset = PRESETS["paper"] if name == PUBLISHED else preset_named(name)
+    build = (lambda _: PublishedRestoration()) if name == PUBLISHED else _triplet_of(preset)
     return Architecture(
-        lambda block: preset.triplet(partial_nonlocal=block), preset.multiple, preset.minimum, preset.bytes_per_pixel
+        build, preset.multiple, preset.minimum, preset.bytes_per_pixel, preset.halo, preset.beyond_memory
     )
+
+
+def _triplet_of(preset: Preset) -> Callable[[bool], nn.Module]:
+    return lambda block: preset.triplet(partial_nonlocal=block)

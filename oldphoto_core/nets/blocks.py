@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from oldphoto_core.nets.norms import SpatialNorm
+
 
 class ChannelNorm(nn.Module):
     """Layer norm over the channels of each position (NCHW -> NCHW): keeps tone, and a tile equals the whole."""
@@ -82,11 +84,11 @@ class ResnetBlock(nn.Module):
         self.conv_block = nn.Sequential(
             nn.ReflectionPad2d(1),
             nn.Conv2d(channels, channels, 3),
-            nn.InstanceNorm2d(channels),
+            SpatialNorm(),
             nn.ReLU(inplace=True),
             nn.ReflectionPad2d(1),
             nn.Conv2d(channels, channels, 3),
-            nn.InstanceNorm2d(channels),
+            SpatialNorm(),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -97,4 +99,4 @@ class ResnetBlock(nn.Module):
 
 def norm_and_relu(channels: int) -> list[nn.Module]:
     """Instance norm without affine parameters, then ReLU: what follows most convolutions of preset `paper`."""
-    return [nn.InstanceNorm2d(channels), nn.ReLU(inplace=True)]
+    return [SpatialNorm(), nn.ReLU(inplace=True)]

@@ -55,7 +55,7 @@ class PaperMapping(nn.Module):
         return translated
 
 
-class _PaperNonlocal(PartialNonlocal):
+class PaperNonlocal(PartialNonlocal):
     """The published block: the nonlocal fill, then three residual blocks, then fusion with the local features."""
 
     def __init__(self, floor: float) -> None:
@@ -63,7 +63,11 @@ class _PaperNonlocal(PartialNonlocal):
         self.res_block = nn.Sequential(*(ResnetBlock(512) for _ in range(3)))
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        filled: Tensor = self.res_block(super().forward(features, mask))
+        """NCHW and N1HW, 1 = damaged -> NCHW."""
+        return self.fused(features, mask, self.res_block(super().forward(features, mask)))
+
+    def fused(self, features: Tensor, mask: Tensor, filled: Tensor) -> Tensor:
+        """What is intact from the local branch, what is damaged from the global one."""
         return (1 - mask) * features + mask * filled
 
 
@@ -75,7 +79,7 @@ class PaperScratchMapping(nn.Module):
         super().__init__()
         self.resize_mask = nonlocal_mask if as_published else mask_to_latent
         self.before_NL = nn.Sequential(*paper_way_in())
-        self.NL = _PaperNonlocal(PUBLISHED_FLOOR if as_published else 0.0)
+        self.NL = PaperNonlocal(PUBLISHED_FLOOR if as_published else 0.0)
         self.after_NL = nn.Sequential(*(ResnetBlock(512) for _ in range(6)), *paper_way_out())
 
     def forward(self, latent: Tensor, mask: Tensor | None = None) -> Tensor:

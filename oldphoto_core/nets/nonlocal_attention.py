@@ -7,12 +7,67 @@ the number of positions; the N x N matrix of the published code (16 GiB at one m
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 ALIGNED = 8
 """Channels added where one would do: kernels with linear memory ask for multiples of eight."""
+MOST_KEYS = 16384
+"""Intact positions that are looked at, at most: a sample, so that time does not grow with the picture's square."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What may be looked at: keys and values of M positions, 1 x 1 x M x C each."""
+
+    keys: Tensor
+    values: Tensor
+
+    def __len__(self) -> int:
+        return self.keys.shape[2]
+
+    def sampled(self, most: int = MOST_KEYS) -> Evidence:
+        """At most so many positions: the same picture gives the same sample."""
+        return self if len(self) <= most else self.at(drawn(len(self), most))
+
+    def at(self, places: Tensor) -> Evidence:
+        """Those positions alone."""
+        places = places.to(self.keys.device)
+        return Evidence(self.keys[:, :, places], self.values[:, :, places])
+
+    @staticmethod
+    def joined(parts: Sequence[Evidence]) -> Evidence:
+        """One after the other; at least one part."""
+        return Evidence(torch.cat([part.keys for part in parts], 2), torch.cat([part.values for part in parts], 2))
+
+
+def drawn(count: int, most: int = MOST_KEYS) -> Tensor:
+    """Which of `count` positions are kept when `most` may be, in order; the seed is fixed."""
+    if count <= most:
+        return torch.arange(count)
+    return torch.randperm(count, generator=torch.Generator().manual_seed(0))[:most].sort().values
+
+
+_shared: ContextVar[dict[nn.Module, Evidence] | None] = ContextVar("shared_evidence", default=None)
+
+
+@contextmanager
+def shared_evidence() -> Iterator[None]:
+    """Forward passes inside belong to one picture: what the first one finds intact is what all of them look at.
+
+    So a sample of tiles spread over the picture goes first, as one batch, and then each tile by itself.
+    """
+    token = _shared.set({})
+    try:
+        yield
+    finally:
+        _shared.reset(token)
 
 
 class PartialNonlocal(nn.Module):
@@ -45,10 +100,23 @@ class PartialNonlocal(nn.Module):
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Queries, keys and values from `features`; keys under the mask carry no weight at all."""
-        if self.floor:
-            return self._with_a_floor(features, mask)
-        if self.damaged_only and len(features) == 1:
-            return self._under_the_mask(features, mask)
+        shared = _shared.get()
+        if shared is not None:
+            if self not in shared:
+                shared[self] = self.evidence(features, mask).sampled()
+            return self.fill(features, mask, shared[self])
+        if len(features) > 1 and not self.floor:
+            return self._batch(features, mask)
+        pictures = zip(torch.split(features, 1), torch.split(mask, 1), strict=True)
+        return torch.cat([self.fill(one, damage, self._own(one, damage)) for one, damage in pictures])
+
+    def _own(self, features: Tensor, mask: Tensor) -> Evidence:
+        evidence = self.evidence(features, mask)
+        # the published form looks at everything, whatever it costs
+        return evidence if self.floor else evidence.sampled()
+
+    def _batch(self, features: Tensor, mask: Tensor) -> Tensor:
+        """All pictures of a training batch at once, asked everywhere."""
         intact = (mask < 0.5).flatten(1)
         # a picture without one intact position has no evidence: attend anywhere, then drop the result
         hopeless = ~intact.any(dim=1)
@@ -61,32 +129,60 @@ class PartialNonlocal(nn.Module):
         output: Tensor = self.W(_picture(gathered, features))
         return output
 
-    def _with_a_floor(self, features: Tensor, mask: Tensor) -> Tensor:
-        """All keys compete, the values of damaged ones are zero, and a further value of 1 counts what is intact."""
-        intact = 1 - mask
-        theta, phi = (F.pad(layer(features), (0, 0, 0, 0, 0, ALIGNED)) for layer in (self.theta, self.phi))
-        values = torch.cat([self.g(features) * intact, intact.expand(-1, ALIGNED, -1, -1)], dim=1)
-        gathered = F.scaled_dot_product_attention(_tokens(theta), _tokens(phi), _tokens(values), scale=self.scale)
-        shares = gathered[..., -1:].clamp_min(self.floor)
-        output: Tensor = self.W(_picture(gathered[..., :-ALIGNED] / shares, features))
+    def evidence(self, features: Tensor, mask: Tensor) -> Evidence:
+        """Of all pictures together: their intact positions.
+
+        With a floor, damaged positions too: all keys compete, but the values of damaged ones are zero, and a further
+        value of 1 counts what is intact.
+        """
+        if self.floor:
+            intact = 1 - mask
+            keys = F.pad(self.phi(features), (0, 0, 0, 0, 0, ALIGNED))
+            values = torch.cat([self.g(features) * intact, intact.expand(-1, ALIGNED, -1, -1)], dim=1)
+            return Evidence(_together(keys), _together(values))
+        looked_at = _positions(features)[:, :, (mask < 0.5).flatten()].unsqueeze(-1)
+        if not looked_at.numel():
+            # a convolution refuses a picture without a position
+            return Evidence(*2 * [features.new_zeros(1, 1, 0, self.phi.out_channels)])
+        return Evidence(_tokens(self.phi(looked_at)), _tokens(self.g(looked_at)))
+
+    def candidates(self, mask: Tensor) -> int:
+        """How many positions `evidence` finds under such a mask."""
+        return mask.numel() if self.floor else int((mask < 0.5).sum())
+
+    def fill(self, features: Tensor, mask: Tensor, evidence: Evidence) -> Tensor:
+        """NCHW -> NCHW: the evidence is asked everywhere, or under the mask alone and the result is zero elsewhere."""
+        asking = _positions(features).unsqueeze(-1)
+        if not self.damaged_only:
+            output = self._answer(asking, evidence)
+        else:
+            damaged = (mask >= 0.5).flatten()
+            output = torch.zeros_like(asking)
+            if damaged.any():
+                output[:, :, damaged] = self._answer(asking[:, :, damaged], evidence)
+        return output.view(features.shape[1], len(features), *features.shape[2:]).transpose(0, 1)
+
+    def _answer(self, asking: Tensor, evidence: Evidence) -> Tensor:
+        if not len(evidence):
+            return torch.zeros_like(asking)
+        queries = self.theta(asking)
+        if self.floor:
+            queries = F.pad(queries, (0, 0, 0, 0, 0, ALIGNED))
+        gathered = F.scaled_dot_product_attention(_tokens(queries), evidence.keys, evidence.values, scale=self.scale)
+        if self.floor:
+            gathered = gathered[..., :-ALIGNED] / gathered[..., -1:].clamp_min(self.floor)
+        output: Tensor = self.W(_picture(gathered, asking))
         return output
 
-    def _under_the_mask(self, features: Tensor, mask: Tensor) -> Tensor:
-        """The same for damaged queries and intact keys alone: damaged x intact pairs, not N x N; zero elsewhere."""
-        damaged = (mask >= 0.5).flatten()
-        output = torch.zeros_like(features)
-        if not damaged.any() or damaged.all():
-            return output
-        flat = features.flatten(2)
-        evidence = flat[..., ~damaged].unsqueeze(-1)
-        asking = flat[..., damaged].unsqueeze(-1)
-        gathered = F.scaled_dot_product_attention(
-            _tokens(self.theta(asking)), _tokens(self.phi(evidence)), _tokens(self.g(evidence)), scale=self.scale
-        )
-        answer = self.W(_picture(gathered, asking))
-        filled = output.flatten(2)
-        filled[..., damaged] = answer.squeeze(-1)
-        return filled.view_as(features)
+
+def _positions(x: Tensor) -> Tensor:
+    """NCHW -> 1 x C x NHW."""
+    return x.flatten(2).transpose(0, 1).flatten(1).unsqueeze(0)
+
+
+def _together(x: Tensor) -> Tensor:
+    """NCHW -> 1 x 1 x NHW x C."""
+    return _tokens(_positions(x).unsqueeze(-1))
 
 
 def _tokens(x: Tensor) -> Tensor:

@@ -11,13 +11,18 @@ def side_for(side: int, multiple: int, minimum: int) -> int:
     return -(-max(side, minimum) // multiple) * multiple
 
 
+def reflected(side: int, start: int, stop: int) -> Tensor:
+    """Where positions `start` to `stop` of a side lie when it is continued by reflection, to and fro; int64."""
+    period = max(2 * side - 2, 1)
+    places = torch.arange(start, stop) % period
+    return torch.minimum(places, period - places) if side > 1 else torch.zeros_like(places)
+
+
 def mirrored(picture: Tensor, multiple: int, minimum: int) -> Tensor:
     """N C H W continued to the right and below by reflection, to and fro where it is smaller than what is missing."""
     for dim in (-2, -1):
         side = picture.shape[dim]
         target = side_for(side, multiple, minimum)
         if target > side:
-            period = max(2 * side - 2, 1)
-            place = torch.arange(target, device=picture.device) % period
-            picture = picture.index_select(dim, torch.minimum(place, period - place) if side > 1 else place)
+            picture = picture.index_select(dim, reflected(side, 0, target).to(picture.device))
     return picture

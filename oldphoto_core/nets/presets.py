@@ -15,6 +15,8 @@ from oldphoto_core.nets.mapping import CompactMapping, CompactMappingConfig, Pap
 from oldphoto_core.nets.vae import CompactVAE, PaperVAE
 
 PresetName = Literal["compact", "paper"]
+BeyondMemory = Literal["tiles", "layers"]
+"""In tiles with a halo, for networks that look only so far; layer by layer, for those with statistics over space."""
 
 
 class VAE(Protocol):
@@ -25,6 +27,13 @@ class VAE(Protocol):
 
     def decode(self, latent: Tensor) -> Tensor:
         """Latent -> N3HW."""
+
+
+class HasPath(Protocol):
+    """A network that restores in three steps, each of which can be run by itself."""
+
+    def path(self, *, masked: bool) -> tuple[nn.Module, nn.Module, nn.Module]:
+        """Encoder, mapping and decoder of a picture with a mask or without."""
 
 
 class Triplet(nn.Module):
@@ -40,6 +49,10 @@ class Triplet(nn.Module):
         """`image_N3HW` in [-1, 1] with damaged pixels white, `mask_N1HW` 1 = damaged or None -> N3HW in [-1, 1]."""
         latent = cast(VAE, self.vae_old).encode(image)
         return cast(VAE, self.vae_clean).decode(self.mapping(latent, mask))
+
+    def path(self, *, masked: bool) -> tuple[nn.Module, nn.Module, nn.Module]:
+        """Encoder, mapping and decoder of a picture, the same with a mask and without."""
+        return cast(nn.Module, self.vae_old.encoder), self.mapping, cast(nn.Module, self.vae_clean.decoder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +71,10 @@ class Preset:
     """Shortest side that the networks can work on, a multiple of `multiple`."""
     bytes_per_pixel: int
     """Peak memory of one forward pass without scratches on a CPU, per pixel (benchmarks/memory.py prints it)."""
+    halo: int
+    """Pixels of context with which a tile equals the whole, a multiple of `multiple`; 0: none is enough."""
+    beyond_memory: BeyondMemory
+    """How a picture is restored that does not fit."""
 
     def triplet(self, *, partial_nonlocal: bool = True) -> Triplet:
         """A model with fresh weights."""
@@ -74,6 +91,8 @@ PRESETS: dict[str, Preset] = {
         multiple=8,
         minimum=8,
         bytes_per_pixel=750,
+        halo=112,
+        beyond_memory="tiles",
     ),
     "paper": Preset(
         "paper",
@@ -84,6 +103,8 @@ PRESETS: dict[str, Preset] = {
         multiple=4,
         minimum=32,
         bytes_per_pixel=1600,
+        halo=0,
+        beyond_memory="layers",
     ),
 }
 """`compact`: 10x fewer operations and more, trains on a CPU. `paper`: the shapes of the published networks."""

@@ -17,7 +17,8 @@ class PublishedRestoration(nn.Module):
         self.vae_quality = PaperVAE()
         self.vae_scratch = PaperVAE()
         self.mapping_quality = PaperMapping()
-        self.mapping_scratch = PaperScratchMapping(as_published=True)
+        self.mapping_scratch: nn.Module = PaperScratchMapping(as_published=True)
+        """May be replaced by `PatchAttentionMapping`, which is called alike."""
 
     def forward(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
         """`image_N3HW` in [-1, 1] with damaged pixels white, `mask_N1HW` 1 = damaged or None -> N3HW in [-1, 1]."""
@@ -25,3 +26,9 @@ class PublishedRestoration(nn.Module):
         if mask is None:
             return self.vae_quality.decode(self.mapping_quality(latent))
         return self.vae_scratch.decode(self.mapping_scratch(latent, mask))
+
+    def path(self, *, masked: bool) -> tuple[nn.Module, nn.Module, nn.Module]:
+        """Encoder, mapping and decoder of a picture with a mask or without."""
+        if masked:
+            return self.vae_old.encoder, self.mapping_scratch, self.vae_scratch.decoder
+        return self.vae_old.encoder, self.mapping_quality, self.vae_quality.decoder

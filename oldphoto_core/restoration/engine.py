@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 OnRow = Callable[[LedgerRow], None]
+OnPart = Callable[[str, int, int], None]
 
 _STAGES = {stage.__name__: stage for stage in (stages.fetch, stages.decode, stages.deliver, stages.copy_original)}
 _PRIORITY = {"fetch": 0, "decode": 1, "deliver": 2, "copy_original": 2}
@@ -45,13 +46,16 @@ def restore_photos(
     *,
     masks: Bucket | None = None,
     run_id: str = "",
+    on_part: OnPart = lambda _key, _done, _total: None,
 ) -> None:
     """Restore every photo into `target`; `on_row` is called on this thread, once per photo, when it is done with.
+
+    `on_part` hears how far a photo is that is restored from disk, in parts.
 
     An exception out of `on_row` (or Ctrl-C) ends the call: photos being written are finished and reported, the rest is
     left alone. Raises RunStopped when `options.on_failure` is `abort` and a photo failed.
     """
-    place = Workplace(restorer, source, target, options, run_id, masks)
+    place = Workplace(restorer, source, target, options, run_id, masks, on_part)
     with dask_threads(options.threads) as client:
         pipeline = _Pipeline(client, place, photos, on_row)
         try:
@@ -111,7 +115,7 @@ class _Pipeline:
 
     def _admit(self) -> None:
         """Start reading and decoding as much as may be in flight."""
-        limit = self._place.options.in_flight_megapixels
+        limit = self._place.in_memory_megapixels
         while self._waiting and len(self._fetching) + len(self._fetched) < self._ahead:
             size = self._waiting[0].size
             held = sum(self._fetching.values()) + sum(self._open[t].photo.size for t in self._fetched)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import get_args
 
 from oldphoto_core.errors import ConfigError, UsageError
-from oldphoto_core.restoration.options import RestoreOptions
+from oldphoto_core.restoration.options import Precision, RestoreOptions
 from oldphoto_core.storage import Bucket, take_inventory
 
 RESULT_FOLDERS = ("photos", "masks", "records", "runs")
@@ -30,6 +31,12 @@ class RestoreJob:
     device: str = "auto"
     """"auto", "cpu" or "cuda"."""
 
+    memory: int | None = None
+    """Bytes that restoring a photo may take; None: a share of what is free. What does not fit is restored in parts."""
+
+    precision: Precision = "auto"
+    """Of the network's arithmetic: float32 on a CPU and float16 on CUDA, unless named."""
+
     limit: int | None = None
     """At most this many files of the source, in key order."""
 
@@ -37,6 +44,10 @@ class RestoreJob:
     """Policies and output format."""
 
     def __post_init__(self) -> None:
+        if self.memory is not None and self.memory < 1:
+            raise ConfigError(f"memory is {self.memory}; give a number of bytes above 0, or leave it out")
+        if self.precision not in get_args(Precision):
+            raise ConfigError(f"precision is {self.precision!r}; choose one of {', '.join(get_args(Precision))}")
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"limit is {self.limit}; give 1 or more, or leave it out for everything")
 

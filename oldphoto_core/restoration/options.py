@@ -12,6 +12,7 @@ from oldphoto_core.errors import ConfigError
 OutputFormat = Literal["keep", "tiff", "png", "jpeg"]
 ExistingPolicy = Literal["skip", "overwrite", "abort"]
 FailurePolicy = Literal["skip", "copy", "abort"]
+Precision = Literal["auto", "float32", "float16", "bfloat16"]
 
 _EXTENSIONS: dict[OutputFormat, str] = {"keep": "", "tiff": ".tif", "png": ".png", "jpeg": ".jpg"}
 
@@ -33,7 +34,7 @@ class RestoreOptions:
     """The run stops once more than this share (0 to 1) of the photos it set out to restore has failed; 1: never."""
 
     in_flight_megapixels: float = 64.0
-    """Decoded megapixels held at once; a pixel takes about 10 bytes at 8 bits, 20 at 16. A larger photo goes alone."""
+    """Decoded megapixels held in memory at once; a larger photo goes alone, from disk to disk."""
 
     threads: int = 0
     """Dask threads that read, decode, encode and write around the network; 0 takes one per core, two at least."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
 
+    from oldphoto_core.restoration.canvas import Canvas
     from oldphoto_core.storage import ObjectInfo
 
 
@@ -21,6 +24,17 @@ class RestoresPhotos(Protocol):
 
     def restore(self, pixels: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         """HWC uint8 or uint16 in, the same shape and type out; mask is HW bool, True = damaged."""
+        ...
+
+
+@runtime_checkable
+class RestoresCanvases(RestoresPhotos, Protocol):
+    """A network that can also restore pictures which do not lie in memory; others refuse photos over their bound."""
+
+    def restore_canvas(
+        self, photo: Canvas, result: Canvas, mask: Canvas | None, on_progress: Callable[[int, int], None]
+    ) -> None:
+        """Reads `photo` and `mask` (not 0 = damaged) in rows, writes every row of `result`."""
         ...
 
 

@@ -2,55 +2,79 @@
 
 from __future__ import annotations
 
+import logging
+import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import psutil
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from oldphoto_core.checkpoints import Model, ModelCard, load_model
-from oldphoto_core.devices import keep_freed_memory, place, resolve_device
 from oldphoto_core.errors import MaskMismatch, ScanTooLarge, UnsupportedScan
-from oldphoto_core.nets.architectures import architecture_named
-from oldphoto_core.nets.padding import side_for
+from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas, Subject
+from oldphoto_core.restoration.options import Precision
+from oldphoto_core.restoration.runner import Runner, is_out_of_memory
 
-MEMORY_SHARE = 0.6
-"""Share of the free memory that one photo's forward pass may take; decoding and encoding need room too."""
-LUMA = (0.299, 0.587, 0.114)
-"""Rec. 601 weights, which turn the network's RGB back into the grey of a grey scan."""
+OnProgress = Callable[[int, int], None]
+"""Called with how much of one photo is done, of how much."""
+
+_log = logging.getLogger("oldphoto.restorer")
 
 
 class Restorer:
     """A model ready to restore photos on one device."""
 
-    def __init__(self, model: Model, *, device: str = "auto", max_megapixels: float | None = None) -> None:
-        """`max_megapixels`: larger photos are refused; by default what fits into the memory that is free now."""
+    def __init__(
+        self,
+        model: Model,
+        *,
+        device: str = "auto",
+        memory: float | None = None,
+        precision: Precision = "auto",
+        compiled: bool = False,
+        max_megapixels: float = math.inf,
+    ) -> None:
+        """Put a model to work.
+
+        Args:
+            model: Networks and card.
+            device: auto, cpu, cuda or cuda:N.
+            memory: Bytes that restoring one photo may take on the device; what does not fit is restored in parts.
+                By default a share of what is free now.
+            precision: Of the network's arithmetic; auto is float32 on a CPU and float16 on CUDA.
+            compiled: Compile the network for its tiles (torch.compile); minutes before the first tile.
+            max_megapixels: Larger photos are refused.
+        """
         self.card: ModelCard = model.card
         self.name: str = model.card.name
         self.digest: str = model.card.weights_sha256
-        self.device: str = resolve_device(device)
-        if self.device == "cpu":
-            keep_freed_memory()
-        self.architecture = architecture_named(model.card.preset)
-        self.max_megapixels: float = max_megapixels or self._what_fits()
-        self._networks = place(model.networks, self.device)
+        self.max_megapixels = max_megapixels
+        self._runner = Runner(model, device, memory, precision, compiled=compiled)
+        self.device = self._runner.device
+        self.memory = self._runner.memory
 
     @classmethod
     def load(
-        cls, model: str | Path = "starter", *, device: str = "auto", max_megapixels: float | None = None
+        cls,
+        model: str | Path = "starter",
+        *,
+        device: str = "auto",
+        memory: float | None = None,
+        precision: Precision = "auto",
+        max_megapixels: float = math.inf,
     ) -> Restorer:
         """A shipped model by name, or the folder or URL of one.
 
         Raises:
             UnknownModel: no such model; the message lists those there are.
             DamagedWeights: the weights are not those that their card describes.
-            UsageError: no such device here.
+            UsageError: no such device here, or too little memory for any tile.
         """
-        return cls(load_model(model), device=device, max_megapixels=max_megapixels)
+        return cls(load_model(model), device=device, memory=memory, precision=precision, max_megapixels=max_megapixels)
 
-    def restore(self, pixels: NDArray[np.generic], mask: NDArray[np.bool_] | None = None) -> NDArray[np.generic]:
+    def restore(self, pixels: NDArray[Any], mask: NDArray[np.bool_] | None = None) -> NDArray[Any]:
         """Restores one photo.
 
         Args:
@@ -61,70 +85,65 @@ class Restorer:
             The same shape and dtype as `pixels`. Grey stays grey, tone is not stretched.
 
         Raises:
-            ScanTooLarge: over `max_megapixels`.
+            ScanTooLarge: over `max_megapixels`, or over what the machine can do in parts.
             MaskMismatch: the mask has another size.
             UnsupportedScan: another dtype or number of channels.
         """
         image_HWC = pixels[..., None] if pixels.ndim == 2 else pixels
-        self._check(image_HWC, mask)
-        with torch.inference_mode():
-            restored = self._networks(*self._padded(image_HWC, mask))
-        return self._unpadded(restored, image_HWC).reshape(pixels.shape)
+        _check(image_HWC)
+        result = ArrayCanvas(np.empty_like(image_HWC))
+        damaged = None if mask is None or not mask.any() else ArrayCanvas(mask[..., None])
+        _check_size(mask.shape if mask is not None else image_HWC.shape[:2], image_HWC.shape)
+        self.restore_canvas(ArrayCanvas(image_HWC), result, damaged)
+        return result.pixels.reshape(pixels.shape)
 
-    def _check(self, image: NDArray[np.generic], mask: NDArray[np.bool_] | None) -> None:
-        if (
-            image.ndim != 3
-            or image.shape[2] not in (1, 3)
-            or image.dtype not in (np.uint8, np.uint16)
-            or not image.size
-        ):
-            raise UnsupportedScan(
-                f"pixels are {image.dtype} of shape {image.shape}; give HWC uint8 or uint16 with 1 or 3 channels"
-            )
-        height, width = image.shape[:2]
-        if mask is not None and mask.shape != (height, width):
-            raise MaskMismatch(
-                f"the mask is {mask.shape[1]} x {mask.shape[0]} pixels, the photo {width} x {height}; make them equal"
-            )
+    def restore_canvas(
+        self, photo: Canvas, result: Canvas, mask: Canvas | None = None, on_progress: OnProgress | None = None
+    ) -> None:
+        """The same for pictures that need not lie in memory: reads `photo` in rows, writes `result` in rows.
+
+        Args:
+            photo: 1 or 3 channels of uint8 or uint16.
+            result: Of the same shape and dtype; every row is written.
+            mask: One channel of the same height and width, not 0 = damaged.
+            on_progress: Hears how many parts of the photo are done, of how many.
+        """
+        if mask is not None:
+            _check_size(mask.shape[:2], photo.shape)
+        height, width = photo.shape[:2]
         if height * width > self.max_megapixels * 1e6:
             raise ScanTooLarge(
                 f"{width} x {height} is {height * width / 1e6:.1f} megapixels, the bound here is "
-                f"{self.max_megapixels:.1f}; restore it on a machine with more memory"
+                f"{self.max_megapixels:.1f}; raise the bound"
             )
-
-    def _padded(self, image: NDArray[np.generic], mask: NDArray[np.bool_] | None) -> tuple[Tensor, Tensor | None]:
-        """N3HW in [-1, 1] and N1HW, sides padded by reflection to what the networks take; damaged pixels white."""
-        pads = [(0, self._side(side) - side) for side in image.shape[:2]]
-        full_HWC = np.pad(image, [*pads, (0, 0)], mode="reflect")
-        if full_HWC.shape[2] == 1:
-            full_HWC = np.repeat(full_HWC, 3, axis=2)
-        # NHWC memory seen as NCHW is channels_last already: the permutation copies nothing
-        scaled = torch.from_numpy(full_HWC.astype(np.float32)).mul_(2.0 / _most(image)).sub_(1.0)
-        tensor = scaled.permute(2, 0, 1)[None]
-        if mask is None or not mask.any():
-            return tensor.to(self.device), None
-        damaged = torch.from_numpy(np.pad(mask, pads, mode="reflect"))[None, None]
-        return tensor.masked_fill_(damaged, 1.0).to(self.device), damaged.float().to(self.device)
-
-    def _side(self, side: int) -> int:
-        return side_for(side, self.architecture.multiple, self.architecture.minimum)
-
-    def _unpadded(self, restored: Tensor, image: NDArray[np.generic]) -> NDArray[np.generic]:
-        height, width, channels = image.shape
-        most = _most(image)
-        values = restored[0, :, :height, :width].float().cpu()
-        if channels == 1:
-            values = torch.einsum("chw,c->hw", values, torch.tensor(LUMA))[None]
-        levels = values.add(1.0).mul(most / 2.0).round_().clamp_(0, most).permute(1, 2, 0)
-        return levels.contiguous().numpy().astype(image.dtype)
-
-    def _what_fits(self) -> float:
-        if self.device.startswith("cuda"):
-            free = float(torch.cuda.mem_get_info(self.device)[0])
-        else:
-            free = float(psutil.virtual_memory().available)
-        return MEMORY_SHARE * free / self.architecture.bytes_per_pixel / 1e6
+        runner = self._runner
+        subject = Subject(photo, mask, runner.architecture.multiple, runner.architecture.minimum)
+        while True:
+            try:
+                return runner.restore(subject, result, on_progress or _nobody)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = str(error).split("\n")[0]
+            # outside the handler: the failed tensors are let go with the error
+            if not runner.take_less():
+                raise ScanTooLarge(f"{width} x {height} pixels do not fit on {self.device} in any part: {reason}")
+            _log.warning("out of memory on %s; going on with tiles of %.2f megapixels", self.device, runner.megapixels)
 
 
-def _most(image: NDArray[np.generic]) -> int:
-    return 65535 if image.dtype == np.uint16 else 255
+def _nobody(_done: int, _total: int) -> None:
+    return
+
+
+def _check(image: NDArray[Any]) -> None:
+    if image.ndim != 3 or image.shape[2] not in (1, 3) or image.dtype not in (np.uint8, np.uint16) or not image.size:
+        raise UnsupportedScan(
+            f"pixels are {image.dtype} of shape {image.shape}; give HWC uint8 or uint16 with 1 or 3 channels"
+        )
+
+
+def _check_size(mask: tuple[int, ...], photo: tuple[int, ...]) -> None:
+    if mask != photo[:2]:
+        raise MaskMismatch(
+            f"the mask is {mask[1]} x {mask[0]} pixels, the photo {photo[1]} x {photo[0]}; make them equal"
+        )

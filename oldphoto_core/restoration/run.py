@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import RunStopped
 from oldphoto_core.reports.summary import RunFacts, Summary, encode
-from oldphoto_core.restoration.engine import restore_photos
+from oldphoto_core.restoration.engine import OnPart, restore_photos
 from oldphoto_core.restoration.job import RestoreJob, check_places
 from oldphoto_core.restoration.masks import MaskIndex
 from oldphoto_core.restoration.models import load_restorer
@@ -67,8 +66,9 @@ class FailureGuard:
 
 
 def new_run_id() -> str:
-    """UTC time and four random digits: sorts by time, and two runs of one second differ."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    """UTC time, the last four digits (hex) counting 65536ths of the second: names sort as their runs began."""
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%d-%H%M%S}-{now.microsecond * 65536 // 1_000_000:04x}"
 
 
 def open_run(job: RestoreJob) -> Run:
@@ -77,7 +77,7 @@ def open_run(job: RestoreJob) -> Run:
     Raises UsageError, SourceMissing, NoCredentials, WriteFailed, UnknownModel, DamagedWeights, RunStopped.
     """
     check_places(job)
-    restorer = load_restorer(job.model, job.device)
+    restorer = _restorer(job)
     target = Bucket(job.target)
     settle_killed_runs(target)
     manifest = take_inventory(Bucket(job.source), limit=job.limit)
@@ -92,8 +92,13 @@ def open_run(job: RestoreJob) -> Run:
     return run
 
 
-def restore_shard(run: Run, number: int, on_row: Callable[[LedgerRow], None]) -> None:
-    """Restore shard `number` of the run; each photo's row is in the ledger before `on_row` hears of it."""
+def restore_shard(
+    run: Run, number: int, on_row: Callable[[LedgerRow], None], on_part: OnPart = lambda _key, _done, _total: None
+) -> None:
+    """Restore shard `number` of the run; each photo's row is in the ledger before `on_row` hears of it.
+
+    `on_part` hears how far a photo is that is too large to be restored in one go.
+    """
     job = run.job
     masks = Bucket(job.masks) if job.masks is not None else None
     with LedgerWriter(run.bucket, f"shard-{number:05d}") as ledger:
@@ -103,7 +108,7 @@ def restore_shard(run: Run, number: int, on_row: Callable[[LedgerRow], None]) ->
             on_row(row)
 
         restore_photos(
-            load_restorer(job.model, job.device),
+            _restorer(job),
             Bucket(job.source),
             Bucket(job.target),
             run.shards[number],
@@ -111,7 +116,12 @@ def restore_shard(run: Run, number: int, on_row: Callable[[LedgerRow], None]) ->
             settle_photo,
             masks=masks,
             run_id=run.run_id,
+            on_part=on_part,
         )
+
+
+def _restorer(job: RestoreJob) -> RestoresPhotos:
+    return load_restorer(job.model, job.device, job.memory, job.precision)
 
 
 def close_run(run: Run, stopped: str = "") -> Summary:

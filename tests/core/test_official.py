@@ -23,7 +23,7 @@ from oldphoto_core.checkpoints.archives import files_in, read_state
 from oldphoto_core.checkpoints.importing import pieces_in
 from oldphoto_core.checkpoints.published import FACE, GLOBAL, PIECES
 from oldphoto_core.checkpoints.store import models_folder
-from oldphoto_core.errors import DamagedWeights, ModelError, UnknownModel, UsageError
+from oldphoto_core.errors import DamagedWeights, ModelError, ScanTooLarge, UnknownModel, UsageError
 from oldphoto_core.nets.vae import PaperVAE
 
 PUBLISHED = {
@@ -331,12 +331,24 @@ def test_an_imported_model_restores_by_its_name(archive: Path, models: Path, loa
     pixels = np.random.default_rng(0).integers(0, 256, (37, 50, 3), dtype=np.uint8)
     for mask in (None, np.eye(37, 50, dtype=bool)):
         assert restorer.restore(pixels, mask).shape == pixels.shape
+    high = Restorer.load("official:high-resolution", device="cpu")
+    assert high.name == "official:high-resolution"
+    assert high.digest != restorer.digest
+    assert high.restore(pixels, mask).shape == pixels.shape
+    assert np.array_equal(high.restore(pixels), restorer.restore(pixels))
+    with pytest.raises(ScanTooLarge, match="patch attention needs the whole picture"):
+        Restorer.load("official:high-resolution", device="cpu", memory=2_000_000).restore(pixels, mask)
     again = official.load("official")
     assert torch.equal(again.encode(picture(32, 32)), loaded.encode(picture(32, 32)))
     assert "detector" in again.networks
     assert "face_256" not in again.networks
     for file in folder.glob("*.safetensors"):  # pytest keeps temporary folders, and these are large
         file.unlink()
+
+
+def test_a_model_without_the_high_resolution_mapping_says_so() -> None:
+    with pytest.raises(UnknownModel, match="only an imported `official` has"):
+        Restorer.load("starter:high-resolution", device="cpu")
 
 
 # the whole comparison

@@ -29,7 +29,6 @@ def put(source: Bucket, keys: list[str]) -> None:
 
 
 def summary_of(target: Bucket) -> dict[str, Any]:
-    # not by name: two runs of one second sort by their random digits
     summaries = [json.loads(target.read(f"runs/{run_id}/summary.json")) for run_id in target.folders("runs")]
     summary: dict[str, Any] = max(summaries, key=lambda each: each["started"])
     assert summary["found"] == summary["restored"] + summary["skipped"] + summary["failed"]

@@ -1,0 +1,122 @@
+"""Pictures as a network wants them: windows of any canvas as tensors, and tensors back to levels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from oldphoto_core.nets.padding import reflected, side_for
+
+LUMA = (0.299, 0.587, 0.114)
+"""Rec. 601 weights, which turn the network's RGB back into the grey of a grey scan."""
+
+
+class Canvas(Protocol):
+    """Pixels of a picture, HWC uint8 or uint16 with 1 or 3 channels, in memory or on disk (`scans.RawPixels`)."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """uint8 or uint16."""
+
+    def read(self, top: int, bottom: int) -> NDArray[Any]:
+        """HWC of the rows from `top` to before `bottom`."""
+
+    def write(self, top: int, rows: NDArray[Any]) -> None:
+        """Puts HWC rows in place, from `top` on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayCanvas:
+    """An array in memory."""
+
+    pixels: NDArray[Any]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        height, width, channels = self.pixels.shape
+        return height, width, channels
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the array."""
+        return self.pixels.dtype
+
+    def read(self, top: int, bottom: int) -> NDArray[Any]:
+        """A view."""
+        return self.pixels[top:bottom]
+
+    def write(self, top: int, rows: NDArray[Any]) -> None:
+        """Copied in."""
+        self.pixels[top : top + len(rows)] = rows
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A photo and its mask, continued by reflection to the right and below to sides that the network takes."""
+
+    photo: Canvas
+    mask: Canvas | None
+    """One channel, not 0 = damaged; None: nothing is damaged."""
+    multiple: int
+    minimum: int
+
+    @property
+    def height(self) -> int:
+        """As continued."""
+        return side_for(self.photo.shape[0], self.multiple, self.minimum)
+
+    @property
+    def width(self) -> int:
+        """As continued."""
+        return side_for(self.photo.shape[1], self.multiple, self.minimum)
+
+    def rows(self, top: int, bottom: int) -> Subject:
+        """Those rows in memory, read once for all windows that are cut from them."""
+        places = reflected(self.photo.shape[0], top, bottom).numpy()
+        first, last = int(places.min()), int(places.max()) + 1
+        photo, mask = (
+            None if canvas is None else ArrayCanvas(canvas.read(first, last)[places - first])
+            for canvas in (self.photo, self.mask)
+        )
+        assert photo is not None
+        return Subject(photo, mask, self.multiple, self.minimum)
+
+    def window(self, left: int, right: int) -> tuple[Tensor, Tensor | None]:
+        """Columns of all rows: 13HW in [-1, 1] with damaged pixels white, and 11HW with 1 = damaged, or None."""
+        height = self.photo.shape[0]
+        places = reflected(self.photo.shape[1], left, right).numpy()
+        image = self.photo.read(0, height)[:, places]
+        if image.shape[2] == 1:
+            image = np.repeat(image, 3, axis=2)
+        # NHWC memory seen as NCHW is channels_last already: the permutation copies nothing
+        scaled = torch.from_numpy(image.astype(np.float32)).mul_(2.0 / most(self.photo.dtype)).sub_(1.0)
+        tensor = scaled.permute(2, 0, 1)[None]
+        if self.mask is None:
+            return tensor, None
+        damaged = torch.from_numpy(self.mask.read(0, height)[:, places, 0] != 0)[None, None]
+        return tensor.masked_fill_(damaged, 1.0), damaged.float()
+
+
+def levels(restored: Tensor, like: Canvas) -> NDArray[Any]:
+    """What the network made, in [-1, 1] or a little beyond, 3HW -> HWC of the canvas's channels and dtype."""
+    values = restored.float().cpu()
+    if like.shape[2] == 1:
+        values = torch.einsum("chw,c->hw", values, torch.tensor(LUMA))[None]
+    top = most(like.dtype)
+    scaled = values.add(1.0).mul_(top / 2.0).round_().clamp_(0, top).permute(1, 2, 0)
+    return scaled.contiguous().numpy().astype(like.dtype)
+
+
+def most(dtype: np.dtype[Any]) -> int:
+    """The highest level."""
+    return 65535 if dtype == np.uint16 else 255
