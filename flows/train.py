@@ -1,6 +1,6 @@
 """Staged training: each stage is a task that goes on from its last checkpoint, then the model is put together.
 
-vae_old -> vae_clean -> mapping -> OUT/model
+vae_old -> vae_clean -> mapping -> (scratches, which needs none of them) -> OUT/model
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pydantic import Field
 
 from flows.training_progress import TrainingProgress
 from oldphoto_core.storage import Bucket
-from oldphoto_core.training.run import configs_for, publish
+from oldphoto_core.training.run import configs_for, has_triplet, publish
 from tasks.training import train_stage
 
-StageChoice = Literal["all", "vae_old", "vae_clean", "mapping"]
+StageChoice = Literal["all", "vae_old", "vae_clean", "mapping", "scratches"]
 
 
 @flow(name="train", persist_result=False)
@@ -36,7 +36,7 @@ def train(
     for config in configs:
         with TrainingProgress(config.stage, config.steps, config.batch) as progress:
             results.append(train_stage(config, clean, old, out, progress, device))
-    if stage in ("all", "mapping"):
+    if has_triplet(Bucket(out)):
         publish(configs[-1], Bucket(out), name=name)
     create_table_artifact(
         key="train",

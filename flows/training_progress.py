@@ -11,11 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from flows.progress import TerminalBar
 
 LINE_EVERY_SECONDS = 30.0
-SHOWN = ("loss", "l1", "psnr", "ssim")
 
 
 class TrainingProgress(TerminalBar):
-    """Call it after each step; use it as a context manager. Shows loss, steps/s, photos/s, and PSNR when measured."""
+    """Call it after each step; use it as a context manager. Shows loss, steps/s, photos/s, and validations."""
 
     def __init__(self, stage: str, steps: int, photos_per_step: int) -> None:
         self._stage, self._photos = stage, photos_per_step
@@ -35,11 +34,14 @@ class TrainingProgress(TerminalBar):
         # the first step warms everything up: rates count from there
         self._first = self._first or (step, now)
         rate = (step - self._first[0]) / max(now - self._first[1], 1e-9)
+        measured = "psnr" in values or "auc" in values
         if "psnr" in values:
             self._quality = f", validation {values['psnr']:.2f} dB / {values['ssim']:.3f}"
+        elif measured:
+            self._quality = f", validation AUC {values['auc']:.4f}, F1 {values['f1']:.3f}"
         loss = f"loss {values['loss']:.3f}, " if "loss" in values else ""
         figures = f"{loss}{rate:.2f} steps/s, {rate * self._photos:.0f} photos/s{self._quality}"
         self._bar.update(self._task, completed=step, figures=figures)
-        if self._bar.disable and (now - self._spoke > LINE_EVERY_SECONDS or step == steps or "psnr" in values):
+        if self._bar.disable and (now - self._spoke > LINE_EVERY_SECONDS or step == steps or measured):
             self._console.print(f"{self._stage} {step}/{steps}: {figures}", highlight=False)
             self._spoke = now

@@ -18,3 +18,63 @@ def ssim(made: Tensor, truth: Tensor) -> Tensor:
     values = structural_similarity_index_measure(made, truth, data_range=1.0, reduction="none")
     assert isinstance(values, Tensor)  # without `return_full_image` torchmetrics returns one tensor
     return values.reshape(len(made))
+
+
+class DetectionCounts:
+    """How probabilities of damage fall on damaged and on intact pixels, counted in bins: any number of photos in 16 kB.
+
+    Thresholds are multiples of 1 / `BINS`; a pixel counts as found where its probability is at least the threshold.
+    """
+
+    BINS = 1000
+
+    def __init__(self) -> None:
+        self.damaged = torch.zeros(self.BINS + 1, dtype=torch.int64)
+        """Pixels that are damaged, by bin of their probability."""
+        self.intact = torch.zeros(self.BINS + 1, dtype=torch.int64)
+        """Pixels that are not."""
+
+    def add(self, probabilities: Tensor, mask: Tensor) -> None:
+        """Counts pixels: probabilities in [0, 1], and True where they are damaged, of the same shape."""
+        bins = (probabilities * self.BINS).long().clamp_(0, self.BINS)
+        self.damaged += torch.bincount(bins[mask], minlength=self.BINS + 1)
+        self.intact += torch.bincount(bins[~mask], minlength=self.BINS + 1)
+
+    def auc(self) -> float:
+        """Area under the ROC curve by the trapezoid rule; nan without damaged or without intact pixels."""
+        true, false = self._found()
+        return float(torch.trapezoid(_share(true), _share(false)).abs())
+
+    def f1(self, threshold: float) -> float:
+        """2 * found / (marked + damaged); 0 where nothing is damaged."""
+        true, false = self._found()
+        index = round(threshold * self.BINS)
+        return float(2 * true[index] / max(1, int(true[index] + false[index] + true[0])))
+
+    def best_threshold(self) -> float:
+        """Where F1 is highest."""
+        true, false = self._found()
+        return int((2 * true[:-1] / (true[:-1] + false[:-1] + true[0]).clamp_min(1)).argmax()) / self.BINS
+
+    def false_positive_rate(self, threshold: float) -> float:
+        """Share of the intact pixels that are marked."""
+        _, false = self._found()
+        return float(false[round(threshold * self.BINS)] / max(1, int(false[0])))
+
+    def recall(self, threshold: float) -> float:
+        """Share of the damaged pixels that are marked."""
+        true, _ = self._found()
+        return float(true[round(threshold * self.BINS)] / max(1, int(true[0])))
+
+    def _found(self) -> tuple[Tensor, Tensor]:
+        """(damaged, intact) pixels marked at each threshold, from all at 0 to none beyond 1."""
+        return tuple(_from_above(counts) for counts in (self.damaged, self.intact))  # type: ignore[return-value]
+
+
+def _from_above(counts: Tensor) -> Tensor:
+    summed = counts.flip(0).cumsum(0).flip(0)
+    return torch.cat([summed, torch.zeros(1, dtype=torch.int64)])
+
+
+def _share(counts: Tensor) -> Tensor:
+    return counts.double() / counts[0]

@@ -43,15 +43,21 @@ def synthesize(
 
 def train(
     stage: Annotated[
-        Literal["all", "vae_old", "vae_clean", "mapping"], typer.Argument(help="One stage, or all in order.")
+        Literal["all", "vae_old", "vae_clean", "mapping", "scratches"],
+        typer.Argument(help="One stage, or all in order; scratches is the detector."),
     ],
     clean: Annotated[str, typer.Option(metavar="URL", help="Clean photos.")],
     old: Annotated[str, typer.Option(metavar="URL", help="Real old photos.")],
     out: Annotated[str, typer.Option(metavar="URL", help="Receives checkpoints, logs, charts and the model.")],
     preset: Annotated[Literal["compact", "paper"], typer.Option(help="Shapes of the networks.")] = "compact",
+    recipe: Annotated[str | None, typer.Option(help="How photos are made old; the preset's own unless named.")] = None,
+    start_from: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Begin with the weights of this model: fine-tuning.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps of each stage.")] = None,
     batch: Annotated[int | None, typer.Option(min=2, help="Crops a step.")] = None,
     crop: Annotated[int | None, typer.Option(min=32, help="Side of a crop, in pixels.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, crops, degradation and noise.")] = None,
     holdout: Annotated[int | None, typer.Option(min=0, help="Photos of each name prefix kept for validation.")] = None,
     partial_nonlocal: Annotated[bool, typer.Option(help="The mapping's partial nonlocal block.")] = True,
@@ -60,12 +66,19 @@ def train(
 ) -> None:
     """Train the networks. Killed or stopped, the same command goes on from the last checkpoint."""
     from flows.prefect_session import prefect_session
+    from oldphoto_core.degradation import recipe_named
 
     given: dict[str, Any] = {"steps": steps, "batch": batch, "crop": crop, "seed": seed, "holdout": holdout}
+    given |= {"start_model": start_from, "learning_rate": learning_rate}
     changes = {field: value for field, value in given.items() if value is not None}
+    if recipe is not None:
+        changes["recipe"] = recipe_named(recipe)
     if not partial_nonlocal:
         changes["partial_nonlocal"] = False
     _check_training(stage, preset, changes, clean, old, out)
+    from oldphoto_core.storage import Bucket
+    from oldphoto_core.training.run import has_triplet
+
     with prefect_session(say):
         from flows.train import train as train_flow
 
@@ -76,7 +89,7 @@ def train(
             f" {result['steps_per_second']:.2f} steps/s, {result['photos_per_second']:.1f} photos/s,"
             f" {result['cpu_share']:.0%} of the CPU; chart: {out}/{result['config']['stage']}/chart.png"
         )
-    if stage in ("all", "mapping"):
+    if has_triplet(Bucket(out)):
         show(f"model: {out}/model (restore with --model {out}/model)")
 
 

@@ -39,6 +39,8 @@ class ModelCard:
     """Terms of the weights."""
     parts: dict[str, str] = field(default_factory=dict)
     """Further networks of the same model: file beside the weights -> sha256. Read only by who asks for them."""
+    detector: dict[str, Any] = field(default_factory=dict)
+    """What finds the damage, if the model can: `file` (one of `parts`) and `threshold` of the probability."""
     version: int = CARD_VERSION
     """Version of this card's schema."""
 

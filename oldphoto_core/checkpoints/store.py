@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -16,12 +17,17 @@ from torch import Tensor, nn
 
 from oldphoto_core.checkpoints.card import ModelCard
 from oldphoto_core.checkpoints.published import PIECES
-from oldphoto_core.checkpoints.tensors import load_prefixed, pack, prefixed, unpack
+from oldphoto_core.checkpoints.tensors import check_fit, load_prefixed, pack, prefixed, unpack
 from oldphoto_core.errors import DamagedWeights, ModelError, SourceMissing, UnknownModel
 from oldphoto_core.nets.architectures import PUBLISHED, architecture_named
+from oldphoto_core.nets.presets import PRESETS
 from oldphoto_core.storage import Bucket
 
 WEIGHTS, CARD = "weights.safetensors", "card.json"
+DETECTOR = "detector.safetensors"
+"""The part that finds damage, read only where it is asked for."""
+PUBLISHED_THRESHOLD = 0.4
+"""Of the published detector."""
 HIGH_RESOLUTION = ":high-resolution"
 """Behind a name: the published mapping for scratched photos of high resolution."""
 
@@ -33,6 +39,16 @@ class Model:
     networks: nn.Module
     """Called as `networks(image_N3HW, mask_N1HW or None)`."""
     card: ModelCard
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """The network that finds a model's damage."""
+
+    network: nn.Module
+    """Called as `network(grey_N1HW in [-1, 1])`, returns scores; has `multiple`, `minimum` and `halo`."""
+    threshold: float
+    """Probability from which a pixel counts as damaged, chosen on held-out photos."""
 
 
 def shipped_models() -> list[str]:
@@ -105,18 +121,47 @@ def load_part(model: str | Path, part: str) -> dict[str, Tensor]:
     return _read(model, part, parts[part])
 
 
-def save_model(bucket: Bucket, networks: nn.Module, card: ModelCard, *, half: bool = True) -> ModelCard:
-    """Writes weights, then the card that names their digest; returns that card. `half`: stored as float16."""
+def load_detector(model: str | Path) -> Detector | None:
+    """The model's detector in float32 and evaluation mode; None if it has none."""
+    name = str(model).removesuffix(HIGH_RESOLUTION)
+    card = read_card(name)
+    settings = card.detector
+    if not settings and card.preset == PUBLISHED and DETECTOR in card.parts:
+        settings = {"file": DETECTOR, "threshold": PUBLISHED_THRESHOLD}
+    if not settings:
+        return None
+    network = PRESETS["paper" if card.preset == PUBLISHED else card.preset].detector()
+    tensors = load_part(name, settings["file"])
+    check_fit(tensors, {key: value.shape for key, value in network.state_dict().items()}, f"the detector of {model}")
+    network.load_state_dict(tensors)
+    return Detector(network.float().eval().requires_grad_(False), float(settings["threshold"]))
+
+
+def save_model(
+    bucket: Bucket, networks: nn.Module, card: ModelCard, *, half: bool = True, detector: Detector | None = None
+) -> ModelCard:
+    """Writes weights, then the card that names their digests; returns that card. `half`: stored as float16."""
     tensors: dict[str, Tensor] = {}
     for name, network in networks.named_children():
         tensors |= prefixed(name, network)
-    if half:
-        tensors = {name: tensor.to(torch.float16) for name, tensor in tensors.items()}
-    data = pack(tensors, {"preset": card.preset, "partial_nonlocal": card.partial_nonlocal})
+    data = _packed(tensors, card, half=half)
     card = replace(card, weights_sha256=hashlib.sha256(data).hexdigest())
     bucket.write(WEIGHTS, data)
+    if detector is not None:
+        finds = _packed(detector.network.state_dict(), card, half=half)
+        card = replace(
+            card,
+            parts=card.parts | {DETECTOR: hashlib.sha256(finds).hexdigest()},
+            detector={"file": DETECTOR, "threshold": detector.threshold},
+        )
+        bucket.write(DETECTOR, finds)
     bucket.write(CARD, card.to_json().encode())
     return card
+
+
+def _packed(tensors: Mapping[str, Tensor], card: ModelCard, *, half: bool) -> bytes:
+    stored = {name: tensor.to(torch.float16) if half else tensor for name, tensor in tensors.items()}
+    return pack(stored, {"preset": card.preset, "partial_nonlocal": card.partial_nonlocal})
 
 
 def _read(model: str | Path, file: str, sha256: str) -> dict[str, Tensor]:

@@ -85,3 +85,11 @@ class PublishedRecipe:
     def undamaged(self) -> PublishedRecipe:
         """The same without scratches."""
         return replace(self, scratches=replace(self.scratches, probability=0.0))
+
+    def only_damage(self, *, scanned: bool = False) -> PublishedRecipe:
+        """Scratches alone; scanning is not told apart from ageing in this recipe."""
+        return replace(
+            self,
+            probability=self.probability if scanned else 0.0,
+            scratches=replace(self.scratches, probability=1.0),
+        )

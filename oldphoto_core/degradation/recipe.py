@@ -38,6 +38,9 @@ class Recipe(Protocol):
     def undamaged(self) -> Self:
         """The same recipe without anything that must be filled: its masks are empty."""
 
+    def only_damage(self, *, scanned: bool = False) -> Self:
+        """Always damage and nothing else, for photos that have aged already; `scanned`: then scanned once more."""
+
 
 def degrade(clean: NDArray[np.uint8], recipe: Recipe, rng: np.random.Generator) -> Degraded:
     """Ages `clean_HWC uint8 RGB`; the same generator state gives the same bytes on every machine."""

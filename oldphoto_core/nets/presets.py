@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from oldphoto_core.errors import UsageError
+from oldphoto_core.nets.compact_detector import CompactDetector
 from oldphoto_core.nets.discriminators import ImageDiscriminator, LatentDiscriminator
 from oldphoto_core.nets.mapping import CompactMapping, CompactMappingConfig, PaperMapping, PaperScratchMapping
+from oldphoto_core.nets.scratch_unet import ScratchUNet
 from oldphoto_core.nets.vae import CompactVAE, PaperVAE
 
 PresetName = Literal["compact", "paper"]
@@ -63,6 +65,8 @@ class Preset:
     vae: Callable[[], nn.Module]
     mapping: Callable[[bool], nn.Module]
     """Called with whether the partial nonlocal block is wanted."""
+    detector: Callable[[], nn.Module]
+    """Finds damage: called with N1HW luminance, returns scores; has `multiple`, `minimum` and `halo` of its own."""
     image_discriminator: Callable[[], nn.Module]
     latent_discriminator: Callable[[], nn.Module]
     multiple: int
@@ -86,6 +90,7 @@ PRESETS: dict[str, Preset] = {
         "compact",
         vae=CompactVAE,
         mapping=lambda block: CompactMapping(CompactMappingConfig(partial_nonlocal=block)),
+        detector=CompactDetector,
         image_discriminator=lambda: ImageDiscriminator(width=32, layers=3),
         latent_discriminator=lambda: LatentDiscriminator(width=32),
         multiple=8,
@@ -98,6 +103,7 @@ PRESETS: dict[str, Preset] = {
         "paper",
         vae=PaperVAE,
         mapping=lambda block: PaperScratchMapping() if block else PaperMapping(),
+        detector=ScratchUNet,
         image_discriminator=ImageDiscriminator,
         latent_discriminator=LatentDiscriminator,
         multiple=4,

@@ -80,6 +80,9 @@ class ScratchUNet(nn.Module):
     multiple = 2 ** (len(WIDTHS) - 1)
     minimum = 2 * multiple
     """Below it the lowest level has one position, which cannot be padded by reflection."""
+    halo = 192
+    """Pixels of context on each side with which a tile equals the whole, a multiple of `multiple`: in evaluation its
+    batch norms are constants."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -7,13 +7,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from oldphoto_core.degradation import PublishedRecipe, Recipe, ScratchMasks, recipe_from_record, recipe_record
+from oldphoto_core.degradation import (
+    ArchiveRecipe,
+    PublishedRecipe,
+    Recipe,
+    ScratchMasks,
+    recipe_from_record,
+    recipe_record,
+)
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.nets.presets import preset_named
 
-StageName = Literal["vae_old", "vae_clean", "mapping"]
-STAGES: tuple[StageName, ...] = ("vae_old", "vae_clean", "mapping")
-"""In the order in which they must be trained."""
+StageName = Literal["vae_old", "vae_clean", "mapping", "scratches"]
+TRIPLET: tuple[StageName, ...] = ("vae_old", "vae_clean", "mapping")
+"""The networks that restore, in the order in which they must be trained."""
+STAGES: tuple[StageName, ...] = (*TRIPLET, "scratches")
+"""All: `scratches` is the detector, which needs none of the others."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +74,8 @@ class StageConfig:
     """Largest gradient norm; 0 = not clipped."""
     start_from: StageName | None = None
     """Stage whose trained autoencoder this one's weights begin with."""
+    start_model: str | None = None
+    """Model (name, folder or URL) whose weights this stage's begin with: fine-tuning. Comes before `start_from`."""
     partial_nonlocal: bool = True
     """The mapping's partial nonlocal block; off for the paper's ablation."""
 
@@ -91,8 +102,26 @@ class StageConfig:
         default_factory=lambda: ScratchMasks(probability=0.5, strokes=(1, 8), width=(1, 8), length=(0.2, 1.5))
     )
     """Scratch masks of the mapping stage."""
+    canvas: int = 0
+    """Side in pixels of the piece of a photo that is made old as a whole, and crops cut from: damage is as wide and as
+    long as on a scan of that size. 0: each crop is made old by itself (published)."""
+    crops_of_canvas: int = 1
+    """Crops cut from each canvas: making photos old costs more than cutting them."""
     grey_share: float = 0.1
     """Share of clean crops turned grey."""
+    focal_gamma: float = 2.0
+    """Of the detector's focal loss: how little pixels count that are told apart already."""
+    damaged_weight: float = 0.75
+    """Class balance of the focal loss: weight of a damaged pixel; that of an intact one is what is left to 1."""
+    dice: float = 1.0
+    """Weight of the soft Dice loss beside it, which is blind to how rare damage is."""
+    old_share: float = 0.3
+    """Share of the detector's canvases that are real old photos with damage added."""
+    old_intact_weight: float = 0.3
+    """Weight of their unmarked pixels, some of which are damaged in truth: nobody has labelled them."""
+    thin_structures: float = 0.5
+    """Share of the detector's clean canvases into which wires, railings and writing are drawn: they are no damage."""
+
     holdout: int = 40
     """Last photos in name order of each name prefix (up to the first dash) kept for validation, at most a fifth."""
     seed: int = 1
@@ -111,17 +140,19 @@ class StageConfig:
         multiple = preset_named(self.preset).multiple
         if self.crop < 32 or self.crop % multiple:
             raise ConfigError(f"StageConfig.crop is {self.crop}; give a multiple of {multiple} of at least 32 pixels")
-        for name in ("steps", "batch", "validate_every", "validation_crops", "checkpoint_every"):
+        if self.canvas and self.canvas < self.crop:
+            raise ConfigError(f"StageConfig.canvas is {self.canvas}, below crop ({self.crop}); give more, or 0")
+        for name in ("steps", "batch", "crops_of_canvas", "validate_every", "validation_crops", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"StageConfig.{name} is {getattr(self, name)}; give at least 1")
         if not self.learning_rate > 0:
             raise ConfigError(f"StageConfig.learning_rate is {self.learning_rate}; give a positive number")
-        if not 0 <= self.grey_share <= 1:
-            raise ConfigError(f"StageConfig.grey_share is {self.grey_share}; give a share from 0 to 1")
-        if min(self.warm_up, self.clip_gradient, self.reconstruction, self.pixel, self.holdout) < 0:
-            raise ConfigError(
-                "StageConfig: warm_up, clip_gradient, reconstruction, pixel and holdout may not be negative"
-            )
+        for name in ("grey_share", "damaged_weight", "old_share", "old_intact_weight", "thin_structures"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"StageConfig.{name} is {getattr(self, name)}; give a share from 0 to 1")
+        for name in ("warm_up", "clip_gradient", "reconstruction", "pixel", "focal_gamma", "dice", "holdout"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"StageConfig.{name} is {getattr(self, name)}; give 0 or more")
 
     def learning_rate_at(self, step: int) -> float:
         """The learning rate of `step` (from 0)."""
@@ -139,12 +170,17 @@ class StageConfig:
 
 
 def _compact(stage: StageName) -> StageConfig:
-    base = StageConfig(stage=stage, steps=1600, crop=64)
+    base = StageConfig(
+        stage=stage, steps=1600, crop=64, recipe=ArchiveRecipe(), canvas=256, crops_of_canvas=4,
+        scratches=ScratchMasks(probability=0.2, strokes=(1, 8), width=(1, 8), length=(0.2, 1.5)),
+    )  # fmt: skip
+    if stage == "scratches":
+        return dataclasses.replace(base, steps=5000, batch=16, crop=128, learning_rate=2e-3)
     if stage == "vae_old":
         return dataclasses.replace(base, latent_adversarial=Ramp(value=0.02, start=500, warm=500))
     if stage == "vae_clean":
         return dataclasses.replace(base, steps=1000, start_from="vae_old", learning_rate=7e-4)
-    return dataclasses.replace(base, steps=5000, crop=72)
+    return dataclasses.replace(base, steps=5000, batch=8, crop=96, crops_of_canvas=2)
 
 
 def _paper(stage: StageName) -> StageConfig:
@@ -155,6 +191,12 @@ def _paper(stage: StageName) -> StageConfig:
         adversarial=Ramp(value=1.0),
         feature_matching=Ramp(value=10.0), pixel=0.0, latent_distance=Ramp(value=60.0),
     )  # fmt: skip
+    if stage == "scratches":
+        # the published training of the detector was never released: data and recipe are ours, the network is theirs
+        return dataclasses.replace(
+            published, steps=10_000, batch=36, recipe=ArchiveRecipe(), canvas=512, crops_of_canvas=4,
+            adversarial=Ramp(value=0.0), feature_matching=Ramp(value=0.0),
+        )  # fmt: skip
     if stage == "vae_old":
         return dataclasses.replace(published, latent_adversarial=Ramp(value=1.0))
     if stage == "vae_clean":

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from oldphoto_core.training.config import StageConfig
 
 Photo = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
 
 
 class PhotoSet:
@@ -69,10 +71,20 @@ def _crop(photo: Photo, size: int, rng: np.random.Generator) -> Photo:
         below, right = max(0, size - height), max(0, size - width)
         photo = cv2.copyMakeBorder(photo, 0, below, 0, right, cv2.BORDER_REFLECT).astype(np.uint8, copy=False)
         height, width = photo.shape[:2]
-    top = int(rng.integers(height - size + 1))
-    left = int(rng.integers(width - size + 1))
-    crop = photo[top : top + size, left : left + size]
+    crop = photo[window((height, width), size, rng)]
     return crop[:, ::-1] if rng.random() < 0.5 else crop
+
+
+def window(shape: Sequence[int], size: int, rng: np.random.Generator) -> tuple[slice, slice]:
+    """Rows and columns of a square drawn at random from a picture of that shape."""
+    top = int(rng.integers(shape[0] - size + 1))
+    left = int(rng.integers(shape[1] - size + 1))
+    return slice(top, top + size), slice(left, left + size)
+
+
+def turned_grey(photo: Photo) -> Photo:
+    """HWC RGB of three equal channels."""
+    return np.repeat(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2).astype(np.uint8, copy=False)
 
 
 def split_keys(keys: Sequence[str], holdout: int) -> tuple[list[str], list[str]]:
@@ -98,20 +110,25 @@ class Batch:
     degraded: Tensor
     """Damaged pixels are white in the mapping stage."""
     mask: Tensor | None
-    old: Tensor | None
+    old: Tensor | None = None
     """Real old photos (domain R), in `vae_old` alone."""
+    weight: Tensor | None = None
+    """N1HW, how much a pixel counts, in `scratches` alone."""
 
     def parts(self, count: int) -> list[Batch]:
         """The same crops in `count` batches of about equal size (fewer if there are fewer crops)."""
-        fields = (self.clean, self.degraded, self.mask, self.old)
-        split = [[None] * count if field is None else list(field.chunk(count)) for field in fields]
+        values = [getattr(self, field.name) for field in fields(self)]
+        split = [[None] * count if value is None else list(value.chunk(count)) for value in values]
         return [Batch(*part) for part in zip(*split, strict=True)]
 
     def to(self, device: str) -> Batch:
         """The same on another device."""
-        mask = None if self.mask is None else self.mask.to(device)
-        old = None if self.old is None else self.old.to(device)
-        return Batch(self.clean.to(device), self.degraded.to(device), mask, old)
+        moved: dict[str, Any] = {
+            field.name: None if value is None else value.to(device)
+            for field in fields(self)
+            for value in [getattr(self, field.name)]
+        }
+        return replace(self, **moved)
 
 
 def to_tensor(images: Sequence[Photo]) -> Tensor:
@@ -122,6 +139,11 @@ def to_tensor(images: Sequence[Photo]) -> Tensor:
     scaled -= np.float32(1.0)
     # NHWC memory seen as NCHW is channels_last already: the permutation copies nothing
     return torch.from_numpy(scaled).permute(0, 3, 1, 2)
+
+
+def to_mask(masks: Sequence[Mask]) -> Tensor:
+    """Masks of one size, HW bool -> N1HW float32, 1 = damaged."""
+    return torch.from_numpy(np.stack(masks).astype(np.float32)).unsqueeze(1)
 
 
 class Batches:
@@ -138,37 +160,42 @@ class Batches:
     def batch(self, step: int) -> Batch:
         """The batch of `step`; the same for the same seed whatever ran before."""
         config = self.config
-        makes_old = config.stage == "vae_old"
-        made = [self._pair(step, index) for index in range(config.batch // 2 if makes_old else config.batch)]
+        count = config.batch // 2 if config.stage == "vae_old" else config.batch
+        made = [
+            pair
+            for number in range(math.ceil(count / config.crops_of_canvas))
+            for pair in self._pairs(step, number, count - number * config.crops_of_canvas)
+        ]
         clean, degraded, masks = zip(*made, strict=True)
         old = None
-        if makes_old and self.old is not None:
+        if config.stage == "vae_old" and self.old is not None:
             crops = [
                 self.old.random_crop(config.crop, item_rng(config.seed, "old", step, index))
                 for index in range(config.batch - len(made))
             ]
             old = to_tensor(crops)
-        mask = None
-        if config.stage == "mapping":
-            mask = torch.from_numpy(np.stack(masks).astype(np.float32)).unsqueeze(1)
+        mask = to_mask(masks) if config.stage == "mapping" else None
         return Batch(to_tensor(clean), to_tensor(degraded), mask, old)
 
-    def _pair(self, step: int, index: int) -> tuple[Photo, Photo, NDArray[np.bool_]]:
+    def _pairs(self, step: int, number: int, most: int) -> Iterator[tuple[Photo, Photo, Mask]]:
+        """Crops of one canvas: clean, degraded, mask."""
         config = self.config
-        rng = item_rng(config.seed, "pair", step, index)
-        clean = np.ascontiguousarray(self.clean.random_crop(config.crop, rng))
-        if rng.random() < config.grey_share:
-            grey = cv2.cvtColor(clean, cv2.COLOR_RGB2GRAY)
-            clean = np.repeat(grey[..., None], 3, axis=2).astype(np.uint8, copy=False)
+        rng = item_rng(config.seed, "pair", step, number)
+        clean = self.clean.random_crop(config.canvas or config.crop, rng)
+        clean = turned_grey(clean) if rng.random() < config.grey_share else np.ascontiguousarray(clean)
         if config.stage == "vae_clean":
-            return clean, clean, np.zeros(clean.shape[:2], bool)
-        aged = degrade(clean, config.recipe, rng)
-        mask = aged.mask
-        image = aged.image
-        if config.partial_nonlocal:  # both stages see white scratches, so that E_RX knows them when T must fill them
-            mask = mask | scratch_mask(clean.shape[0], clean.shape[1], config.scratches, rng)
-            image = paint_white(image, mask)
-        return clean, image, mask
+            image, damage = clean, np.zeros(clean.shape[:2], bool)
+        else:
+            aged = degrade(clean, config.recipe, rng)
+            image, damage = aged.image, aged.mask
+        for _ in range(min(most, config.crops_of_canvas)):
+            rows, columns = window(clean.shape, config.crop, rng)
+            crop, mask = image[rows, columns], damage[rows, columns]
+            # both stages see white scratches, so that E_RX knows them when T must fill them
+            if config.partial_nonlocal and config.stage != "vae_clean":
+                mask = mask | scratch_mask(config.crop, config.crop, config.scratches, rng)
+                crop = paint_white(crop, mask)
+            yield clean[rows, columns], crop, mask
 
     def from_step(self, step: int, *, threads: int = 2, ahead: int = 4) -> Iterator[Batch]:
         """Batches from `step` to the last step, prepared on `threads` threads up to `ahead` steps in advance."""

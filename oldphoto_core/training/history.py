@@ -8,6 +8,12 @@ from collections.abc import Mapping, Sequence
 
 Row = dict[str, float]
 
+LOSSES = (
+    "loss", "l1", "latent", "kl", "adversarial", "feature_matching", "critic_image", "critic_latent", "focal", "dice",
+)  # fmt: skip
+MEASURES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "f1": "F1", "auc": "ROC AUC"}
+"""What validations measure, with the name of its axis."""
+
 
 class History:
     """Rows of numbers by step; knows nothing of files."""
@@ -49,7 +55,7 @@ class History:
         return cls([row for row in rows if row["step"] <= up_to_step])
 
     def to_png(self, title: str) -> bytes:
-        """Losses on the left, validation PSNR and SSIM on the right."""
+        """Losses on the left, on the right what validation measures: PSNR and SSIM, or F1 and ROC AUC."""
         # the object interface: pyplot keeps global state, and trainings run in threads of flows
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -57,18 +63,17 @@ class History:
         figure = Figure(figsize=(11, 4), layout="constrained")
         FigureCanvasAgg(figure)
         losses, quality = figure.subplots(1, 2)
-        for name in ("loss", "l1", "latent", "kl", "adversarial", "feature_matching", "critic_image", "critic_latent"):
+        for name in LOSSES:
             points = [(row["step"], row[name]) for row in self.rows if row.get(name, 0) > 0]
             if points:
                 losses.plot(*zip(*points, strict=True), label=name, linewidth=1)
         losses.set(yscale="log", xlabel="step", ylabel="loss terms", title=title)
         losses.legend(fontsize=8)
-        second = quality.twinx()
-        for axis, name, colour in ((quality, "psnr", "tab:blue"), (second, "ssim", "tab:orange")):
+        measured = [name for name in MEASURES if any(name in row for row in self.rows)][:2]
+        for axis, name, colour in zip((quality, quality.twinx()), measured, ("tab:blue", "tab:orange"), strict=False):
             points = [(row["step"], row[name]) for row in self.rows if name in row]
-            if points:
-                axis.plot(*zip(*points, strict=True), color=colour, marker=".", linewidth=1)
-            axis.set_ylabel({"psnr": "PSNR (dB)", "ssim": "SSIM"}[name], color=colour)
+            axis.plot(*zip(*points, strict=True), color=colour, marker=".", linewidth=1)
+            axis.set_ylabel(MEASURES[name], color=colour)
         quality.set(xlabel="step", title="validation")
         quality.grid(alpha=0.3)
         buffer = io.BytesIO()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -31,7 +32,18 @@ class Progress(Protocol):
     """Whoever wants to watch (a progress bar, a test)."""
 
     def __call__(self, step: int, steps: int, values: dict[str, float]) -> None:
-        """After each step, with the latest terms; `psnr` and `ssim` after a validation."""
+        """After each step, with the latest terms; after a validation, with what it measured."""
+
+
+class Validation(Protocol):
+    """Held-out photos and what is measured on them."""
+
+    @property
+    def items(self) -> Sequence[Any]:
+        """Without any, nothing is measured."""
+
+    def measure(self, stage: Stage) -> dict[str, float]:
+        """Results by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +110,23 @@ def to_unit(image: Tensor) -> Tensor:
     return ((image + 1) / 2).clamp(0, 1)
 
 
-def centre_crop(photo: Any, size: int) -> Any:
-    """The middle `size` x `size` of an HWC photo (all of a side that is shorter, down to a multiple of 8)."""
-    height, width = (min(size, side) // 8 * 8 for side in photo.shape[:2])
+def centre_crop(photo: Any, size: int, multiple: int = 8) -> Any:
+    """The middle `size` x `size` of an HWC photo (all of a side that is shorter, down to a multiple)."""
+    height, width = (min(size, side) // multiple * multiple for side in photo.shape[:2])
     top, left = (photo.shape[0] - height) // 2, (photo.shape[1] - width) // 2
     return photo[top : top + height, left : left + width]
 
 
 def run_stage(
-    stage: Stage, config: StageConfig, batches: Batches, validation: ValidationSet, out: Bucket, progress: Progress
-) -> Spent:
-    """Trains from the last checkpoint in `out` (or from the start) to the last step."""
+    stage: Stage, config: StageConfig, batches: Batches, validation: Validation, out: Bucket, progress: Progress
+) -> tuple[Spent, dict[str, float]]:
+    """Trains from the last checkpoint in `out` (or from the start) to the last step.
+
+    Returns what it cost and what the last validation measured.
+    """
     first, spent, history = _resume(stage, config, out)
     started, cpu_started = time.perf_counter(), time.process_time()
+    quality: dict[str, float] = {}
 
     def cost(step: int) -> Spent:
         return Spent(
@@ -138,7 +154,9 @@ def run_stage(
         if done % config.checkpoint_every == 0 or last:
             out.write(LOG, history.to_csv())
             out.write(CHECKPOINT, save_snapshot(stage, _metadata(config, cost(done))))
-    return cost(config.steps)
+    if not quality and validation.items:  # resumed after the last step
+        quality = validation.measure(stage)
+    return cost(config.steps), quality
 
 
 def _metadata(config: StageConfig, spent: Spent) -> dict[str, Any]:

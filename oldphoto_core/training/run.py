@@ -10,19 +10,21 @@ from typing import Any
 
 import torch
 
-from oldphoto_core.checkpoints import ModelCard, save_model
+from oldphoto_core.checkpoints import Detector, ModelCard, load_detector, load_model, save_model
 from oldphoto_core.checkpoints.tensors import load_prefixed, pack, prefixed, unpack
 from oldphoto_core.devices import keep_freed_memory, resolve_device
 from oldphoto_core.errors import SourceMissing, TrainingError
-from oldphoto_core.nets.presets import Triplet, preset_named
+from oldphoto_core.nets.presets import preset_named
 from oldphoto_core.storage import Bucket, is_image_key
-from oldphoto_core.training.config import STAGES, StageConfig, default_config
+from oldphoto_core.training.config import STAGES, TRIPLET, StageConfig, default_config
 from oldphoto_core.training.data import Batches, PhotoSet, split_keys
-from oldphoto_core.training.loop import Progress, ValidationSet, refuse_other_config, run_stage
-from oldphoto_core.training.stages import make_stage
+from oldphoto_core.training.detection import DetectionBatches, DetectionStage, DetectionValidation
+from oldphoto_core.training.loop import Progress, Validation, ValidationSet, refuse_other_config, run_stage
+from oldphoto_core.training.stages import Stage, make_stage
 
 TRAINED = "weights.safetensors"
-NETWORK = {"vae_old": "vae_old", "vae_clean": "vae_clean", "mapping": "mapping"}
+NETWORK = {"vae_old": "vae_old", "vae_clean": "vae_clean", "mapping": "mapping", "scratches": "detector"}
+"""Name of each stage's network in files."""
 
 
 def _silent(step: int, steps: int, values: dict[str, float]) -> None:
@@ -47,15 +49,21 @@ def train_stage(
         return finished
     keep_freed_memory()
     torch.manual_seed(config.seed)
-    triplet = preset_named(config.preset).triplet(partial_nonlocal=config.partial_nonlocal)
-    _load_earlier(config, triplet, out)
-    training, held_out = split_keys(_image_keys(clean), config.holdout)
-    batches = Batches(config, PhotoSet(clean, training), PhotoSet(old, _image_keys(old)) if old else None)
-    validation = ValidationSet(config, PhotoSet(clean, held_out or training))
+    training, held_out = _split(clean, config.holdout)
+    old_training, old_held_out = _split(old, config.holdout) if old else (None, None)
+    make = _detection if config.stage == "scratches" else _restoration
+    stage, batches = make(config, training, old_training, out, resolve_device(device), os.cpu_count() or 1)
     folder.write("config.json", json.dumps(config.record(), indent=2).encode())
-    stage = make_stage(config, triplet, resolve_device(device), workers=os.cpu_count() or 1)
-    spent = run_stage(stage, config, batches, validation, folder, progress).record()
-    result = {"config": config.record(), **spent, "photos": len(training), "held_out": len(held_out)}
+    if isinstance(stage, DetectionStage):
+        validation: Validation = DetectionValidation(config, held_out, old_held_out)
+    else:
+        validation = ValidationSet(config, held_out)
+    spent, last = run_stage(stage, config, batches, validation, folder, progress)
+    result = {
+        "config": config.record(), **spent.record(), **last,
+        "photos": len(training), "held_out": len(held_out),
+        "old_photos": len(old_training or ()), "old_held_out": len(old_held_out or ()),
+    }  # fmt: skip
     folder.write(TRAINED, pack(prefixed(NETWORK[config.stage], stage.networks["generator"]), result))
     return result
 
@@ -77,18 +85,31 @@ def train_all(
 
 
 def publish(config: StageConfig, out: Bucket, *, name: str) -> ModelCard:
-    """Puts the trained stages of `out` together as a model in OUT/model/; `config` is the mapping's."""
+    """Puts the trained stages of `out` together as a model in OUT/model/, with the detector if there is one.
+
+    `config` says preset and partial nonlocal block; it is that of any stage.
+    """
     triplet = preset_named(config.preset).triplet(partial_nonlocal=config.partial_nonlocal)
-    results = {str(stage): _load_trained(stage, getattr(triplet, NETWORK[stage]), out) for stage in STAGES}
+    results = {str(stage): _load_trained(stage, getattr(triplet, NETWORK[stage]), out) for stage in TRIPLET}
+    detector = None
+    if out.join("scratches").info(TRAINED) is not None:
+        network = preset_named(config.preset).detector()
+        results["scratches"] = _load_trained("scratches", network, out)
+        detector = Detector(network, threshold=results["scratches"]["threshold"])
     card = ModelCard(
         name=name, preset=config.preset, partial_nonlocal=config.partial_nonlocal, weights_sha256="",
         created=datetime.now(UTC).date().isoformat(), training=results,
     )  # fmt: skip
-    return save_model(out.join("model"), triplet, card)
+    return save_model(out.join("model"), triplet, card, detector=detector)
+
+
+def has_triplet(out: Bucket) -> bool:
+    """Whether every network that a model cannot do without has been trained."""
+    return all(out.join(stage).info(TRAINED) is not None for stage in TRIPLET)
 
 
 def configs_for(stage: str, preset: str, **changes: Any) -> list[StageConfig]:
-    """The configs of one stage, or of all three for `all`."""
+    """The configs of one stage, or of all of them for `all`."""
     names: Sequence[Any] = STAGES if stage == "all" else (stage,)
     return [default_config(name, preset, **changes) for name in names]
 
@@ -108,13 +129,43 @@ def _finished(config: StageConfig, folder: Bucket) -> dict[str, Any] | None:
     return result
 
 
-def _load_earlier(config: StageConfig, triplet: Triplet, out: Bucket) -> None:
+def _split(bucket: Bucket, holdout: int) -> tuple[PhotoSet, PhotoSet]:
+    """Photos to train on and photos to judge by; where there are too few to hold any out, they judge themselves."""
+    training, held_out = split_keys(_image_keys(bucket), holdout)
+    return PhotoSet(bucket, training), PhotoSet(bucket, held_out or training)
+
+
+def _restoration(
+    config: StageConfig, clean: PhotoSet, old: PhotoSet | None, out: Bucket, device: str, workers: int
+) -> tuple[Stage, Batches]:
+    triplet = preset_named(config.preset).triplet(partial_nonlocal=config.partial_nonlocal)
     if config.stage == "mapping":
         _load_trained("vae_old", triplet.vae_old, out)
         _load_trained("vae_clean", triplet.vae_clean, out)
+    own = getattr(triplet, NETWORK[config.stage])
+    if config.start_model:
+        given = load_model(config.start_model)
+        if given.card.preset != config.preset:
+            raise TrainingError(
+                f"model {config.start_model} has preset {given.card.preset}, this training {config.preset}; "
+                "name a model of the same preset"
+            )
+        own.load_state_dict(getattr(given.networks, NETWORK[config.stage]).state_dict())
     elif config.start_from:
-        own = triplet.vae_old if config.stage == "vae_old" else triplet.vae_clean
         _load_trained(config.start_from, own, out)
+    return make_stage(config, triplet, device, workers), Batches(config, clean, old)
+
+
+def _detection(
+    config: StageConfig, clean: PhotoSet, old: PhotoSet | None, out: Bucket, device: str, workers: int
+) -> tuple[Stage, Batches]:
+    network = preset_named(config.preset).detector()
+    if config.start_model:
+        given = load_detector(config.start_model)
+        if given is None:
+            raise TrainingError(f"model {config.start_model} has no detector to begin with; name one that has")
+        network.load_state_dict(given.network.state_dict())
+    return DetectionStage(config, network, device, workers), DetectionBatches(config, clean, old)
 
 
 def _load_trained(stage: str, network: torch.nn.Module, out: Bucket) -> dict[str, Any]:

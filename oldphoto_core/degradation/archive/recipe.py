@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import cv2
 import numpy as np
@@ -40,6 +40,11 @@ class Phase:
     def operations(self) -> tuple[Operation, ...]:
         """In order."""
         return tuple(getattr(self, each.name) for each in fields(self))
+
+    def never(self) -> Self:
+        """The same phase of a life in which none of it happens."""
+        off = {each.name: replace(getattr(self, each.name), probability=0.0) for each in fields(self)}
+        return replace(self, **off)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,6 +156,16 @@ class ArchiveRecipe:
     def undamaged(self) -> ArchiveRecipe:
         """The same without damage: taken, aged and scanned."""
         return replace(self, damaged=0.0)
+
+    def only_damage(self, *, scanned: bool = False) -> ArchiveRecipe:
+        """Always damaged, neither taken nor aged; scanned only if asked."""
+        return replace(
+            self,
+            damaged=1.0,
+            making=self.making.never(),
+            ageing=self.ageing.never(),
+            scanning=self.scanning if scanned else self.scanning.never(),
+        )
 
     def operations(self) -> tuple[Operation, ...]:
         """All operations in the order in which they happen."""
