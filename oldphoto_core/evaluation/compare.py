@@ -126,26 +126,25 @@ def compare(
     config: EvaluationConfig,
     each: Callable[[Crop], None] = lambda crop: None,
 ) -> pd.DataFrame:
-    """A row per photo and method: key, method, psnr (dB), ssim. `each` sees every crop when it is done."""
+    """A row per photo and method: key, method, psnr (dB), ssim, and psnr_filled (dB) of the damaged pixels alone, which
+    is nan where nothing is damaged. `each` sees every crop when it is done."""
     rows: list[dict[str, Any]] = []
     for crop in crops(clean, evaluation_keys(clean, config), config):
         truth = _unit(crop.clean)
         for name, method in methods.items():
             crop.restored[name] = method(crop.degraded, crop.mask)
             made = _unit(crop.restored[name])
-            rows.append(
-                {"key": crop.key, "method": name, "psnr": float(psnr(made, truth)), "ssim": float(ssim(made, truth))}
-            )
+            row = {"key": crop.key, "method": name, "psnr": float(psnr(made, truth)), "ssim": float(ssim(made, truth))}
+            rows.append(row | {"psnr_filled": _psnr_of(made, truth, crop.mask)})
         each(crop)
     return pd.DataFrame(rows)
 
 
 def summarise(results: pd.DataFrame) -> pd.DataFrame:
-    """A row per method, in order: photos, mean PSNR and SSIM, mean gain in PSNR over the degraded input."""
+    """A row per method, in order: photos, mean PSNR, SSIM and PSNR of damaged pixels, gain over the degraded input."""
     order = list(dict.fromkeys(results["method"]))
-    table = (
-        results.groupby("method").agg(photos=("key", "size"), psnr=("psnr", "mean"), ssim=("ssim", "mean")).loc[order]
-    )
+    means = {name: (name, "mean") for name in ("psnr", "ssim", "psnr_filled")}
+    table = results.groupby("method").agg(photos=("key", "size"), **means).loc[order]
     table["psnr_gain"] = table["psnr"] - float(table["psnr"].to_numpy()[order.index("degraded input")])
     return table.reset_index()
 
@@ -156,12 +155,13 @@ def to_markdown(table: pd.DataFrame, config: EvaluationConfig) -> str:
         f"Recipe {config.recipe}, seed {config.seed}, centre crop {config.crop}, "
         f"{int(table['photos'].max())} photos, {config.damage}.",
         "",
-        "| method | PSNR (dB) | gain (dB) | SSIM |",
-        "|---|---|---|---|",
+        "| method | PSNR (dB) | gain (dB) | SSIM | PSNR of damaged pixels (dB) |",
+        "|---|---|---|---|---|",
     ]
     lines += [
-        f"| {row.method} | {row.psnr:.2f} | {row.psnr_gain:+.2f} | {row.ssim:.4f} |"
-        for row in table.itertuples(index=False)
+        f"| {row['method']} | {row['psnr']:.2f} | {row['psnr_gain']:+.2f} | {row['ssim']:.4f}"
+        f" | {_or_dash(row['psnr_filled'])} |"
+        for row in table.to_dict("records")
     ]
     return "\n".join(lines) + "\n"
 
@@ -169,6 +169,17 @@ def to_markdown(table: pd.DataFrame, config: EvaluationConfig) -> str:
 def record(config: EvaluationConfig) -> dict[str, Any]:
     """JSON-ready settings, stored with the results."""
     return asdict(config) | {"degradation": recipe_record(config.degradation())}
+
+
+def _psnr_of(made: torch.Tensor, truth: torch.Tensor, mask: NDArray[np.bool_]) -> float:
+    if not mask.any():
+        return float("nan")
+    damaged = torch.from_numpy(mask)
+    return float(psnr(made[:, :, damaged], truth[:, :, damaged]))
+
+
+def _or_dash(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.2f}"
 
 
 def _unit(image: Photo) -> torch.Tensor:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -36,7 +37,12 @@ def evaluate_models(
     on_crop: Callable[[], None] = lambda: None,
 ) -> str:
     """Writes results.csv (a row per photo and method), summary.md and .json, contact_sheet.png; returns summary.md."""
-    methods = baseline_methods() | {f"ours, {model}": _method(Restorer.load(model)) for model in models}
+    methods = baseline_methods()
+    for model in models:
+        restorer = Restorer.load(model)
+        methods[f"ours, {model}"] = _method(restorer)
+        if config.scratched and restorer.detector_digest:
+            methods[f"ours, {model}, by its own detector"] = _by_detector(restorer)
     total = len(evaluation_keys(clean, config))
     chosen = set(np.linspace(0, total - 1, min(SHEET_ROWS, total)).astype(int).tolist())
     sheet: list[Crop] = []
@@ -54,14 +60,32 @@ def evaluate_models(
     text = to_markdown(table, config)
     out.write("results.csv", results.to_csv(index=False).encode())
     out.write("summary.md", text.encode())
-    summary: dict[str, Any] = {"config": record(config), "clean": clean.url, "methods": table.to_dict("records")}
+    summary: dict[str, Any] = {"config": record(config), "clean": clean.url, "methods": _rows(table)}
     out.write("summary.json", json.dumps(summary, indent=2).encode())
     out.write("contact_sheet.png", _sheet(sheet))
     return text
 
 
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """JSON knows no nan: what was not measured is null."""
+    return [
+        {str(name): None if pd.isna(value) else value for name, value in row.items()}
+        for row in table.to_dict("records")
+    ]
+
+
 def _method(restorer: Restorer) -> Method:
     return lambda image, mask: restorer.restore(image, mask if mask.any() else None)
+
+
+def _by_detector(restorer: Restorer) -> Method:
+    """Whoever has no mask: what the detector finds is filled."""
+
+    def restored(image: NDArray[np.uint8], _mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        found = restorer.find(image)
+        return restorer.restore(image, found if found.any() else None)
+
+    return restored
 
 
 def _sheet(crops: Sequence[Crop]) -> bytes:

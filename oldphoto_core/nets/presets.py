@@ -65,7 +65,7 @@ class Preset:
     vae: Callable[[], nn.Module]
     mapping: Callable[[bool], nn.Module]
     """Called with whether the partial nonlocal block is wanted."""
-    detector: Callable[[], nn.Module]
+    detector: type[CompactDetector | ScratchUNet]
     """Finds damage: called with N1HW luminance, returns scores; has `multiple`, `minimum` and `halo` of its own."""
     image_discriminator: Callable[[], nn.Module]
     latent_discriminator: Callable[[], nn.Module]

@@ -83,6 +83,8 @@ class ScratchUNet(nn.Module):
     halo = 192
     """Pixels of context on each side with which a tile equals the whole, a multiple of `multiple`: in evaluation its
     batch norms are constants."""
+    bytes_per_pixel = 2500
+    """Peak memory of a forward pass on a CPU, per pixel."""
 
     def __init__(self) -> None:
         super().__init__()

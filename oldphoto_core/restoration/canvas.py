@@ -10,10 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from oldphoto_core.nets.luminance import luminance
 from oldphoto_core.nets.padding import reflected, side_for
-
-LUMA = (0.299, 0.587, 0.114)
-"""Rec. 601 weights, which turn the network's RGB back into the grey of a grey scan."""
 
 
 class Canvas(Protocol):
@@ -108,10 +106,10 @@ class Subject:
 
 
 def levels(restored: Tensor, like: Canvas) -> NDArray[Any]:
-    """What the network made, in [-1, 1] or a little beyond, 3HW -> HWC of the canvas's channels and dtype."""
+    """What the network made, in [-1, 1] or a little beyond, 3HW or 1HW -> HWC of the canvas's channels and dtype."""
     values = restored.float().cpu()
     if like.shape[2] == 1:
-        values = torch.einsum("chw,c->hw", values, torch.tensor(LUMA))[None]
+        values = luminance(values[None])[0]
     top = most(like.dtype)
     scaled = values.add(1.0).mul_(top / 2.0).round_().clamp_(0, top).permute(1, 2, 0)
     return scaled.contiguous().numpy().astype(like.dtype)

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oldphoto_core.checkpoints import Model, ModelCard, load_model
-from oldphoto_core.errors import MaskMismatch, ScanTooLarge, UnsupportedScan
+from oldphoto_core.checkpoints import Detector, Model, ModelCard, load_detector, load_model
+from oldphoto_core.checkpoints.store import DETECTOR
+from oldphoto_core.errors import MaskMismatch, ModelError, ScanTooLarge, UnsupportedScan
 from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas, Subject
+from oldphoto_core.restoration.finder import DamageFinder
 from oldphoto_core.restoration.options import Precision
 from oldphoto_core.restoration.runner import Runner, is_out_of_memory
 
@@ -35,11 +37,13 @@ class Restorer:
         precision: Precision = "auto",
         compiled: bool = False,
         max_megapixels: float = math.inf,
+        detector: Detector | None = None,
     ) -> None:
         """Put a model to work.
 
         Args:
             model: Networks and card.
+            detector: What finds the damage; without it only masks say where it is.
             device: auto, cpu, cuda or cuda:N.
             memory: Bytes that restoring one photo may take on the device; what does not fit is restored in parts.
                 By default a share of what is free now.
@@ -54,6 +58,11 @@ class Restorer:
         self._runner = Runner(model, device, memory, precision, compiled=compiled)
         self.device = self._runner.device
         self.memory = self._runner.memory
+        self._finder: DamageFinder | None = None
+        if detector is not None:
+            weights = self.card.parts[self.card.detector.get("file", DETECTOR)]
+            self._finder = DamageFinder(detector, weights, self.device, self.memory)
+        self.detector_digest: str = self._finder.digest if self._finder else ""
 
     @classmethod
     def load(
@@ -72,7 +81,48 @@ class Restorer:
             DamagedWeights: the weights are not those that their card describes.
             UsageError: no such device here, or too little memory for any tile.
         """
-        return cls(load_model(model), device=device, memory=memory, precision=precision, max_megapixels=max_megapixels)
+        return cls(
+            load_model(model),
+            device=device,
+            memory=memory,
+            precision=precision,
+            max_megapixels=max_megapixels,
+            detector=load_detector(model),
+        )
+
+    def find_damage(self, photo: Canvas, result: Canvas, on_progress: OnProgress | None = None) -> None:
+        """Marks what is damaged in a picture of any size, at several scales.
+
+        Args:
+            photo: 1 or 3 channels of uint8 or uint16.
+            result: One channel of uint8, of the same height and width; every row is written, 1 = damaged.
+            on_progress: Hears how many looks at the photo are done, of how many.
+
+        Raises:
+            ModelError: the model has no detector (`detector_digest` is empty).
+            ScanTooLarge: no part of the photo fits on the device.
+        """
+        if self._finder is None:
+            raise ModelError(f"model {self.name} has no detector; give masks, or a model that has one")
+        while True:
+            try:
+                return self._finder.find(photo, result, on_progress or _nobody)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = str(error).split("\n")[0]
+            if not self._finder.take_less():
+                height, width = photo.shape[:2]
+                raise ScanTooLarge(f"{width} x {height} pixels do not fit on {self.device} in any part: {reason}")
+            _log.warning("out of memory on %s while looking for damage; going on with smaller tiles", self.device)
+
+    def find(self, pixels: NDArray[Any]) -> NDArray[np.bool_]:
+        """The same for one photo in memory: HWC or HW, uint8 or uint16 -> HW bool, True = damaged."""
+        image_HWC = pixels[..., None] if pixels.ndim == 2 else pixels
+        _check(image_HWC)
+        marks = np.zeros((*image_HWC.shape[:2], 1), np.uint8)
+        self.find_damage(ArrayCanvas(image_HWC), ArrayCanvas(marks))
+        return marks[..., 0].astype(bool)
 
     def restore(self, pixels: NDArray[Any], mask: NDArray[np.bool_] | None = None) -> NDArray[Any]:
         """Restores one photo.

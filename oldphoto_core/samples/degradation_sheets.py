@@ -10,6 +10,7 @@ from oldphoto_core.degradation import ArchiveRecipe, degrade, item_rng
 from oldphoto_core.degradation.archive import Damage, Operation
 from oldphoto_core.errors import SourceMissing
 from oldphoto_core.reports.contact_sheet import SheetRow, contact_sheet
+from oldphoto_core.reports.overlays import marked
 from oldphoto_core.samples.collection import SAMPLES, read_clean
 from oldphoto_core.scans import read_scan
 from oldphoto_core.scans.convert import to_rgb8
@@ -21,7 +22,6 @@ SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Columns of a sheet of operations."""
 PHOTOS = 8
 """As many of the given photos are shown, the first by name."""
-RED = (230, 20, 20)
 
 
 def draw_sheets(out: Bucket, photos: Bucket | None, *, seed: int, size: int) -> list[str]:
@@ -63,17 +63,11 @@ def _mixed(squares: list[Photo], seed: int, size: int) -> bytes:
         shown, told = [photo], []
         for version in range(2):
             aged = degrade(photo, ArchiveRecipe(), item_rng(seed, number, version))
-            shown += [aged.image, _overlaid(aged.image, aged.mask)]
+            shown += [aged.image, marked(aged.image, aged.mask)]
             psnr = min(100.0, cv2.PSNR(aged.image, photo))
             told.append(f"{psnr:.1f} dB, {aged.mask.mean():.1%} to be filled")
         rows.append(SheetRow("   |   ".join(told), shown))
     return contact_sheet(("clean", "degraded", "its mask", "degraded", "its mask"), rows, cell=size)
-
-
-def _overlaid(image: Photo, mask: NDArray[np.bool_]) -> Photo:
-    shown = image.copy()
-    shown[mask] = RED
-    return shown
 
 
 def _given(photos: Bucket) -> list[Photo]:

@@ -137,7 +137,8 @@ class StageConfig:
         """Refuses unknown stages and presets, and numbers that cannot work."""
         if self.stage not in STAGES:
             raise ConfigError(f"StageConfig.stage is {self.stage!r}; there are: {', '.join(STAGES)}")
-        multiple = preset_named(self.preset).multiple
+        preset = preset_named(self.preset)
+        multiple = preset.detector.multiple if self.stage == "scratches" else preset.multiple
         if self.crop < 32 or self.crop % multiple:
             raise ConfigError(f"StageConfig.crop is {self.crop}; give a multiple of {multiple} of at least 32 pixels")
         if self.canvas and self.canvas < self.crop:

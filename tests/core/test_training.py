@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -16,13 +17,14 @@ import pytest
 import torch
 from photos import album
 
-from oldphoto_core.checkpoints import load_model
+from oldphoto_core.checkpoints import load_detector, load_model
 from oldphoto_core.errors import ConfigError, SourceMissing, TrainingError
 from oldphoto_core.storage import Bucket
-from oldphoto_core.training import default_config, train_all, train_stage
+from oldphoto_core.training import STAGES, default_config, train_all, train_stage
 from oldphoto_core.training.config import Ramp, StageConfig, config_from_record
 from oldphoto_core.training.data import Batches, PhotoSet, split_keys
 from oldphoto_core.training.history import History
+from oldphoto_core.training.run import configs_for
 
 TINY: dict[str, Any] = {
     "steps": 6, "batch": 4, "crop": 32, "validate_every": 3, "validation_crops": 2, "checkpoint_every": 2, "warm_up": 2,
@@ -80,6 +82,17 @@ def test_the_mapping_is_shown_white_holes_and_their_masks(clean: Bucket) -> None
     assert not batch.mask.flatten(1).any(dim=1).all()
 
 
+def test_crops_of_one_canvas_share_its_damage(clean: Bucket) -> None:
+    config = default_config("mapping", **(TINY | {"batch": 4, "canvas": 64, "crops_of_canvas": 4}))
+    unscratched = replace(config, scratches=replace(config.scratches, probability=0.0), grey_share=0.0)
+    photos = PhotoSet(clean, [entry.key for entry in clean.list()][:1])
+    batch = Batches(unscratched, photos, None).batch(0)
+    assert batch.clean.shape == (4, 3, 32, 32)
+    assert len({crop.numpy().tobytes() for crop in batch.clean}) == 4
+    canvas = list(Batches(replace(unscratched, crop=64), photos, None).batch(0).clean[:1])
+    assert canvas[0].shape == (3, 64, 64)
+
+
 def test_the_last_photos_of_each_prefix_are_held_out() -> None:
     keys = [f"a-{n:03d}.png" for n in range(20)] + [f"b-{n:03d}.png" for n in range(10)]
     training, validation = split_keys(keys, 3)
@@ -98,10 +111,13 @@ def test_small_photos_are_reflected_up_to_the_crop(tmp_path: Path) -> None:
 
 def test_every_stage_trains_and_becomes_a_model(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
     out = Bucket(str(tmp_path))
-    configs = [default_config(stage, **TINY) for stage in ("vae_old", "vae_clean", "mapping")]
+    configs = configs_for("all", "compact", **TINY)
     card = train_all(configs, clean, old, out, name="tiny")
     assert load_model(str(tmp_path / "model")).card == card
-    assert [result["steps"] for result in card.training.values()] == [6, 6, 6]
+    assert [result["steps"] for result in card.training.values()] == [6, 6, 6, 6]
+    detector = load_detector(str(tmp_path / "model"))
+    assert detector is not None
+    assert detector.threshold == card.training["scratches"]["threshold"]
     assert out.read("mapping/chart.png").startswith(b"\x89PNG")
     assert "psnr" in out.read("mapping/log.csv").decode().splitlines()[0]
 
@@ -209,7 +225,9 @@ def test_unreadable_photos_are_passed_over_and_listed(tmp_path: Path) -> None:
     assert list(photos.unreadable) == ["album-000.png"]
 
 
-@pytest.mark.parametrize("nonsense", [{"crop": 30}, {"steps": 0}, {"learning_rate": 0.0}, {"grey_share": 2.0}])
+@pytest.mark.parametrize(
+    "nonsense", [{"crop": 30}, {"steps": 0}, {"learning_rate": 0.0}, {"grey_share": 2.0}, {"canvas": 48}]
+)
 def test_a_config_refuses_nonsense_and_names_the_field(nonsense: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(nonsense))):
         default_config("mapping", **nonsense)
@@ -218,8 +236,8 @@ def test_a_config_refuses_nonsense_and_names_the_field(nonsense: dict[str, Any])
 def test_a_config_survives_its_record() -> None:
     import json
 
-    for preset in ("compact", "paper"):
-        config = default_config("mapping", preset)
+    for preset, stage in itertools.product(("compact", "paper"), STAGES):
+        config = default_config(stage, preset)
         assert config_from_record(json.loads(json.dumps(config.record()))) == config
 
 

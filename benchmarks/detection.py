@@ -1,0 +1,131 @@
+"""How well a model finds damage: ROC AUC, F1 and false positives.
+
+    python benchmarks/detection.py CLEAN OLD [--model starter] [--holdout 40] [--overlays FILE] [--show PHOTOS]
+
+Real photos carry no labels, so damage of the recipe `archive` is put on real old photos, whose own damage counts
+against the detector. Photos are used whole, at their own size and at twice of it; the threshold is the model's.
+
+    CLEAN, OLD   folders or URLs of clean photos and of real old photos; the last --holdout of each name prefix are used
+    --overlays   writes what is found on photos as they are, marked in red, as a contact sheet (PNG)
+    --show       whose photos the sheet shows; the held-out old ones unless named
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import track
+
+from oldphoto_core.checkpoints import load_detector, read_card
+from oldphoto_core.checkpoints.store import DETECTOR
+from oldphoto_core.degradation import ArchiveRecipe, degrade, item_rng
+from oldphoto_core.metrics import DetectionCounts
+from oldphoto_core.reports.overlays import overlay_sheet
+from oldphoto_core.restoration.finder import DamageFinder
+from oldphoto_core.storage import Bucket, is_image_key
+from oldphoto_core.training.data import PhotoSet, split_keys
+
+SEED = 7
+Photo = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    counts: DetectionCounts
+    photos: int
+
+    def markdown(self, threshold: float) -> str:
+        """With what the model's threshold finds."""
+        counts = self.counts
+        damaged = int(counts.damaged.sum())
+        share = damaged / max(1, damaged + int(counts.intact.sum()))
+        found = (
+            f"{counts.auc():.4f} | {counts.f1(threshold):.3f} | {counts.f1(counts.best_threshold()):.3f}"
+            f" | {counts.recall(threshold):.1%}"
+            if damaged
+            else "- | - | - | -"
+        )
+        return f"| {self.name} | {self.photos} | {share:.2%} | {found} | {counts.false_positive_rate(threshold):.3%} |"
+
+
+def held_out(url: str, holdout: int) -> PhotoSet:
+    """The photos that training has not seen."""
+    bucket = Bucket(url)
+    keys = [entry.key for entry in bucket.list() if is_image_key(entry.key)]
+    return PhotoSet(bucket, split_keys(keys, holdout)[1] if holdout else sorted(keys))
+
+
+def measured(name: str, finder: DamageFinder, items: Iterator[tuple[Photo, NDArray[np.bool_]]], total: int) -> Row:
+    """The counts of all items."""
+    counts = DetectionCounts()
+    for image, mask in track(items, name, total=total):
+        counts.add(torch.from_numpy(finder.probabilities(image)), torch.from_numpy(mask))
+    return Row(name, counts, total)
+
+
+def composites(photos: PhotoSet, recipe: ArchiveRecipe, enlarged: int = 1) -> Iterator[tuple[Photo, NDArray[np.bool_]]]:
+    """Photos with damage on them, and its masks."""
+    for key in photos.keys:
+        photo = photos.photo(key)
+        if enlarged > 1:
+            photo = cv2.resize(photo, None, fx=enlarged, fy=enlarged, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
+        aged = degrade(np.ascontiguousarray(photo), recipe, item_rng(SEED, key))
+        yield aged.image, aged.mask
+
+
+def unharmed(photos: PhotoSet) -> Iterator[tuple[Photo, NDArray[np.bool_]]]:
+    """Photos as they are, with empty masks."""
+    for key in photos.keys:
+        photo = photos.photo(key)
+        yield photo, np.zeros(photo.shape[:2], bool)
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description="How well a model finds damage: ROC AUC, F1 and false positives.")
+    parser.add_argument("clean")
+    parser.add_argument("old")
+    parser.add_argument("--model", default="starter")
+    parser.add_argument("--holdout", type=int, default=40)
+    parser.add_argument("--overlays", type=Path)
+    parser.add_argument("--show")
+    options = parser.parse_args()
+    detector = load_detector(options.model)
+    if detector is None:
+        parser.error(f"model {options.model} has no detector")
+    finder = DamageFinder(detector, read_card(options.model).parts[DETECTOR], "cpu", 2e9)
+    clean, old = held_out(options.clean, options.holdout), held_out(options.old, options.holdout)
+    damage, scanned = ArchiveRecipe().only_damage(), ArchiveRecipe().only_damage(scanned=True)
+    rows = [
+        measured("old, damaged", finder, composites(old, damage), len(old)),
+        measured("old, damaged, then scanned", finder, composites(old, scanned), len(old)),
+        measured("old at twice the size, damaged", finder, composites(old, damage, 2), len(old)),
+        measured("clean, aged and damaged", finder, composites(clean, ArchiveRecipe(damaged=1.0)), len(clean)),
+        measured("clean as they are", finder, unharmed(clean), len(clean)),
+    ]
+    print(f"\nmodel {options.model}, threshold {detector.threshold:.3f}\n")
+    print("| photos | number | damaged pixels | ROC AUC | F1 | F1 at its best threshold | found | false positives |")
+    print("|---|---|---|---|---|---|---|---|")
+    for row in rows:
+        print(row.markdown(detector.threshold))
+    print("\nBars: AUC 0.95 and F1 0.75 on old photos with damage; false positives on clean photos 0.3%.")
+    if options.overlays:
+        photos = held_out(options.show, 0) if options.show else old
+        shown = [(Path(key).stem, photos.photo(key)) for key in photos.keys[:24]]
+        marked = [(name, photo, finder.probabilities(photo) >= detector.threshold) for name, photo in shown]
+        options.overlays.write_bytes(overlay_sheet(marked))
+        print(f"\noverlays: {options.overlays}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,342 @@
+"""Finding damage: what the detector learns from, how it is judged, and how it looks at scans of any size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from photos import album, photo
+from torchmetrics.functional.classification import binary_auroc, binary_f1_score
+
+from oldphoto_core.checkpoints import Detector, Model, ModelCard, load_detector, load_model, save_model
+from oldphoto_core.checkpoints.store import DETECTOR
+from oldphoto_core.degradation import PublishedRecipe, ScratchMasks
+from oldphoto_core.errors import ConfigError, DamagedWeights, ModelError, TrainingError
+from oldphoto_core.metrics import DetectionCounts
+from oldphoto_core.nets.compact_detector import CompactDetector
+from oldphoto_core.nets.presets import preset_named
+from oldphoto_core.nets.scratch_unet import ScratchUNet
+from oldphoto_core.restoration.canvas import ArrayCanvas
+from oldphoto_core.restoration.finder import COARSEST, DamageFinder
+from oldphoto_core.restoration.restorer import Restorer
+from oldphoto_core.scans import RawPixels
+from oldphoto_core.storage import Bucket
+from oldphoto_core.training import default_config, train_stage
+from oldphoto_core.training.data import PhotoSet
+from oldphoto_core.training.detection import DetectionBatches
+from oldphoto_core.training.detection.stage import dice_loss, focal_loss
+from oldphoto_core.training.detection.thin_structures import draw_thin_structures
+from oldphoto_core.training.run import publish
+
+TINY: dict[str, Any] = {
+    "steps": 4, "batch": 4, "crop": 32, "canvas": 64, "validate_every": 2, "validation_crops": 2,
+    "checkpoint_every": 2, "warm_up": 2,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Bucket:
+    return Bucket(str(album(tmp_path_factory.mktemp("clean"), 10)))
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Bucket:
+    return Bucket(str(album(tmp_path_factory.mktemp("old"), 6, first=50)))
+
+
+def photos_of(bucket: Bucket) -> PhotoSet:
+    return PhotoSet(bucket, [entry.key for entry in bucket.list()])
+
+
+def test_a_batch_of_damage_depends_on_its_step_alone(clean: Bucket, old: Bucket) -> None:
+    config = default_config("scratches", **TINY)
+    first = DetectionBatches(config, photos_of(clean), photos_of(old))
+    second = DetectionBatches(config, photos_of(clean), photos_of(old))
+    first.batch(0)
+    ours, theirs = first.batch(3), second.batch(3)
+    for name in ("degraded", "mask", "weight"):
+        assert torch.equal(getattr(ours, name), getattr(theirs, name))
+
+
+def test_unmarked_pixels_of_old_photos_count_less_and_marked_ones_in_full(clean: Bucket, old: Bucket) -> None:
+    config = default_config("scratches", **TINY, old_share=1.0)
+    batches = DetectionBatches(config, photos_of(clean), photos_of(old))
+    made = [batches.batch(step) for step in range(4)]
+    mask = torch.cat([batch.mask for batch in made if batch.mask is not None])
+    weight = torch.cat([batch.weight for batch in made if batch.weight is not None])
+    assert mask.any()
+    assert (weight[mask > 0] == 1.0).all()
+    assert (weight[mask == 0] == np.float32(config.old_intact_weight)).all()
+    only_clean = DetectionBatches(default_config("scratches", **TINY, old_share=0.0), photos_of(clean), photos_of(old))
+    batch = only_clean.batch(0)
+    assert batch.weight is not None
+    assert (batch.weight == 1.0).all()
+
+
+def test_wires_and_writing_are_drawn_into_photos_but_never_marked(clean: Bucket) -> None:
+    plain = photo(3, 128, 128)
+    changed = [(draw_thin_structures(plain, np.random.default_rng(seed)) != plain).mean() for seed in range(12)]
+    assert all(0 < share < 0.7 for share in changed)
+    config = default_config("scratches", **TINY, old_share=0.0, thin_structures=1.0)
+    undamaged = DetectionBatches(
+        default_config("scratches", **TINY, old_share=0.0, thin_structures=1.0, recipe=config.recipe.undamaged()),
+        photos_of(clean), None,
+    ).batch(0)  # fmt: skip
+    assert undamaged.mask is not None
+    assert not undamaged.mask.any()
+
+
+def test_the_focal_loss_without_focus_is_half_the_cross_entropy_and_with_it_forgets_what_is_known() -> None:
+    torch.manual_seed(0)
+    scores, mask = torch.randn(2, 1, 8, 8), (torch.rand(2, 1, 8, 8) > 0.7).float()
+    weight = torch.ones_like(mask)
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits(scores, mask)
+    assert torch.allclose(focal_loss(scores, mask, weight, gamma=0.0, damaged=0.5), 0.5 * entropy)
+    sure = (mask * 2 - 1) * 6.0
+    known = [focal_loss(sure, mask, weight, gamma=gamma, damaged=0.5) for gamma in (0.0, 2.0)]
+    assert known[1] < 1e-4 * known[0]
+    ignored = weight * (mask == 0)
+    assert focal_loss(scores, mask, ignored, gamma=2.0, damaged=1.0) == 0
+
+
+def test_the_dice_loss_is_one_less_f1_of_sure_decisions() -> None:
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., :16] = 1
+    decided = torch.full_like(mask, -30.0)
+    decided[..., 8:24] = 30.0
+    f1 = float(binary_f1_score((decided > 0).flatten(), mask.flatten().int()))
+    assert float(dice_loss(decided, mask, torch.ones_like(mask))) == pytest.approx(1 - f1, abs=1e-3)
+
+
+def test_counts_give_the_auc_and_f1_that_torchmetrics_gives() -> None:
+    generator = torch.Generator().manual_seed(1)
+    mask = torch.rand(40_000, generator=generator) < 0.03
+    probabilities = (torch.rand(40_000, generator=generator) * 0.7 + 0.25 * mask).round(decimals=3)
+    counts = DetectionCounts()
+    counts.add(probabilities[:10_000], mask[:10_000])
+    counts.add(probabilities[10_000:], mask[10_000:])
+    assert counts.auc() == pytest.approx(float(binary_auroc(probabilities, mask.int())), abs=1e-3)
+    threshold = counts.best_threshold()
+    theirs = float(binary_f1_score(probabilities + 1e-6, mask.int(), threshold=threshold))
+    assert counts.f1(threshold) == pytest.approx(theirs, abs=2e-3)
+    assert all(counts.f1(other / 100) <= counts.f1(threshold) for other in range(100))
+    marked = probabilities >= threshold - 1e-6
+    assert counts.false_positive_rate(threshold) == pytest.approx(float(marked[~mask].float().mean()), abs=2e-3)
+    assert counts.recall(threshold) == pytest.approx(float(marked[mask].float().mean()), abs=2e-2)
+
+
+def test_a_detector_learns_to_find_white_scratches(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
+    white = PublishedRecipe(probability=0.0, scratches=ScratchMasks(probability=1.0))
+    changes = TINY | {"steps": 40, "batch": 8, "validate_every": 20, "learning_rate": 4e-3, "warm_up": 5}
+    result = train_stage(default_config("scratches", **changes, recipe=white), clean, old, Bucket(tmp_path))
+    assert result["auc"] > 0.85
+    assert 0 < result["threshold"] < 1
+    assert result["old_photos"] + result["old_held_out"] == 6
+    header, *rows = Bucket(tmp_path).read("scratches/log.csv").decode().splitlines()
+    focal = [float(row.split(",")[header.split(",").index("focal")]) for row in rows]
+    assert focal[-1] < focal[0]
+    assert Bucket(tmp_path).read("scratches/chart.png").startswith(b"\x89PNG")
+
+
+def test_a_killed_training_of_the_detector_ends_as_an_undisturbed_one(
+    clean: Bucket, old: Bucket, tmp_path: Path
+) -> None:
+    config = default_config("scratches", **TINY)
+    whole, parts = Bucket(tmp_path / "whole"), Bucket(tmp_path / "parts")
+    train_stage(config, clean, old, whole)
+
+    def stop(step: int, steps: int, values: dict[str, float]) -> None:
+        if step == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_stage(config, clean, old, parts, stop)
+    train_stage(config, clean, old, parts)
+    column = 2
+    ours, theirs = (out.read("scratches/log.csv").decode().splitlines() for out in (whole, parts))
+    assert [row.split(",")[column] for row in ours] == [row.split(",")[column] for row in theirs]
+
+
+def test_the_detectors_config_refuses_nonsense() -> None:
+    for name, value in (("crop", 40), ("canvas", 16), ("old_share", 1.5), ("focal_gamma", -1.0), ("dice", -1.0)):
+        with pytest.raises(ConfigError, match=name):
+            default_config("scratches", **(TINY | {name: value}))
+
+
+def with_detector(folder: Path, seed: int = 0, threshold: float = 0.5) -> ModelCard:
+    torch.manual_seed(seed)
+    card = ModelCard(name="mine", preset="compact", partial_nonlocal=True, weights_sha256="", created="2026-11-23")
+    detector = Detector(CompactDetector(), threshold)
+    return save_model(Bucket(folder), preset_named("compact").triplet(), card, detector=detector)
+
+
+def test_a_model_keeps_its_detector_and_threshold(tmp_path: Path) -> None:
+    card = with_detector(tmp_path, threshold=0.37)
+    assert card.detector == {"file": DETECTOR, "threshold": 0.37}
+    found = load_detector(str(tmp_path))
+    assert found is not None
+    assert found.threshold == 0.37
+    assert load_model(str(tmp_path)).card == card
+    (tmp_path / DETECTOR).write_bytes((tmp_path / DETECTOR).read_bytes()[:-1] + b"\x55")
+    with pytest.raises(DamagedWeights, match=r"detector\.safetensors"):
+        load_detector(str(tmp_path))
+
+
+def test_a_model_without_a_detector_says_so(tmp_path: Path) -> None:
+    card = ModelCard(name="mine", preset="compact", partial_nonlocal=True, weights_sha256="", created="2026-11-23")
+    save_model(Bucket(tmp_path), preset_named("compact").triplet(), card)
+    restorer = Restorer.load(str(tmp_path))
+    assert restorer.detector_digest == ""
+    with pytest.raises(ModelError, match="mine has no detector"):
+        restorer.find(photo(1))
+
+
+def test_the_digest_names_weights_and_threshold(tmp_path: Path) -> None:
+    digests = set()
+    for number, (seed, threshold) in enumerate(((0, 0.5), (0, 0.5), (1, 0.5), (0, 0.6))):
+        with_detector(tmp_path / str(number), seed, threshold)
+        digests.add(Restorer.load(str(tmp_path / str(number))).detector_digest)
+    assert len(digests) == 3
+
+
+def test_fine_tuning_begins_with_the_named_models_weights(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
+    with_detector(tmp_path / "first")
+    config = default_config("scratches", **(TINY | {"steps": 1, "learning_rate": 1e-9}))
+    tuned = tmp_path / "tuned"
+    train_stage(replace_start(config, tmp_path / "first"), clean, old, Bucket(tuned))
+    for stage in ("vae_old", "vae_clean", "mapping"):
+        settings = default_config(stage, **(TINY | {"steps": 1, "learning_rate": 1e-9}))
+        train_stage(replace_start(settings, tmp_path / "first"), clean, old, Bucket(tuned))
+    publish(config, Bucket(tuned), name="tuned")
+    given, found = load_model(str(tmp_path / "first")), load_model(str(tuned / "model"))
+    for name, tensor in given.networks.state_dict().items():
+        assert torch.allclose(tensor, found.networks.state_dict()[name], atol=1e-3), name
+    first, second = load_detector(str(tmp_path / "first")), load_detector(str(tuned / "model"))
+    assert first is not None
+    assert second is not None
+    assert all(
+        torch.allclose(a, b, atol=1e-3)
+        for a, b in zip(first.network.parameters(), second.network.parameters(), strict=True)
+    )
+    card = ModelCard(name="none", preset="compact", partial_nonlocal=True, weights_sha256="", created="2026-11-23")
+    save_model(Bucket(tmp_path / "bare"), preset_named("compact").triplet(), card)
+    with pytest.raises(TrainingError, match="no detector to begin with"):
+        train_stage(replace_start(config, tmp_path / "bare"), clean, old, Bucket(tmp_path / "x"))
+
+
+def replace_start(config: Any, folder: Path) -> Any:
+    from dataclasses import replace
+
+    return replace(config, start_model=str(folder))
+
+
+# looking at photos of any size
+
+
+def finder(memory: float = 2e9, seed: int = 0) -> DamageFinder:
+    torch.manual_seed(seed)
+    network = CompactDetector().eval()
+    with torch.no_grad():
+        network.score.weight.mul_(8.0)  # decided scores, so that the threshold cuts through structure
+    return DamageFinder(Detector(network, 0.5), "weights", "cpu", memory)
+
+
+def found(by: DamageFinder, pixels: np.ndarray) -> np.ndarray:
+    marks = np.full((*pixels.shape[:2], 1), 9, np.uint8)
+    by.find(ArrayCanvas(pixels), ArrayCanvas(marks), lambda done, total: None)
+    assert set(np.unique(marks)) <= {0, 1}
+    return marks[..., 0]
+
+
+def test_a_detector_looks_no_further_than_its_halo() -> None:
+    torch.manual_seed(0)
+    network = CompactDetector().double().eval()
+    image = torch.randn(1, 1, 288, 288, dtype=torch.float64)
+    with torch.inference_mode():
+        before = network(image)
+        for offset in (0, 7, 15):
+            place = 144 + offset
+            other = image.clone()
+            other[..., place, place] += 1.0
+            reached = (network(other) - before)[0, 0].nonzero() - place
+            assert 0 < reached.abs().max() <= CompactDetector.halo
+    assert CompactDetector.halo % CompactDetector.multiple == ScratchUNet.halo % ScratchUNet.multiple == 0
+
+
+def test_tiles_find_what_the_whole_finds() -> None:
+    pixels = cv2.resize(photo(5, 300, 400), (1000, 500), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
+    small = finder(memory=CompactDetector.bytes_per_pixel * 500.0**2)
+    in_tiles, whole = small.probabilities(pixels), finder().probabilities(pixels)
+    assert np.abs(in_tiles - whole).max() <= 1 / 255
+    assert whole.std() > 0.01
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (7, 900), (33, 17), (COARSEST * 2, 1), (601, 1203)])
+def test_pictures_of_any_size_are_looked_at(size: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
+    assert found(finder(), pixels).shape == size
+
+
+def test_depth_does_not_change_what_is_found() -> None:
+    pixels = photo(8, 640, 1100)
+    deep = pixels.astype(np.uint16) * 257
+    assert (found(finder(), pixels) != found(finder(), deep)).mean() < 1e-3
+
+
+def test_a_large_photo_is_looked_at_in_its_own_size_and_in_halves() -> None:
+    looks: list[tuple[int, int]] = []
+    marks = np.empty((300, 2100, 1), np.uint8)
+    finder().find(
+        ArrayCanvas(np.zeros((300, 2100, 1), np.uint8)),
+        ArrayCanvas(marks),
+        lambda done, total: looks.append((done, total)),
+    )
+    assert looks == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_damage_seen_in_the_small_is_marked_in_the_large() -> None:
+    class SeesDarkness(torch.nn.Module):
+        """Stands for a detector that knows damage by its size: a dark pixel within dark ones all around it."""
+
+        multiple = minimum = 16
+        halo, bytes_per_pixel = 32, 100
+
+        def forward(self, grey: torch.Tensor) -> torch.Tensor:
+            dark = (grey < -0.5).float()
+            size = torch.nn.functional.avg_pool2d(dark, 31, 1, 15) * 31**2
+            return 20.0 * ((dark > 0) & (size > 5 * 5) & (size < 31 * 31 - 0.5)).float() - 10.0
+
+    pixels = np.full((1100, 1100, 1), 200, np.uint8)
+    pixels[100:110, 100:110] = 0  # found in its own size
+    pixels[500:560, 500:560] = 0  # only in half of it
+    by = DamageFinder(Detector(SeesDarkness(), 0.5), "", "cpu", 1e9)
+    marks = found(by, pixels)
+    assert marks[100:110, 100:110].all()
+    assert marks[502:558, 502:558].all()
+    assert marks.sum() < 1.2 * (10**2 + 60**2)
+
+
+def test_marks_of_a_photo_on_disk_are_those_of_the_photo_in_memory(tmp_path: Path) -> None:
+    pixels = photo(9, 700, 1300)
+    on_disk = RawPixels.create(tmp_path / "photo", 700, 1300, 3, "uint8")
+    marks = RawPixels.create(tmp_path / "marks", 700, 1300, 1, "uint8")
+    on_disk.write(0, pixels)
+    small = finder(memory=CompactDetector.bytes_per_pixel * 500.0**2)
+    small.find(on_disk, marks, lambda done, total: None)
+    assert np.array_equal(marks.read(0, 700)[..., 0], found(small, pixels))
+
+
+def test_a_restorer_marks_what_its_detector_finds(tmp_path: Path) -> None:
+    with_detector(tmp_path)
+    restorer = Restorer.load(str(tmp_path))
+    model: Model = load_model(str(tmp_path))
+    detector = load_detector(str(tmp_path))
+    assert detector is not None
+    expected = DamageFinder(detector, model.card.parts[DETECTOR], "cpu", 1e9).probabilities(photo(2))
+    assert np.array_equal(restorer.find(photo(2)), expected >= np.ceil(0.5 * 255) / 255)
+    grey = photo(2)[..., :1]
+    assert restorer.find(grey[..., 0]).shape == grey.shape[:2]
