@@ -160,7 +160,10 @@ def save_model(
 
 
 def _packed(tensors: Mapping[str, Tensor], card: ModelCard, *, half: bool) -> bytes:
-    stored = {name: tensor.to(torch.float16) if half else tensor for name, tensor in tensors.items()}
+    stored = {
+        name: tensor.to(torch.float16) if half and tensor.is_floating_point() else tensor
+        for name, tensor in tensors.items()
+    }
     return pack(stored, {"preset": card.preset, "partial_nonlocal": card.partial_nonlocal})
 
 

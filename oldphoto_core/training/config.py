@@ -176,7 +176,7 @@ def _compact(stage: StageName) -> StageConfig:
         scratches=ScratchMasks(probability=0.2, strokes=(1, 8), width=(1, 8), length=(0.2, 1.5)),
     )  # fmt: skip
     if stage == "scratches":
-        return dataclasses.replace(base, steps=5000, batch=16, crop=128, learning_rate=2e-3)
+        return dataclasses.replace(base, steps=6000, batch=16, crop=128, learning_rate=3e-3)
     if stage == "vae_old":
         return dataclasses.replace(base, latent_adversarial=Ramp(value=0.02, start=500, warm=500))
     if stage == "vae_clean":

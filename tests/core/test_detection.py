@@ -162,7 +162,7 @@ def test_a_killed_training_of_the_detector_ends_as_an_undisturbed_one(
 
 
 def test_the_detectors_config_refuses_nonsense() -> None:
-    for name, value in (("crop", 40), ("canvas", 16), ("old_share", 1.5), ("focal_gamma", -1.0), ("dice", -1.0)):
+    for name, value in (("crop", 48), ("canvas", 16), ("old_share", 1.5), ("focal_gamma", -1.0), ("dice", -1.0)):
         with pytest.raises(ConfigError, match=name):
             default_config("scratches", **(TINY | {name: value}))
 
@@ -255,11 +255,11 @@ def found(by: DamageFinder, pixels: np.ndarray) -> np.ndarray:
 def test_a_detector_looks_no_further_than_its_halo() -> None:
     torch.manual_seed(0)
     network = CompactDetector().double().eval()
-    image = torch.randn(1, 1, 288, 288, dtype=torch.float64)
+    image = torch.randn(1, 1, 576, 576, dtype=torch.float64)
     with torch.inference_mode():
         before = network(image)
-        for offset in (0, 7, 15):
-            place = 144 + offset
+        for offset in (0, 31):
+            place = 288 + offset
             other = image.clone()
             other[..., place, place] += 1.0
             reached = (network(other) - before)[0, 0].nonzero() - place
@@ -268,8 +268,8 @@ def test_a_detector_looks_no_further_than_its_halo() -> None:
 
 
 def test_tiles_find_what_the_whole_finds() -> None:
-    pixels = cv2.resize(photo(5, 300, 400), (1000, 500), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
-    small = finder(memory=CompactDetector.bytes_per_pixel * 500.0**2)
+    pixels = cv2.resize(photo(5, 300, 400), (1500, 700), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
+    small = finder(memory=CompactDetector.bytes_per_pixel * 800.0**2)
     in_tiles, whole = small.probabilities(pixels), finder().probabilities(pixels)
     assert np.abs(in_tiles - whole).max() <= 1 / 255
     assert whole.std() > 0.01
@@ -321,11 +321,11 @@ def test_damage_seen_in_the_small_is_marked_in_the_large() -> None:
 
 
 def test_marks_of_a_photo_on_disk_are_those_of_the_photo_in_memory(tmp_path: Path) -> None:
-    pixels = photo(9, 700, 1300)
-    on_disk = RawPixels.create(tmp_path / "photo", 700, 1300, 3, "uint8")
-    marks = RawPixels.create(tmp_path / "marks", 700, 1300, 1, "uint8")
+    pixels = photo(9, 700, 1500)
+    on_disk = RawPixels.create(tmp_path / "photo", 700, 1500, 3, "uint8")
+    marks = RawPixels.create(tmp_path / "marks", 700, 1500, 1, "uint8")
     on_disk.write(0, pixels)
-    small = finder(memory=CompactDetector.bytes_per_pixel * 500.0**2)
+    small = finder(memory=CompactDetector.bytes_per_pixel * 800.0**2)
     small.find(on_disk, marks, lambda done, total: None)
     assert np.array_equal(marks.read(0, 700)[..., 0], found(small, pixels))
 

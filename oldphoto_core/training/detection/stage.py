@@ -18,8 +18,12 @@ class DetectionStage(Stage):
     """The detector alone."""
 
     def __init__(self, config: StageConfig, detector: nn.Module, device: str = "cpu", workers: int = 1) -> None:
-        """Trains `detector`, which is called as `detector(grey_N1HW in [-1, 1])` and returns scores."""
-        super().__init__(config, detector, device, workers)
+        """Trains `detector`, which is called as `detector(grey_N1HW in [-1, 1])` and returns scores.
+
+        The batch is never cut into parts, whatever `workers`: batch norms are over all of it, and their running means
+        are no place for two threads.
+        """
+        super().__init__(config, detector, device, workers=1)
 
     def losses(self, batch: Batch, step: int, noise: torch.Generator) -> tuple[Losses, Losses]:
         """focal + dice * (1 - soft Dice)."""
@@ -38,7 +42,11 @@ class DetectionStage(Stage):
 
     def restore(self, image: Tensor, mask: Tensor | None) -> Tensor:
         """Probability of damage, N1HW in [0, 1]; `mask` is not looked at."""
-        return torch.sigmoid(cast(Tensor, self.networks["generator"](luminance(image))))
+        detector = self.networks["generator"].eval()  # batch norms by what they have learnt, not by this picture
+        try:
+            return torch.sigmoid(cast(Tensor, detector(luminance(image))))
+        finally:
+            detector.train()
 
 
 def focal_loss(scores: Tensor, mask: Tensor, weight: Tensor, *, gamma: float, damaged: float) -> Tensor:

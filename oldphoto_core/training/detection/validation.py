@@ -44,7 +44,7 @@ class DetectionValidation:
 
 def _items(config: StageConfig, photos: PhotoSet, *, is_old: bool) -> Iterator[tuple[Tensor, Tensor]]:
     for key in photos.keys[:: max(1, len(photos) // config.validation_crops)][: config.validation_crops]:
-        photo: Photo = centre_crop(photos.photo(key), VALIDATION_CROP, multiple=16)
+        photo: Photo = centre_crop(photos.photo(key), VALIDATION_CROP, multiple=32)
         recipe = config.recipe.only_damage() if is_old else config.recipe
         aged = degrade(photo, recipe, item_rng(VALIDATION_SEED, key))
         yield grey_of(aged.image), to_mask([aged.mask])
