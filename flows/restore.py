@@ -16,7 +16,14 @@ from oldphoto_core.errors import RunStopped
 from oldphoto_core.reports.summary import Summary
 from oldphoto_core.restoration import run as core
 from oldphoto_core.restoration.job import RestoreJob
-from oldphoto_core.restoration.options import ExistingPolicy, FailurePolicy, OutputFormat, Precision, RestoreOptions
+from oldphoto_core.restoration.options import (
+    ExistingPolicy,
+    FailurePolicy,
+    Mode,
+    OutputFormat,
+    Precision,
+    RestoreOptions,
+)
 from oldphoto_core.storage import LedgerRow
 from tasks.restoration import close_run, open_run, restore_shard
 
@@ -35,12 +42,23 @@ def restore(
     existing: ExistingPolicy = "skip",
     on_failure: FailurePolicy = "skip",
     max_failure_rate: Annotated[float, Field(ge=0, le=1, description="Stop above this share of failed photos")] = 1.0,
+    mode: Annotated[Mode, Field(description="The whole picture, or only what is damaged")] = "full",
+    masks_only: Annotated[bool, Field(description="Use the given masks and no detector")] = False,
+    max_damage: Annotated[float, Field(ge=0, le=1, description="Share of a photo that may be damaged")] = 0.5,
 ) -> Summary:
     """Restore a collection; the summary is also `TARGET/runs/<run id>/summary.json`.
 
     Raises RunStopped when a policy ended the run; what was done until then is accounted for all the same.
     """
-    options = RestoreOptions(format=format, existing=existing, on_failure=on_failure, max_failure_rate=max_failure_rate)
+    options = RestoreOptions(
+        mode=mode,
+        format=format,
+        detect=not masks_only,
+        max_damage=max_damage,
+        existing=existing,
+        on_failure=on_failure,
+        max_failure_rate=max_failure_rate,
+    )
     job = RestoreJob(
         source=source,
         target=target,

@@ -8,7 +8,8 @@
     │   ├── TruncatedScan             the file ends before the picture does
     │   ├── UnsupportedScan           an image of a kind that is not handled
     │   ├── ScanTooLarge              over the pixel or memory bound
-    │   └── MaskMismatch              a mask that is missing its photo's size, or given twice
+    │   ├── MaskMismatch              a mask that is missing its photo's size, or given twice
+    │   └── TooDamaged                more of a photo is damaged than a machine should make up
     ├── StorageError                  a bucket cannot do what was asked
     │   ├── SourceMissing             nothing at that URL, or nothing in it
     │   ├── NoCredentials             the store refused the credentials, or none were found
@@ -76,6 +77,12 @@ class MaskMismatch(ScanError):
     """The mask given for a photo does not fit it: another size, or two candidates."""
 
     reason = "mask mismatch"
+
+
+class TooDamaged(ScanError):
+    """A photo of which more is damaged than was allowed to be filled: a person should look at it."""
+
+    reason = "too damaged"
 
 
 class StorageError(OldPhotoError):

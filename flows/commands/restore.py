@@ -29,6 +29,16 @@ def restore(
     masks: Annotated[
         str | None, typer.Option(metavar="URL", help="Masks of what is damaged (white): KEY.png for the photo KEY.")
     ] = None,
+    mode: Annotated[
+        Literal["full", "scratches"],
+        typer.Option(help="The whole picture, or only what is damaged: every other pixel stays the master's."),
+    ] = "full",
+    masks_only: Annotated[
+        bool, typer.Option("--masks-only", help="Use the given masks alone, and not the model's detector.")
+    ] = False,
+    max_damage: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="A photo damaged over more than this share of it fails.")
+    ] = 0.5,
     model: Annotated[str, typer.Option(metavar="NAME", help="Weights by name, or where they lie.")] = "starter",
     device: Annotated[str, typer.Option(callback=known_device, help="auto, cpu, cuda or cuda:N.")] = "auto",
     memory: Annotated[
@@ -59,9 +69,12 @@ def restore(
     from flows.prefect_session import prefect_session
     from oldphoto_core.restoration.job import RestoreJob, check_places
     from oldphoto_core.restoration.models import load_restorer
+    from oldphoto_core.restoration.options import RestoreOptions
 
     allowed = None if memory is None else parsed_size(memory)
-    check_places(RestoreJob(source=source, target=target, masks=masks, model=model, device=device, limit=limit))
+    # what is wrong usage is said before a server is started
+    options = RestoreOptions(mode=mode, format=format, detect=not masks_only, max_damage=max_damage)
+    check_places(RestoreJob(source=source, target=target, masks=masks, limit=limit, options=options))
     with prefect_session(say, meanwhile=lambda: load_restorer(model, device, allowed, precision)):
         from flows.restore import restore as restore_flow
 
@@ -71,13 +84,16 @@ def restore(
             masks,
             model,
             device,
-            allowed,
-            precision,
-            limit,
-            format,
-            existing,
-            on_failure,
-            max_failure_rate,
+            memory=allowed,
+            precision=precision,
+            limit=limit,
+            format=format,
+            existing=existing,
+            on_failure=on_failure,
+            max_failure_rate=max_failure_rate,
+            mode=mode,
+            masks_only=masks_only,
+            max_damage=max_damage,
         )
     report(summary)
     if summary["failed"]:

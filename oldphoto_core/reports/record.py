@@ -25,6 +25,7 @@ def build_record(
     seconds: float,
     device: str,
     status: str = "restored",
+    stage_seconds: Mapping[str, float] | None = None,
     warnings: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """A record as plain values; `status` is `restored`, or `copied` for an original that could not be restored."""
@@ -38,6 +39,7 @@ def build_record(
         "mask": dict(mask) if mask else None,
         "changed_share": changed_share,
         "seconds": round(seconds, 3),
+        "stage_seconds": {stage: round(spent, 4) for stage, spent in (stage_seconds or {}).items()},
         "device": device,
         "software": software_versions(),
         "run_id": run_id,

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from oldphoto_core.restoration.job import RestoreJob
     from oldphoto_core.restoration.models import load_restorer, register_restorer
     from oldphoto_core.restoration.options import RestoreOptions
-    from oldphoto_core.restoration.photo import Photo, RestoresPhotos
+    from oldphoto_core.restoration.photo import FindsDamage, Photo, RestoresPhotos
     from oldphoto_core.restoration.restorer import Restorer
     from oldphoto_core.restoration.run import Run, close_run, open_run, restore_shard
 
 _HOMES = {
+    "FindsDamage": "photo",
     "Photo": "photo",
     "RestoreJob": "job",
     "RestoreOptions": "options",
@@ -36,6 +37,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "FindsDamage",
     "Photo",
     "RestoreJob",
     "RestoreOptions",

@@ -18,7 +18,7 @@ from oldphoto_core.restoration import stages
 from oldphoto_core.restoration.lanes import dask_threads, default_threads
 from oldphoto_core.restoration.options import RestoreOptions
 from oldphoto_core.restoration.photo import Photo, RestoresPhotos
-from oldphoto_core.restoration.stages import Work, Workplace
+from oldphoto_core.restoration.work import Work, Workplace
 from oldphoto_core.storage import Bucket, LedgerRow
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def restore_photos(
 ) -> None:
     """Restore every photo into `target`; `on_row` is called on this thread, once per photo, when it is done with.
 
-    `on_part` hears how far a photo is that is restored from disk, in parts.
+    `on_part` hears how far a photo is that is restored from disk, in parts: first the search for damage, if there is a
+    detector, then the restoration.
 
     An exception out of `on_row` (or Ctrl-C) ends the call: photos being written are finished and reported, the rest is
     left alone. Raises RunStopped when `options.on_failure` is `abort` and a photo failed.
@@ -159,7 +160,9 @@ class _Pipeline:
 
     def _restore(self, ticket: int) -> None:
         work = self._open[ticket]
-        work.run(stages.restore)
+        work.run(stages.detect)
+        if work.error is None:
+            work.run(stages.restore)
         if work.error is not None:
             self._fail(ticket)
         else:

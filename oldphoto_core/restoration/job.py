@@ -41,7 +41,7 @@ class RestoreJob:
     """At most this many files of the source, in key order."""
 
     options: RestoreOptions = field(default_factory=RestoreOptions)
-    """Policies and output format."""
+    """Mode, output format and policies."""
 
     def __post_init__(self) -> None:
         if self.memory is not None and self.memory < 1:
@@ -50,6 +50,10 @@ class RestoreJob:
             raise ConfigError(f"precision is {self.precision!r}; choose one of {', '.join(get_args(Precision))}")
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"limit is {self.limit}; give 1 or more, or leave it out for everything")
+        if self.masks is None and not self.options.detect:
+            raise UsageError(
+                "--masks-only uses given masks alone, and none are given; name their bucket with --masks URL"
+            )
 
 
 def check_places(job: RestoreJob) -> None:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from oldphoto_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from oldphoto_core.scans import Format
+
+Mode = Literal["full", "scratches"]
 
 OutputFormat = Literal["keep", "tiff", "png", "jpeg"]
 ExistingPolicy = Literal["skip", "overwrite", "abort"]
@@ -15,14 +21,25 @@ FailurePolicy = Literal["skip", "copy", "abort"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 
 _EXTENSIONS: dict[OutputFormat, str] = {"keep": "", "tiff": ".tif", "png": ".png", "jpeg": ".jpg"}
+_NAMED_LOSSY = re.compile(r"\.(jpe?g|jpe|webp)(\.png)*$", re.IGNORECASE)
+"""Names of masters that cannot be written again as they are, and of those that look like their derivatives."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RestoreOptions:
     """How a collection is restored. Only what changes the derivative's bytes enters the digest."""
 
+    mode: Mode = "full"
+    """The whole picture translated, or only what is damaged filled and every other pixel left the master's."""
+
     format: OutputFormat = "keep"
-    """File format of the derivatives; `keep` is each source's own."""
+    """File format of the derivatives; `keep` is each source's own (PNG for JPEG and WebP in mode scratches)."""
+
+    detect: bool = True
+    """Whether the model's detector, if it has one, looks for damage; False: given masks alone say what is damaged."""
+
+    max_damage: float = 0.5
+    """A photo of which more than this share (0 to 1) is damaged fails as `too damaged`; 1: never."""
 
     existing: ExistingPolicy = "skip"
     """A derivative that is there already: leave it if up to date or not ours, do it again, or stop at once."""
@@ -40,26 +57,68 @@ class RestoreOptions:
     """Dask threads that read, decode, encode and write around the network; 0 takes one per core, two at least."""
 
     def __post_init__(self) -> None:
+        _check_choice("mode", self.mode, get_args(Mode))
         _check_choice("format", self.format, get_args(OutputFormat))
         _check_choice("existing", self.existing, get_args(ExistingPolicy))
         _check_choice("on_failure", self.on_failure, get_args(FailurePolicy))
-        if not 0.0 <= self.max_failure_rate <= 1.0:
-            raise ConfigError(f"max_failure_rate is {self.max_failure_rate}; give a share between 0 and 1")
+        if self.mode == "scratches" and self.format == "jpeg":
+            raise ConfigError(
+                "format is 'jpeg' in mode scratches, where writing a JPEG would change pixels that are not damaged;"
+                " choose keep, png or tiff"
+            )
+        _check_share("max_damage", self.max_damage)
+        _check_share("max_failure_rate", self.max_failure_rate)
         if not self.in_flight_megapixels > 0:
             raise ConfigError(f"in_flight_megapixels is {self.in_flight_megapixels}; give a number above 0")
         if self.threads < 0:
             raise ConfigError(f"threads is {self.threads}; give 0 (one per core) or more")
 
-    def digest(self, mask_version: str = "") -> str:
-        """Of what changes a derivative, which is the format and its mask's version: 16 hex digits of their sha256."""
-        relevant = json.dumps({"format": self.format, "mask": mask_version}, sort_keys=True)
-        return hashlib.sha256(relevant.encode()).hexdigest()[:16]
+    def digest(self, mask_version: str = "", detector_digest: str = "") -> str:
+        """Of what changes a derivative besides its master and the network: 16 hex digits of a sha256.
+
+        That is the format, the mode, the version of its mask, and the detector where one is used. A photo is either
+        refused by `max_damage` or not, so that changes no derivative.
+        """
+        relevant = {"format": self.format, "mask": mask_version}
+        # left out where they are not used, so that what older versions made counts as made
+        if self.mode != "full":
+            relevant["mode"] = self.mode
+        if self.detect and detector_digest:
+            relevant["detector"] = detector_digest
+        return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
 
     def output_key(self, key: str) -> str:
-        """Key of the derivative below `photos/`. The extension is always added, never replaced, so no two keys meet."""
+        """Key of the derivative below `photos/`, by the master's name alone.
+
+        The extension is always added, never replaced, so no two keys meet. In mode scratches JPEG and WebP get `.png`,
+        and so does what is called `.jpg.png` already, which would meet them.
+        """
+        if self._becomes_png(key):
+            return f"{key}.png"
         return key + _EXTENSIONS[self.format]
+
+    def output_format(self, key: str, content: Format) -> OutputFormat:
+        """How the derivative of a master with that name and that content is encoded; lossless in mode scratches."""
+        if self._becomes_png(key):
+            return "png"
+        if self._keeps_pixels and content in ("jpeg", "webp"):
+            # a JPEG under a lossless name: the derivative becomes what the name says
+            return "tiff" if key.lower().endswith((".tif", ".tiff")) else "png"
+        return self.format
+
+    @property
+    def _keeps_pixels(self) -> bool:
+        return self.mode == "scratches" and self.format == "keep"
+
+    def _becomes_png(self, key: str) -> bool:
+        return self._keeps_pixels and _NAMED_LOSSY.search(key) is not None
 
 
 def _check_choice(field: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ConfigError(f"{field} is {value!r}; choose one of {', '.join(allowed)}")
+
+
+def _check_share(field: str, value: float) -> None:
+    if not 0.0 <= value <= 1.0:
+        raise ConfigError(f"{field} is {value}; give a share between 0 and 1")

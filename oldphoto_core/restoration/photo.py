@@ -38,6 +38,26 @@ class RestoresCanvases(RestoresPhotos, Protocol):
         ...
 
 
+@runtime_checkable
+class FindsDamage(Protocol):
+    """What a restorer may do besides: find scratches, folds and stains by itself."""
+
+    detector_digest: str
+    """Of the detector's weights and threshold; empty: this model has no detector."""
+
+    def find_damage(self, photo: Canvas, result: Canvas, on_progress: Callable[[int, int], None]) -> None:
+        """Reads `photo` (HxWx1 or HxWx3, uint8 or uint16) in rows, writes every row of `result`.
+
+        `result` is HxWx1 uint8: 1 = damaged, 0 = intact. `on_progress` hears how many parts are done, of how many.
+        """
+        ...
+
+
+def detector_of(restorer: RestoresPhotos) -> FindsDamage | None:
+    """The restorer as a detector, when it has one."""
+    return restorer if isinstance(restorer, FindsDamage) and restorer.detector_digest else None
+
+
 @dataclass(frozen=True, slots=True)
 class Photo:
     """A source object to restore, pinned to the version that was listed."""
@@ -47,7 +67,7 @@ class Photo:
     size: int
     """Bytes of the source file."""
     masks: tuple[ObjectInfo, ...] = ()
-    """Candidates in the mask bucket: none means unscratched, more than one is this photo's failure."""
+    """Candidates in the mask bucket: none means that no mask was given, more than one is this photo's failure."""
 
     @property
     def mask_version(self) -> str:

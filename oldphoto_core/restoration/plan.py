@@ -1,7 +1,7 @@
 """Deciding what a run has to do: which photos are restored, which are left alone and why, and how they are sharded.
 
 A photo's work is named by its source version, the model's digest and the options' digest (which holds its mask's
-version). Where all three are what an existing derivative was made with, there is nothing to do.
+version and the detector's digest). Where all three are what an existing derivative was made with, nothing is to do.
 """
 
 from __future__ import annotations
@@ -38,10 +38,18 @@ class Plan:
 
 
 def make_plan(
-    manifest: pd.DataFrame, target: Bucket, options: RestoreOptions, model: str, masks: MaskIndex | None = None
+    manifest: pd.DataFrame,
+    target: Bucket,
+    options: RestoreOptions,
+    model: str,
+    masks: MaskIndex | None = None,
+    detector: str = "",
 ) -> Plan:
-    """Plan every row of the manifest; `model` is the network's digest. Raises RunStopped when `existing` is `abort`."""
-    there = Derivatives(target, options, model)
+    """Plan every row of the manifest; `model` and `detector` are the digests of the networks.
+
+    Raises RunStopped when `existing` is `abort`.
+    """
+    there = Derivatives(target, options, model, detector)
     plan = Plan()
     for key, version, size, kind in manifest[["key", "version", "size", "kind"]].itertuples(index=False, name=None):
         photo = Photo(key, version, int(size), masks.candidates(key) if masks else ())
@@ -72,8 +80,8 @@ def cut_shards(
 class Derivatives:
     """What lies in a target already, and what it was made of, by the ledgers of all runs."""
 
-    def __init__(self, target: Bucket, options: RestoreOptions, model: str) -> None:
-        self.options, self.model = options, model
+    def __init__(self, target: Bucket, options: RestoreOptions, model: str, detector: str = "") -> None:
+        self.options, self.model, self.detector = options, model, detector
         self._there = {item.key for item in target.list("photos")}
         self._recorded = {item.key for item in target.list("records")} if self._there else set()
         self._ledger = rows_by_key(previous_results(target)) if self._there else {}
@@ -88,12 +96,16 @@ class Derivatives:
             return "current"
         return "outdated" if row or f"records/{photo.key}.json" in self._recorded else "foreign"
 
+    def digest(self, photo: Photo) -> str:
+        """Of the options and the mask that would shape this photo's derivative."""
+        return self.options.digest(photo.mask_version, self.detector)
+
     def row(self, key: str) -> LedgerRow | None:
         """What the last run that restored this key wrote down, or None."""
         return self._ledger.get(key)
 
     def _is_this_work(self, photo: Photo, row: LedgerRow) -> bool:
-        work = (photo.version, self.model, self.options.digest(photo.mask_version))
+        work = (photo.version, self.model, self.digest(photo))
         return (row.version, row.model, row.options) == work
 
 
@@ -129,5 +141,5 @@ def _skipped(photo: Photo, reason: str, there: Derivatives) -> LedgerRow:
         output=before.output if before else "",
         output_sha256=before.output_sha256 if before else "",
         model=there.model,
-        options=there.options.digest(photo.mask_version),
+        options=there.digest(photo),
     )

@@ -81,7 +81,10 @@ def _row_of_record(target: Bucket, key: str, run_id: str) -> LedgerRow | None:
 
 def _as_row(key: str, record: dict[str, Any]) -> LedgerRow:
     shape = record["derivative"]
-    coverage = {"mask_coverage": record["mask"]["coverage"]} if record["mask"] else {}
+    mask = record["mask"] or {}
+    # older records know no stages
+    detected = record.get("stage_seconds", {}).get("detect") if mask.get("detector") else None
+    known = {"mask_coverage": mask.get("coverage"), "detect_seconds": detected}
     return LedgerRow(
         key=key,
         version=record["source"]["version"],
@@ -95,5 +98,5 @@ def _as_row(key: str, record: dict[str, Any]) -> LedgerRow:
         model=record["model"]["digest"],
         options=record["options"]["digest"],
         finished_at=datetime.fromisoformat(record["time"]).timestamp(),
-        **coverage,
+        **{name: value for name, value in known.items() if value is not None},
     )

@@ -7,13 +7,14 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from oldphoto_core.errors import RunStopped
+from oldphoto_core.errors import RunStopped, UsageError
 from oldphoto_core.reports.summary import RunFacts, Summary, encode
 from oldphoto_core.restoration.engine import OnPart, restore_photos
 from oldphoto_core.restoration.job import RestoreJob, check_places
 from oldphoto_core.restoration.masks import MaskIndex
 from oldphoto_core.restoration.models import load_restorer
 from oldphoto_core.restoration.options import RestoreOptions
+from oldphoto_core.restoration.photo import detector_of
 from oldphoto_core.restoration.plan import Plan, cut_shards, make_plan
 from oldphoto_core.restoration.recovery import FACTS, settle, settle_killed_runs
 from oldphoto_core.restoration.rows import rows_by_key
@@ -36,7 +37,7 @@ class Run:
             run_id=self.run_id,
             source=Bucket(job.source).url,
             target=Bucket(job.target).url,
-            model={"name": restorer.name, "digest": restorer.digest},
+            model={"name": restorer.name, "digest": restorer.digest, "detector": _detector_digest(restorer)},
             options=asdict(job.options),
             masks={"used": plan.masks_used, "without a photo": len(plan.masks_unclaimed)},
             started=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -78,11 +79,17 @@ def open_run(job: RestoreJob) -> Run:
     """
     check_places(job)
     restorer = _restorer(job)
+    detector = _detector_digest(restorer)
+    if job.options.mode == "scratches" and job.masks is None and not detector:
+        raise UsageError(
+            f"mode scratches fills what is found damaged, and model {restorer.name} has no detector; give masks with"
+            " --masks URL, or choose --mode full"
+        )
     target = Bucket(job.target)
     settle_killed_runs(target)
     manifest = take_inventory(Bucket(job.source), limit=job.limit)
     masks = MaskIndex(Bucket(job.masks).list()) if job.masks is not None else None
-    plan = make_plan(manifest, target, job.options, restorer.digest, masks)
+    plan = make_plan(manifest, target, job.options, restorer.digest, masks, detector)
     run = Run(job, plan, len(manifest), restorer)
     run.bucket.write(FACTS, encode(run.facts))
     write_manifest(run.bucket, manifest)
@@ -122,6 +129,11 @@ def restore_shard(
 
 def _restorer(job: RestoreJob) -> RestoresPhotos:
     return load_restorer(job.model, job.device, job.memory, job.precision)
+
+
+def _detector_digest(restorer: RestoresPhotos) -> str:
+    detector = detector_of(restorer)
+    return detector.detector_digest if detector else ""
 
 
 def close_run(run: Run, stopped: str = "") -> Summary:

@@ -47,6 +47,8 @@ class LedgerRow:
     """The same for people, in one line."""
     seconds: float = 0.0
     """Wall time spent on this photo."""
+    detect_seconds: float = math.nan
+    """Of these, what looking for damage took; NaN where no detector looked."""
     megapixels: float = 0.0
     """Of the scan."""
     mask_coverage: float = math.nan
@@ -66,7 +68,7 @@ class LedgerRow:
 
 
 LEDGER_COLUMNS = tuple(f.name for f in fields(LedgerRow))
-_NUMBERS = ("seconds", "megapixels", "mask_coverage", "changed_share", "finished_at")
+_NUMBERS = ("seconds", "detect_seconds", "megapixels", "mask_coverage", "changed_share", "finished_at")
 _TEXTS = tuple(name for name in LEDGER_COLUMNS if name not in _NUMBERS)
 
 

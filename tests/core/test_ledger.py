@@ -37,7 +37,15 @@ def run(bucket_url: str) -> Bucket:
 
 
 def test_a_row_comes_back_as_it_was_added(run: Bucket) -> None:
-    added = row("ü/a.jpg", seconds=1.5, megapixels=12.0, mask_coverage=0.25, changed_share=0.5, output_sha256="ab")
+    added = row(
+        "ü/a.jpg",
+        seconds=1.5,
+        detect_seconds=0.5,
+        megapixels=12.0,
+        mask_coverage=0.25,
+        changed_share=0.5,
+        output_sha256="ab",
+    )
     with LedgerWriter(run, "shard-0001") as writer:
         writer.add(added)
     (found,) = merge_ledger(run).to_dict("records")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from fakes import fill
@@ -10,6 +12,9 @@ from oldphoto_core.restoration import Photo, RestoreOptions
 from oldphoto_core.restoration.masks import MaskIndex
 from oldphoto_core.restoration.plan import cut_shards, make_plan
 from oldphoto_core.storage import Bucket, ObjectInfo, take_inventory
+
+if TYPE_CHECKING:
+    from oldphoto_core.scans import Format
 
 
 def masks(*keys: str) -> MaskIndex:
@@ -42,11 +47,58 @@ def test_keys_never_meet_whatever_the_format() -> None:
         assert len({RestoreOptions(format=kind).output_key(key) for key in keys}) == 4
 
 
+def test_keys_never_meet_where_some_formats_become_png() -> None:
+    keys = [
+        f"a.{end}" for end in ("jpg", "jpg.png", "jpg.png.png", "jpg.PNG", "png", "webp", "webp.png", "tif", "JPEG")
+    ]
+    options = RestoreOptions(mode="scratches")
+    assert len({options.output_key(key).lower() for key in keys}) == len({key.lower() for key in keys}) == 8
+
+
+@pytest.mark.parametrize(
+    ("key", "content", "written", "output"),
+    [
+        ("a.jpg", "jpeg", "png", "a.jpg.png"),
+        ("a.JPE", "tiff", "png", "a.JPE.png"),
+        ("a.webp", "webp", "png", "a.webp.png"),
+        ("a.tif", "jpeg", "tiff", "a.tif"),
+        ("a.png", "webp", "png", "a.png"),
+        ("a.tif", "png", "keep", "a.tif"),
+        ("a.png", "png", "keep", "a.png"),
+    ],
+)
+def test_what_only_fills_damage_is_written_without_loss_whatever_names_say(
+    key: str, content: Format, written: str, output: str
+) -> None:
+    options = RestoreOptions(mode="scratches")
+    assert (options.output_format(key, content), options.output_key(key)) == (written, output)
+
+
+def test_a_format_that_is_asked_for_is_written() -> None:
+    options = RestoreOptions(mode="scratches", format="tiff")
+    assert (options.output_format("a.jpg", "jpeg"), options.output_key("a.jpg")) == ("tiff", "a.jpg.tif")
+    assert RestoreOptions().output_format("a.jpg", "jpeg") == "keep"
+
+
 def test_the_digest_names_what_changes_the_picture_and_nothing_else() -> None:
     plain = RestoreOptions().digest()
     assert RestoreOptions(existing="overwrite", on_failure="copy", threads=7).digest() == plain
     assert RestoreOptions(format="png").digest() != plain
     assert RestoreOptions().digest("mask.png@1") != plain
+    assert RestoreOptions(mode="scratches").digest() != plain
+    assert RestoreOptions(max_damage=0.1).digest() == plain
+
+
+def test_the_digest_names_a_detector_that_is_used_and_no_other() -> None:
+    plain, found = RestoreOptions().digest(), RestoreOptions().digest("", "detector 1")
+    assert len({plain, found, RestoreOptions().digest("", "detector 2")}) == 3
+    assert RestoreOptions(detect=False).digest("", "detector 1") == plain
+
+
+def test_what_was_made_before_there_were_modes_counts_as_made() -> None:
+    assert (
+        RestoreOptions().digest("a.png@1") == hashlib.sha256(b'{"format": "keep", "mask": "a.png@1"}').hexdigest()[:16]
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,6 +108,8 @@ def test_the_digest_names_what_changes_the_picture_and_nothing_else() -> None:
         {"existing": "maybe"},
         {"on_failure": ""},
         {"max_failure_rate": 1.5},
+        {"mode": "faces"},
+        {"max_damage": -0.1},
         {"threads": -1},
         {"in_flight_megapixels": 0},
     ],
@@ -64,6 +118,11 @@ def test_options_refuse_nonsense_by_name_and_value(wrong: dict[str, object]) -> 
     (name, value) = next(iter(wrong.items()))
     with pytest.raises(ConfigError, match=f"{name} is {value!r}"):
         RestoreOptions(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_jpeg_cannot_leave_pixels_alone() -> None:
+    with pytest.raises(ConfigError, match="choose keep, png or tiff"):
+        RestoreOptions(mode="scratches", format="jpeg")
 
 
 def test_shards_hold_no_more_than_both_bounds() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import InvertingRestorer, fill, register
+from fakes import DetectingRestorer, InvertingRestorer, encoded, fill, mark, picture, register, scratched
 
 from oldphoto_core.errors import RunStopped, SourceMissing, UsageError
 from oldphoto_core.restoration import RestoreJob, RestoreOptions, close_run, open_run, register_restorer, restore_shard
@@ -76,7 +76,7 @@ def test_another_format_is_another_result_beside_the_first(tmp_path: Path) -> No
 def test_a_mask_that_comes_later_restores_its_photo_again(tmp_path: Path) -> None:
     fill(tmp_path / "old", ["a.jpg", "b.jpg"])
     restore(tmp_path / "old", tmp_path / "new")
-    fill(tmp_path / "masks", ["a.jpg.png", "nobodys.png"], channels=1)
+    mark(tmp_path / "masks", ["a.jpg.png", "nobodys.png"])
     summary = restore(tmp_path / "old", tmp_path / "new", masks=str(tmp_path / "masks"))
     assert counts(summary) == (1, 1, 0)
     assert summary["masks"] == {"used": 1, "without a photo": 1}
@@ -148,7 +148,7 @@ def test_masks_may_be_corrected_where_the_product_wrote_them(tmp_path: Path) -> 
     masks = str(tmp_path / "new/masks")
     assert restore(tmp_path / "old", tmp_path / "new", masks=masks)["restored"] == 2
     assert restore(tmp_path / "old", tmp_path / "new", masks=masks)["restored"] == 0
-    fill(tmp_path / "new/masks", ["b.png.png"], channels=1)
+    mark(tmp_path / "new/masks", ["b.png.png"])
     assert restore(tmp_path / "old", tmp_path / "new", masks=masks)["restored"] == 1
 
 
@@ -232,3 +232,69 @@ def test_masters_are_never_written(tmp_path: Path) -> None:
     before = {o.key: (o.version, Bucket(tmp_path / "old").read(o.key)) for o in Bucket(tmp_path / "old").list()}
     restore(tmp_path / "old", tmp_path / "new", on_failure="copy", existing="overwrite")
     assert {o.key: (o.version, Bucket(tmp_path / "old").read(o.key)) for o in Bucket(tmp_path / "old").list()} == before
+
+
+def scratched_photo(folder: Path, key: str) -> Path:
+    path = folder / "old" / key
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encoded(scratched(picture()), path.suffix))
+    return folder / "old"
+
+
+def test_a_rerun_that_only_fills_damage_finds_its_derivatives_again(tmp_path: Path) -> None:
+    old, new = scratched_photo(tmp_path, "a.jpg"), tmp_path / "new"
+    scratched_photo(tmp_path, "b.tif")
+    assert counts(restore(old, new, model="detect", mode="scratches")) == (2, 0, 0)
+    summary = restore(old, new, model="detect", mode="scratches")
+    assert summary["skipped_reasons"] == {"already restored": 2}
+    ledger = read_ledger(Bucket(new).join("runs", summary["run_id"]))
+    assert list(ledger["mask_coverage"]) == pytest.approx([0.15, 0.15])
+    assert counts(restore(old, new, model="detect", mode="scratches", max_damage=0.9)) == (0, 2, 0)
+
+
+def test_another_mode_or_detector_restores_again(tmp_path: Path) -> None:
+    old, new = scratched_photo(tmp_path, "a.png"), tmp_path / "new"
+    register_restorer("retrained", lambda device: DetectingRestorer(detector_digest="e" * 64))
+    steps = [("detect", "full", 1), ("detect", "scratches", 1), ("retrained", "scratches", 1), ("retrained", "full", 1)]
+    for model, mode, expected in steps:
+        assert restore(old, new, model=model, mode=mode)["restored"] == expected
+        assert restore(old, new, model=model, mode=mode)["restored"] == 0
+
+
+def test_a_photo_that_was_too_damaged_is_restored_once_more_is_allowed(tmp_path: Path) -> None:
+    old, new = scratched_photo(tmp_path, "a.png"), tmp_path / "new"
+    summary = restore(old, new, model="detect", max_damage=0.05)
+    assert summary["failed_reasons"] == {"too damaged": 1}
+    assert counts(restore(old, new, model="detect")) == (1, 0, 0)
+
+
+def test_masks_alone_need_masks(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="name their bucket with --masks URL"):
+        RestoreJob(source=str(tmp_path), target=str(tmp_path / "new"), options=RestoreOptions(detect=False))
+
+
+def test_filling_damage_needs_somebody_who_says_where_it_is(tmp_path: Path) -> None:
+    fill(tmp_path / "old", ["a.png"])
+    with pytest.raises(UsageError, match="model invert has no detector; give masks with --masks URL"):
+        restore(tmp_path / "old", tmp_path / "new", mode="scratches")
+    assert not (tmp_path / "new/runs").exists()
+    mark(tmp_path / "marks", ["a.png"])
+    summary = restore(tmp_path / "old", tmp_path / "new", mode="scratches", masks=tmp_path / "marks")
+    assert (summary["restored"], summary["model"]["detector"]) == (1, "")
+
+
+def test_a_run_names_the_detector_it_used(tmp_path: Path) -> None:
+    summary = restore(scratched_photo(tmp_path, "a.png"), tmp_path / "new", model="detect")
+    assert summary["model"] == {"name": "detect", "digest": "c" * 64, "detector": "d" * 64}
+    assert (summary["options"]["mode"], summary["options"]["max_damage"]) == ("full", 0.5)
+
+
+def test_rows_made_up_for_a_killed_run_know_what_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        scratched_photo(tmp_path, f"{number}.png")
+    kill_after(3, tmp_path / "old", tmp_path / "new", monkeypatch, model="detect")
+    restore(tmp_path / "old", tmp_path / "new", model="detect")
+    killed = min((tmp_path / "new/runs").glob("*/ledger.parquet")).parent
+    ledger = read_ledger(Bucket(killed))
+    assert list(ledger["mask_coverage"]) == pytest.approx([0.1] * 3)
+    assert (ledger["detect_seconds"] > 0).all()

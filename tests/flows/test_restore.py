@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import decoded, encoded, fill, picture
+from fakes import decoded, encoded, fill, picture, scratched
 
 from oldphoto_core.storage import Bucket, read_ledger
 
@@ -119,3 +119,35 @@ def test_shards_follow_each_other_in_one_run(tmp_path: Path, oldphoto, monkeypat
     monkeypatch.setattr(plan.cut_shards, "__kwdefaults__", {"max_photos": 3, "max_bytes": 1 << 30})
     assert oldphoto("restore", tmp_path / "old", tmp_path / "new", "--model", "invert").code == 0
     assert summary_of(Bucket(tmp_path / "new"))["restored"] == 7
+
+
+def test_only_what_is_found_or_given_as_damaged_is_filled(places: tuple[Bucket, Bucket], oldphoto) -> None:
+    source, target = places
+    for key in ("a.png", "b.jpg"):
+        source.write(key, encoded(scratched(picture()), f".{key[-3:]}"))
+    masks = Bucket(source.url.replace("/old", "/masks"))
+    mask = np.zeros((40, 60), np.uint8)
+    mask[30:32] = 255
+    masks.write("a.png.png", encoded(mask, ".png"))
+    call = ("restore", source.url, target.url, "--model", "detect", "--mode", "scratches", "--masks", masks.url)
+    assert oldphoto(*call).code == 0
+    covered = decoded(target.read("masks/a.png.png")) == 255
+    assert covered.any(axis=1).nonzero()[0].tolist() == [11, 12, 13, 14, 15, 16, 29, 30, 31, 32]
+    for key, output in (("a.png", "a.png"), ("b.jpg", "b.jpg.png")):
+        master, filled = decoded(source.read(key)), decoded(target.read(f"photos/{output}"))
+        intact = decoded(target.read(f"masks/{key}.png")) == 0
+        assert np.array_equal(master[intact], filled[intact])
+        assert not np.array_equal(master, filled)
+    assert "2 already restored" in oldphoto(*call).out
+    assert oldphoto(*call, "--masks-only").code == 0
+    assert not decoded(target.read("masks/b.jpg.png")).any()
+    options = summary_of(target)["options"]
+    assert (options["mode"], options["detect"], options["max_damage"]) == ("scratches", False, 0.5)
+
+
+def test_photos_that_are_too_damaged_are_named(tmp_path: Path, oldphoto) -> None:
+    fill(tmp_path / "old", ["a.png"])
+    (tmp_path / "old/b.png").write_bytes(encoded(scratched(picture(), 0, 12), ".png"))
+    ended = oldphoto("restore", tmp_path / "old", tmp_path / "new", "--model", "detect", "--max-damage", "0.25")
+    assert ended.code == 3
+    assert "failed: b.png: too damaged: 30.0% of b.png is damaged, more than the 25.0%" in ended.err

@@ -41,6 +41,26 @@ def test_a_target_behind_a_link_into_the_source(oldphoto, old: Path, tmp_path: P
     refused(oldphoto("restore", old, tmp_path / "link/new"), 2, "inside source")
 
 
+def test_masks_alone_without_masks(oldphoto, old: Path, tmp_path: Path) -> None:
+    refused(
+        oldphoto("restore", old, tmp_path / "new", "--masks-only"), 2, "--masks-only", "name their bucket", "--masks"
+    )
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_format_that_cannot_leave_pixels_alone(oldphoto, old: Path, tmp_path: Path) -> None:
+    wrong = ("--mode", "scratches", "--format", "jpeg")
+    refused(
+        oldphoto("restore", old, tmp_path / "new", *wrong), 2, "'jpeg' in mode scratches", "choose keep, png or tiff"
+    )
+    assert not (tmp_path / "new").exists()
+
+
+def test_filling_damage_that_nobody_can_find(oldphoto, old: Path, tmp_path: Path, prefect_server: str) -> None:
+    call = ("restore", old, tmp_path / "new", "--model", "invert", "--mode", "scratches")
+    refused(oldphoto(*call), 2, "model invert has no detector", "--masks URL")
+
+
 def test_an_output_place_that_cannot_be_written(oldphoto, old: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     refused(oldphoto("restore", old, tmp_path / "file/new", "--model", "invert"), 1, "cannot write", "file/new")

@@ -1,0 +1,111 @@
+"""Filling what is damaged and nothing else: planes of damage, their soft edge, and the two pictures put together.
+
+A plane says of each pixel how much of it is the network's: 0 = the master's, bit for bit, 255 = the network's, and
+between them a mixture. Everything works in slabs of rows and in integers, so a picture on disk gets the same bytes as
+one in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from oldphoto_core.restoration.canvas import Canvas
+
+DAMAGED = 255
+"""In a plane: all of the pixel is the network's."""
+WIDEST = 100
+"""Pixels of the soft edge at most; its steps would not fit into eight bits much above."""
+
+_SLAB = 4 * 2**20
+"""Bytes of the photo that are worked on at once."""
+# in turn they grow an octagon, which is nearer to a disc than either
+_SQUARE = np.ones((3, 3), np.uint8)
+_CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
+
+
+def margin_of(height: int, width: int) -> int:
+    """Pixels by which damage is widened: a thousandth of the long side, one at least."""
+    return min(WIDEST, max(1, round(max(height, width) / 1000)))
+
+
+def slabs(canvas: Canvas) -> Iterator[tuple[int, int]]:
+    """(top, bottom) of slabs of rows that together are the picture."""
+    height, width, channels = canvas.shape
+    step = max(1, _SLAB // (width * channels * canvas.dtype.itemsize))
+    yield from ((top, min(top + step, height)) for top in range(0, height, step))
+
+
+def feathered(damaged: NDArray[np.bool_], margin: int) -> NDArray[np.uint8]:
+    """A plane in which damage is widened, and fades outwards over what was added.
+
+    Args:
+        damaged: HW.
+        margin: Pixels to add on every side, 0 to 100.
+
+    Returns:
+        HW: 255 where damaged, less with every pixel away from there, 0 from `margin` + 1 pixels on.
+    """
+    reached = damaged.astype(np.uint8)
+    rings = reached.copy()
+    for step in range(margin):
+        reached = cv2.dilate(reached, _CROSS if step % 2 else _SQUARE).astype(np.uint8, copy=False)
+        rings += reached
+    levels: NDArray[np.uint8] = np.rint(np.arange(margin + 2) * DAMAGED / (margin + 1)).astype(np.uint8)
+    return levels[rings]
+
+
+def widen(damage: Canvas, plane: Canvas, margin: int) -> None:
+    """`feathered` for canvases of one channel: every row of `plane` is written.
+
+    `damage` is of the same size, not 0 = damaged.
+    """
+    height = damage.shape[0]
+    for top, bottom in slabs(damage):
+        first, last = max(0, top - margin), min(height, bottom + margin)
+        damaged = damage.read(first, last)[..., 0] != 0
+        plane.write(top, feathered(damaged, margin)[top - first : bottom - first, :, np.newaxis])
+
+
+def add_damage(damage: Canvas, more: Canvas | None) -> None:
+    """Makes `damage` (one channel, not 0 = damaged) a plane in which also what `more` calls damaged is damaged."""
+    for top, bottom in slabs(damage):
+        damaged = damage.read(top, bottom) != 0
+        if more is not None:
+            damaged |= more.read(top, bottom) != 0
+        damage.write(top, np.where(damaged, np.uint8(DAMAGED), np.uint8(0)))
+
+
+def coverage(plane: Canvas) -> float:
+    """Share of the pixels that are not 0, from 0 to 1."""
+    height, width, _ = plane.shape
+    return sum(int(np.count_nonzero(plane.read(*slab))) for slab in slabs(plane)) / (height * width)
+
+
+def blend(master: Canvas, restored: Canvas, plane: Canvas) -> None:
+    """Makes `restored` the master's wherever the plane is 0, and the plane's mixture of both elsewhere."""
+    for top, bottom in slabs(master):
+        mixed = master.read(top, bottom).copy()
+        weight = plane.read(top, bottom)[..., 0]
+        inside = weight != 0
+        if inside.any():
+            mixed[inside] = _mixture(mixed[inside], restored.read(top, bottom)[inside], weight[inside, np.newaxis])
+        restored.write(top, mixed)
+
+
+def changed_share(master: Canvas, restored: Canvas) -> float:
+    """Share of the pixels that differ in any channel, from 0 to 1."""
+    height, width, _ = master.shape
+    pairs = ((master.read(*slab), restored.read(*slab)) for slab in slabs(master))
+    return sum(int((old != new).any(axis=2).sum()) for old, new in pairs) / (height * width)
+
+
+def _mixture(old: NDArray[Any], new: NDArray[Any], weight: NDArray[np.uint8]) -> NDArray[Any]:
+    """Rounded; exactly the new at 255."""
+    share = weight.astype(np.uint32)
+    return ((old * (DAMAGED - share) + new * share + DAMAGED // 2) // DAMAGED).astype(old.dtype)

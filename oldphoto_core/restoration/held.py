@@ -1,0 +1,187 @@
+"""One photo's pixels between its file and its derivative's: what memory and disk have in common, and memory's way."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from oldphoto_core.restoration import blending
+from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas
+from oldphoto_core.scans import read_header, read_mask, read_scan, write_mask, write_scan
+
+if TYPE_CHECKING:
+    from oldphoto_core.restoration.photo import FindsDamage, RestoresPhotos
+    from oldphoto_core.scans import OutputFormat, Scan, ScanHeader, SpooledScan
+    from oldphoto_core.storage import Bucket, ObjectInfo
+
+OnPart = Callable[[int, int], None]
+
+
+class HeldPhoto(ABC):
+    """A photo that is being worked on. Its stages call these in the order in which they stand here."""
+
+    scan: Scan | SpooledScan | None = None
+    mask: Canvas | None = None
+    """A plane of damage (see `blending`); None: nothing is damaged."""
+    restored: Canvas | None = None
+
+    @abstractmethod
+    def header(self) -> ScanHeader:
+        """Of the master."""
+
+    @abstractmethod
+    def decode(self) -> None:
+        """The master's pixels; its file is not needed any more."""
+
+    @abstractmethod
+    def take_mask(self, masks: Bucket, given: ObjectInfo) -> None:
+        """Makes the given file the mask. Raises MaskMismatch when it has another size."""
+
+    def find_damage(self, detector: FindsDamage, on_part: OnPart) -> None:
+        """Adds what the detector finds to the mask."""
+        found, given = self._new_plane("found"), self.mask
+        detector.find_damage(self.photo, found, on_part)
+        blending.add_damage(found, given)
+        self._let_go(given)
+        self.mask = found
+
+    def settle_mask(self, margin: int) -> float:
+        """Widens the mask by so many pixels with a soft edge; returns the share of the photo that it now covers."""
+        if self.mask is None:
+            return 0.0
+        if margin:
+            narrow, self.mask = self.mask, self._new_plane("widened")
+            blending.widen(narrow, self.mask, margin)
+            self._let_go(narrow)
+        covered = blending.coverage(self.mask)
+        if not covered:
+            self._let_go(self.mask)
+            self.mask = None
+        return covered
+
+    @abstractmethod
+    def restore(self, restorer: RestoresPhotos, on_part: OnPart) -> None:
+        """The network, on the whole picture."""
+
+    def keep_master(self) -> None:
+        """Nothing is to be filled: the derivative gets the master's own pixels."""
+        self._let_go(self.restored)
+        self.restored = self.photo
+
+    def keep_intact(self) -> None:
+        """Puts the master's pixels back wherever the mask is not."""
+        if self.mask is not None:
+            blending.blend(self.photo, self.result, self.mask)
+
+    def changed_share(self) -> float:
+        """Of the pixels, how many differ from the master's in any channel."""
+        return 0.0 if self.result is self.photo else blending.changed_share(self.photo, self.result)
+
+    @abstractmethod
+    def encode(self, format: OutputFormat) -> bytes | Path:  # noqa: A002 - the name users give
+        """The derivative's file."""
+
+    @abstractmethod
+    def encode_mask(self) -> bytes | Path:
+        """The mask's file: white whatever is not wholly the master's, all black where nothing is damaged."""
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Lets go of everything."""
+
+    @property
+    @abstractmethod
+    def photo(self) -> Canvas:
+        """The decoded master's pixels."""
+
+    @property
+    def result(self) -> Canvas:
+        """The derivative's pixels."""
+        assert self.restored is not None
+        return self.restored
+
+    @abstractmethod
+    def _new_plane(self, name: str) -> Canvas:
+        """Of the photo's size, all zeros; a name is given once."""
+
+    @abstractmethod
+    def _let_go(self, canvas: Canvas | None) -> None:
+        """Makes room."""
+
+
+class InMemory(HeldPhoto):
+    """A photo whose file, pixels and planes are arrays."""
+
+    scan: Scan | None
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._photo: ArrayCanvas | None = None
+
+    def header(self) -> ScanHeader:
+        """Of the master."""
+        return read_header(self._data)
+
+    def decode(self) -> None:
+        """The master's pixels."""
+        self.scan = read_scan(self._data)
+        self._photo = ArrayCanvas(self.scan.pixels)
+        self._data = b""
+
+    def take_mask(self, masks: Bucket, given: ObjectInfo) -> None:
+        """Makes the given file the mask."""
+        damaged = read_mask(masks.read(given.key, version=given.version), self.photo.shape[:2])
+        self.mask = ArrayCanvas(damaged.view(np.uint8)[..., np.newaxis])
+
+    def find_damage(self, detector: FindsDamage, on_part: OnPart) -> None:
+        """Adds what the detector finds to the mask; a photo that fits in memory is not reported part by part."""
+        super().find_damage(detector, _unheard)
+
+    def restore(self, restorer: RestoresPhotos, on_part: OnPart) -> None:
+        """The network."""
+        assert self.scan is not None
+        pixels = self.scan.pixels
+        damaged = None if self.mask is None else self.mask.read(0, self.scan.height)[..., 0] != 0
+        restored = restorer.restore(pixels, damaged)
+        if restored.shape != pixels.shape or restored.dtype != pixels.dtype:
+            raise ValueError(f"the network made {restored.shape} {restored.dtype} of {pixels.shape} {pixels.dtype}")
+        # what a network hands out may be its own, or the photo itself
+        ours = restored.flags.writeable and not np.may_share_memory(restored, pixels)
+        self.restored = ArrayCanvas(restored if ours else restored.copy())
+
+    def encode(self, format: OutputFormat) -> bytes:  # noqa: A002 - the name users give
+        """The derivative's file."""
+        assert self.scan is not None
+        return write_scan(self.scan, self.result.read(0, self.scan.height), format=format)
+
+    def encode_mask(self) -> bytes:
+        """The mask's file."""
+        height, width, _ = self.photo.shape
+        nothing = np.zeros((height, width), bool)
+        return write_mask(nothing if self.mask is None else self.mask.read(0, height)[..., 0] != 0)
+
+    def discard(self) -> None:
+        """Lets go of everything."""
+        self._data, self._photo = b"", None
+        self.scan = self.mask = self.restored = None
+
+    @property
+    def photo(self) -> Canvas:
+        """The decoded master's pixels."""
+        assert self._photo is not None
+        return self._photo
+
+    def _new_plane(self, name: str) -> Canvas:
+        height, width, _ = self.photo.shape
+        return ArrayCanvas(np.zeros((height, width, 1), np.uint8))
+
+    def _let_go(self, canvas: Canvas | None) -> None:
+        """Arrays go with their last name."""
+
+
+def _unheard(_done: int, _total: int) -> None:
+    return

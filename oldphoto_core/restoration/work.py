@@ -1,0 +1,148 @@
+"""One photo of a run under way, and what all photos of a run have in common."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from oldphoto_core.errors import OldPhotoError, ScanError, StorageError
+from oldphoto_core.restoration.options import RestoreOptions
+from oldphoto_core.restoration.photo import FindsDamage, Photo, RestoresPhotos, detector_of
+from oldphoto_core.storage import Bucket, LedgerRow
+
+if TYPE_CHECKING:
+    from oldphoto_core.restoration.held import HeldPhoto
+    from oldphoto_core.scans import Scan, SpooledScan
+    from oldphoto_core.storage import ObjectInfo
+
+DECODED_BYTES = 30
+"""Per pixel of a photo in memory: 16-bit colour before and after, planes of damage, and the encoder's copies."""
+DECODED_SHARE = 0.25
+"""Of the memory that a restoration may take, what lies around the network decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """Everything that the photos of one call have in common."""
+
+    restorer: RestoresPhotos
+    source: Bucket
+    target: Bucket
+    options: RestoreOptions
+    run_id: str = ""
+    masks: Bucket | None = None
+    on_part: Callable[[str, int, int], None] = lambda _key, _done, _total: None
+    """Hears of a photo on disk how many parts are searched for damage, then how many are restored, of how many."""
+
+    @property
+    def in_memory_megapixels(self) -> float:
+        """Larger photos are decoded to disk. What is decoded at once is at most a share of the memory allowed."""
+        allowed = getattr(self.restorer, "memory", math.inf) if self.restorer.device == "cpu" else math.inf
+        return min(self.options.in_flight_megapixels, DECODED_SHARE * allowed / DECODED_BYTES / 1e6)
+
+    @property
+    def detector(self) -> FindsDamage | None:
+        """What looks for damage; None: nobody does, or given masks alone count."""
+        return detector_of(self.restorer) if self.options.detect else None
+
+    @property
+    def detector_digest(self) -> str:
+        """Of the detector, or empty."""
+        return self.detector.detector_digest if self.detector else ""
+
+    @property
+    def mask_is_output(self) -> bool:
+        """Whether given masks already lie where this run would write them."""
+        if self.masks is None:
+            return False
+        ours = self.target.join("masks")
+        return ours.contains(self.masks) and self.masks.contains(ours)
+
+    def digest(self, photo: Photo) -> str:
+        """Of the options, the mask and the detector that shape this photo's derivative."""
+        return self.options.digest(photo.mask_version, self.detector_digest)
+
+
+@dataclass(slots=True)
+class Work:
+    """One photo on its way through the stages."""
+
+    photo: Photo
+    place: Workplace
+    held: HeldPhoto | None = None
+    """Its file, pixels and mask, in memory or on disk."""
+    source_sha256: str = ""
+    megapixels: float = 0.0
+    seconds: float = 0.0
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    margin: int = 0
+    """Pixels by which its mask was widened."""
+    mask_coverage: float = math.nan
+    changed_share: float = math.nan
+    output: str = ""
+    output_sha256: str = ""
+    error: Exception | None = None
+
+    @property
+    def scan(self) -> Scan | SpooledScan | None:
+        """The decoded master, as long as it is held."""
+        return self.held.scan if self.held is not None else None
+
+    @property
+    def given_mask(self) -> ObjectInfo | None:
+        """The mask that the user gave for it."""
+        return self.photo.masks[0] if len(self.photo.masks) == 1 and self.place.masks is not None else None
+
+    def run(self, stage: Callable[[Work], None]) -> None:
+        """Do one stage; what goes wrong becomes this photo's error and nobody else's."""
+        started = time.perf_counter()
+        try:
+            stage(self)
+        except Exception as error:
+            self.error = self.error or error
+        spent = time.perf_counter() - started
+        self.stage_seconds[stage.__name__] = spent
+        self.seconds += spent
+
+    def let_go(self) -> None:
+        """Drop pixels and bytes: after this the photo weighs nothing."""
+        if self.held is not None:
+            self.held.discard()
+            self.held = None
+
+    @property
+    def complaint(self) -> str:
+        """What went wrong, in one line for people."""
+        if self.error is None:
+            return ""
+        text = " ".join(str(self.error).split())
+        return text if isinstance(self.error, OldPhotoError) else f"{type(self.error).__name__}: {text}"
+
+    def row(self) -> LedgerRow:
+        """This photo's line in the ledger."""
+        detected = self.stage_seconds.get("detect", math.nan) if self.place.detector else math.nan
+        return LedgerRow(
+            key=self.photo.key,
+            version=self.photo.version,
+            status="failed" if self.error else "restored",
+            reason=_reason(self.error) if self.error else "",
+            detail=self.complaint,
+            seconds=round(self.seconds, 4),
+            detect_seconds=round(detected, 4),
+            megapixels=round(self.megapixels, 6),
+            mask_coverage=self.mask_coverage,
+            changed_share=self.changed_share,
+            output=self.output,
+            output_sha256=self.output_sha256,
+            model=self.place.restorer.digest,
+            options=self.place.digest(self.photo),
+        )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ScanError | StorageError):
+        return error.reason
+    return "out of memory" if isinstance(error, MemoryError) else "unexpected error"
