@@ -40,7 +40,7 @@ def demo_photos(count: int) -> list[Picture]:
         source, masks = Bucket(Path(folder) / "source"), Bucket(Path(folder) / "masks")
         samples = make_collection(source, masks)[:count]
         photos = [to_rgb8(read_scan(source.read(one.key)).pixels).astype(np.uint16) * LEVELS for one in samples]
-        given = [masks.read(f"{one.key}.png") if one.scratched else None for one in samples]
+        given = [masks.read(f"{one.key}.png") if masks.info(f"{one.key}.png") else None for one in samples]
     return [
         (photo, None if data is None else read_mask(data, photo.shape[:2]))
         for photo, data in zip(photos, given, strict=True)

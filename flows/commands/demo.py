@@ -25,11 +25,11 @@ def demo(
     from oldphoto_core.samples.demo import draw_sheet, lay_out
 
     places = lay_out(folder)
-    say(f"made {places.count} old photos in {places.source} ({places.scratched} scratched, masks in {places.masks})")
+    say(f"made {places.count} old photos in {places.source} ({places.damaged} of them damaged)")
     with prefect_session(say, meanwhile=lambda: load_restorer(model)):
         from flows.restore import restore
 
-        summary = restore(places.source.url, places.restored.url, places.masks.url, model)
+        summary = restore(places.source.url, places.restored.url, model=model)
     report(summary)
     sheet = draw_sheet(places)
     show(f"before and after, side by side: {sheet.path}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,14 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from oldphoto_core.degradation import PublishedRecipe, ScratchMasks, degrade, item_rng
+from oldphoto_core.degradation import ArchiveRecipe, degrade, item_rng
+from oldphoto_core.degradation.archive import Damage
 from oldphoto_core.errors import OldPhotoError
 from oldphoto_core.scans import read_scan, write_mask
 from oldphoto_core.scans.convert import to_rgb8
 from oldphoto_core.storage import Bucket
-
-SEED = 1953  # with it, every photo is visibly aged (20 to 28 dB); with most others the dice leave some as they were
-
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -30,18 +28,27 @@ class Sample:
     """Where it lies in the collection; the extension decides the format."""
     bits: Literal[8, 16] = 8
     grey: bool = False
-    scratched: bool = False
+    damage: tuple[str, ...] = ()
+    """What happened to it, by the names of `Damage` in the recipe `archive`."""
+    seed: int = 1
+    """Chosen so that the damage can be seen: with some, the dice leave a photo nearly as it was."""
+
+    def recipe(self) -> ArchiveRecipe:
+        """The recipe `archive` with exactly this damage."""
+        none = Damage().never()
+        some = {name: replace(getattr(none, name), probability=1.0) for name in self.damage}
+        return ArchiveRecipe(damaged=1.0 if self.damage else 0.0, damage=replace(none, **some))
 
 
 SAMPLES = (
-    Sample("astronaut.png", "portraits/astronaut.jpg", scratched=True),
-    Sample("camera.png", "portraits/cameraman.png", grey=True, scratched=True),
-    Sample("chelsea.png", "animals/cat.png"),
+    Sample("astronaut.png", "portraits/astronaut.jpg", damage=("folds", "scratches")),
+    Sample("camera.png", "portraits/cameraman.png", grey=True, damage=("scratches", "dust", "missing_corners")),
+    Sample("chelsea.png", "animals/cat.png", damage=("stains", "foxing"), seed=2),
     Sample("coffee.png", "things/coffee.tif", bits=16),
-    Sample("rocket.jpg", "places/rocket.jpg", scratched=True),
-    Sample("motorcycle_left.png", "places/motorcycle.png"),
+    Sample("rocket.jpg", "places/rocket.jpg", damage=("cracks",)),
+    Sample("motorcycle_left.png", "places/motorcycle.png", damage=("tears", "water_marks")),
     Sample("coins.png", "things/coins.jpg", grey=True),
-    Sample("moon.png", "places/moon.tif", bits=16, grey=True, scratched=True),
+    Sample("moon.png", "places/moon.tif", bits=16, grey=True, damage=("hairs", "dust")),
 )
 
 
@@ -50,16 +57,15 @@ class SamplesMissing(OldPhotoError):
 
 
 def make_collection(source: Bucket, masks: Bucket) -> list[Sample]:
-    """Put the aged photographs into `source` and the masks of the scratched ones into `masks`.
+    """Put the aged photographs into `source` and the masks of the damaged ones into `masks`.
 
     The bytes are the same every time, and what lies there already is left alone. Raises SamplesMissing.
     """
     for sample in SAMPLES:
         clean = read_clean(sample)
-        strokes = ScratchMasks(probability=1.0 if sample.scratched else 0.0, strokes=(4, 7), width=(1, 3))
-        aged = degrade(clean, PublishedRecipe(scratches=strokes), item_rng(SEED, sample.key))
+        aged = degrade(clean, sample.recipe(), item_rng(sample.seed, sample.key))
         _put(source, sample.key, _encode(sample, aged.image))
-        if sample.scratched:
+        if aged.mask.any():
             _put(masks, f"{sample.key}.png", write_mask(aged.mask))
     return list(SAMPLES)
 
@@ -80,7 +86,7 @@ def _encode(sample: Sample, image: NDArray[np.uint8]) -> bytes:
     grey = np.rint(image.mean(axis=2, keepdims=True)).astype(np.uint8)
     pixels: NDArray[np.integer[Any]] = grey if sample.grey else image[:, :, ::-1]
     if sample.bits == 16:
-        below = item_rng(SEED, sample.key, "low byte").integers(0, 256, pixels.shape, np.uint16)
+        below = item_rng(sample.seed, sample.key, "low byte").integers(0, 256, pixels.shape, np.uint16)
         pixels = (pixels.astype(np.uint16) << 8) | below
     extension = Path(sample.key).suffix
     quality = [cv2.IMWRITE_JPEG_QUALITY, 92] if extension == ".jpg" else []

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oldphoto_core.reports.contact_sheet import SheetRow, contact_sheet
+from oldphoto_core.reports.overlays import marked
 from oldphoto_core.samples.collection import SAMPLES, make_collection, read_clean
-from oldphoto_core.scans import read_scan
+from oldphoto_core.scans import read_mask, read_scan
 from oldphoto_core.scans.convert import to_rgb8
 from oldphoto_core.storage import Bucket
 
@@ -23,7 +24,7 @@ class DemoPlaces:
 
     root: Bucket
     count: int
-    scratched: int
+    damaged: int
 
     @property
     def source(self) -> Bucket:
@@ -32,7 +33,7 @@ class DemoPlaces:
 
     @property
     def masks(self) -> Bucket:
-        """Masks of the scratched ones."""
+        """What is damaged in truth, which the restoration is not told."""
         return self.root.join("masks")
 
     @property
@@ -52,14 +53,14 @@ class Sheet:
 
 def lay_out(folder: str) -> DemoPlaces:
     """Make the collection below `folder`."""
-    places = DemoPlaces(Bucket(folder), len(SAMPLES), sum(sample.scratched for sample in SAMPLES))
+    places = DemoPlaces(Bucket(folder), len(SAMPLES), sum(bool(sample.damage) for sample in SAMPLES))
     places.root.check_writable()
     make_collection(places.source, places.masks)
     return places
 
 
 def draw_sheet(places: DemoPlaces) -> Sheet:
-    """Write the sheet: clean, old and restored, a row each."""
+    """Write the sheet, a row a photo: before it was aged, old, what was found damaged in red, restored."""
     rows, old_scores, restored_scores = [], [], []
     for sample in SAMPLES:
         clean = read_clean(sample)
@@ -67,9 +68,11 @@ def draw_sheet(places: DemoPlaces) -> Sheet:
         restored = _rgb(places.restored, f"photos/{sample.key}")
         old_scores.append(cv2.PSNR(old, clean))
         restored_scores.append(cv2.PSNR(restored, clean))
-        kind = f"{sample.bits} bit {'grey' if sample.grey else 'colour'}{', scratched' if sample.scratched else ''}"
-        rows.append(SheetRow(f"{sample.key}  ({kind})", (clean, old, restored)))
-    places.root.write(SHEET, contact_sheet(("clean", "old", "restored"), rows))
+        found = read_mask(places.restored.read(f"masks/{sample.key}.png"), old.shape[:2])
+        kind = f"{sample.bits} bit {'grey' if sample.grey else 'colour'}"
+        told = ", ".join((kind, *(name.replace("_", " ") for name in sample.damage)))
+        rows.append(SheetRow(f"{sample.key}  ({told})", (clean, old, marked(old, found), restored)))
+    places.root.write(SHEET, contact_sheet(("before it was aged", "old", "found damaged", "restored"), rows))
     return Sheet(f"{places.root}/{SHEET}", float(np.mean(old_scores)), float(np.mean(restored_scores)))
 
 
