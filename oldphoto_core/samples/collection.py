@@ -18,6 +18,7 @@ from oldphoto_core.scans import read_scan, write_mask
 from oldphoto_core.scans.convert import to_rgb8
 from oldphoto_core.storage import Bucket
 
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One photograph of the collection."""
