@@ -5,6 +5,7 @@ aged = degrade(clean_HWC, ArchiveRecipe(), item_rng(7, "album/photo.jpg"))
 """
 
 from oldphoto_core.degradation.archive import ArchiveRecipe
+from oldphoto_core.degradation.mixed import MixedRecipe
 from oldphoto_core.degradation.pairs import PairShard, read_pairs, write_pair_shard
 from oldphoto_core.degradation.published import PublishedRecipe
 from oldphoto_core.degradation.recipe import Degraded, Recipe, degrade, item_rng
@@ -15,6 +16,7 @@ __all__ = [
     "RECIPES",
     "ArchiveRecipe",
     "Degraded",
+    "MixedRecipe",
     "PairShard",
     "PublishedRecipe",
     "Recipe",

@@ -7,11 +7,12 @@ from dataclasses import asdict, fields
 from typing import Any, get_type_hints
 
 from oldphoto_core.degradation.archive import ArchiveRecipe
+from oldphoto_core.degradation.mixed import MixedRecipe
 from oldphoto_core.degradation.published import PublishedRecipe
 from oldphoto_core.degradation.recipe import Recipe
 from oldphoto_core.errors import UsageError
 
-RECIPES: dict[str, type[Recipe]] = {recipe.name: recipe for recipe in (PublishedRecipe, ArchiveRecipe)}
+RECIPES: dict[str, type[Recipe]] = {recipe.name: recipe for recipe in (PublishedRecipe, ArchiveRecipe, MixedRecipe)}
 """Recipes that users can name."""
 
 

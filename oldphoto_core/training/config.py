@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from oldphoto_core.degradation import (
     ArchiveRecipe,
+    MixedRecipe,
     PublishedRecipe,
     Recipe,
     ScratchMasks,
@@ -119,7 +120,7 @@ class StageConfig:
     """Share of the detector's canvases that are real old photos with damage added."""
     old_intact_weight: float = 0.3
     """Weight of their unmarked pixels, some of which are damaged in truth: nobody has labelled them."""
-    thin_structures: float = 0.5
+    thin_structures: float = 0.1
     """Share of the detector's clean canvases into which wires, railings and writing are drawn: they are no damage."""
 
     holdout: int = 40
@@ -173,7 +174,6 @@ class StageConfig:
 def _compact(stage: StageName) -> StageConfig:
     base = StageConfig(
         stage=stage, steps=1600, crop=64, recipe=ArchiveRecipe(), canvas=256, crops_of_canvas=4,
-        scratches=ScratchMasks(probability=0.2, strokes=(1, 8), width=(1, 8), length=(0.2, 1.5)),
     )  # fmt: skip
     if stage == "scratches":
         return dataclasses.replace(base, steps=6000, batch=16, crop=128, learning_rate=3e-3)
@@ -181,7 +181,7 @@ def _compact(stage: StageName) -> StageConfig:
         return dataclasses.replace(base, latent_adversarial=Ramp(value=0.02, start=500, warm=500))
     if stage == "vae_clean":
         return dataclasses.replace(base, steps=1000, start_from="vae_old", learning_rate=7e-4)
-    return dataclasses.replace(base, steps=5000, batch=8, crop=96, crops_of_canvas=2)
+    return dataclasses.replace(base, steps=5000, batch=8, crop=96, crops_of_canvas=2, recipe=MixedRecipe())
 
 
 def _paper(stage: StageName) -> StageConfig:

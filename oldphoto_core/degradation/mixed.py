@@ -1,0 +1,54 @@
+"""The recipe `mixed`: some photos made old as archives show them, some by the published recipe.
+
+A model that has only seen mild ageing leaves strong noise where it is, and one that has only seen noise knows no
+fading: models for unknown collections are trained on both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import numpy as np
+
+from oldphoto_core.degradation.archive import ArchiveRecipe
+from oldphoto_core.degradation.published import PublishedRecipe
+from oldphoto_core.degradation.recipe import Degraded, Recipe
+from oldphoto_core.degradation.unstructured import Image
+from oldphoto_core.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MixedRecipe:
+    """One of two recipes for each photo."""
+
+    name: ClassVar[str] = "mixed"
+
+    published_share: float = 0.35
+    """Share of photos that `published` makes old."""
+    archive: ArchiveRecipe = field(default_factory=ArchiveRecipe)
+    """The recipe of the others."""
+    published: PublishedRecipe = field(default_factory=PublishedRecipe)
+    """The recipe of that share."""
+
+    def __post_init__(self) -> None:
+        """Refuses a share outside [0, 1]."""
+        if not 0.0 <= self.published_share <= 1.0:
+            raise ConfigError(f"MixedRecipe.published_share is {self.published_share}; give a share from 0 to 1")
+
+    def degrade(self, clean: Image, rng: np.random.Generator) -> Degraded:
+        """Ages `clean_HWC` by the one or the other."""
+        recipe: Recipe = self.published if rng.random() < self.published_share else self.archive
+        return recipe.degrade(clean, rng)
+
+    def undamaged(self) -> MixedRecipe:
+        """Both without anything that must be filled."""
+        return replace(self, archive=self.archive.undamaged(), published=self.published.undamaged())
+
+    def only_damage(self, *, scanned: bool = False) -> MixedRecipe:
+        """Damage alone, by the one or the other."""
+        return replace(
+            self,
+            archive=self.archive.only_damage(scanned=scanned),
+            published=self.published.only_damage(scanned=scanned),
+        )
