@@ -33,6 +33,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import plain_forward
 import precision
 import torch
@@ -50,8 +51,11 @@ from measuring import (
 from stage_clocks import Stages, by_layers, by_modules
 
 from oldphoto_core import Restorer
+from oldphoto_core.checkpoints import Detector
 from oldphoto_core.nets import count_flops, preset_named
 from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
+from oldphoto_core.restoration.canvas import ArrayCanvas
+from oldphoto_core.restoration.finder import DamageFinder
 from oldphoto_core.scans import read_scan, write_scan
 from oldphoto_core.storage import Bucket
 
@@ -85,8 +89,11 @@ def measure(preset: str, device: str, options: argparse.Namespace, *, parts: boo
     timed = partial(by_layers if parts and preset == "paper" else by_modules, restorer, scan.pixels)
     timed()  # memory is taken, kernels are chosen
     best, stages = min((timed() for _ in range(options.runs)), key=lambda run: run[0])
+    finder = DamageFinder(Detector(preset_named(preset).detector().eval(), 0.5), "", restorer.device, restorer.memory)
+    marks = ArrayCanvas(np.empty((*scan.pixels.shape[:2], 1), np.uint8))
     files = {
         "read_file": seconds(lambda: read_scan(data)),
+        "detect": seconds(lambda: finder.find(ArrayCanvas(scan.pixels), marks, lambda *_: None), device),
         "write_file": seconds(lambda: write_scan(scan, scan.pixels)),
     }
     height, width = scan.pixels.shape[:2]

@@ -241,7 +241,9 @@ def finder(memory: float = 2e9, seed: int = 0) -> DamageFinder:
     torch.manual_seed(seed)
     network = CompactDetector().eval()
     with torch.no_grad():
-        network.score.weight.mul_(8.0)  # decided scores, so that the threshold cuts through structure
+        # decided scores around the threshold, so that it cuts through structure
+        network.score.weight.mul_(40.0)
+        network.score.bias.zero_()
     return DamageFinder(Detector(network, 0.5), "weights", "cpu", memory)
 
 
@@ -284,7 +286,10 @@ def test_pictures_of_any_size_are_looked_at(size: tuple[int, int]) -> None:
 def test_depth_does_not_change_what_is_found() -> None:
     pixels = photo(8, 640, 1100)
     deep = pixels.astype(np.uint16) * 257
-    assert (found(finder(), pixels) != found(finder(), deep)).mean() < 1e-3
+    shallow = found(finder(), pixels)
+    assert 0.02 < shallow.mean() < 0.98
+    # looks at halves round to 8 bits, and this network is steep at its threshold
+    assert (shallow != found(finder(), deep)).mean() < 0.01
 
 
 def test_a_large_photo_is_looked_at_in_its_own_size_and_in_halves() -> None:
