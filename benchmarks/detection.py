@@ -1,11 +1,13 @@
 """How well a model finds damage: ROC AUC, F1 and false positives.
 
-    python benchmarks/detection.py CLEAN OLD [--model starter] [--holdout 40] [--overlays FILE] [--show PHOTOS]
+    python benchmarks/detection.py CLEAN OLD [--model starter] [--holdout 40] [--json FILE]
+                                             [--overlays FILE] [--show PHOTOS]
 
 Real photos carry no labels, so damage of the recipe `archive` is put on real old photos, whose own damage counts
 against the detector. Photos are used whole, at their own size and at twice of it; the threshold is the model's.
 
     CLEAN, OLD   folders or URLs of clean photos and of real old photos; the last --holdout of each name prefix are used
+    --json       writes the table's numbers, for the model's card
     --overlays   writes what is found on photos as they are, marked in red, as a contact sheet (PNG)
     --show       whose photos the sheet shows; the held-out old ones unless named
 """
@@ -13,11 +15,14 @@ against the detector. Photos are used whole, at their own size and at twice of i
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
+import model_card
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -36,26 +41,19 @@ SEED = 7
 Photo = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table."""
-
-    name: str
-    counts: DetectionCounts
-    photos: int
-
-    def markdown(self, threshold: float) -> str:
-        """With what the model's threshold finds."""
-        counts = self.counts
-        damaged = int(counts.damaged.sum())
-        share = damaged / max(1, damaged + int(counts.intact.sum()))
-        found = (
-            f"{counts.auc():.4f} | {counts.f1(threshold):.3f} | {counts.f1(counts.best_threshold()):.3f}"
-            f" | {counts.recall(threshold):.1%}"
-            if damaged
-            else "- | - | - | -"
-        )
-        return f"| {self.name} | {self.photos} | {share:.2%} | {found} | {counts.false_positive_rate(threshold):.3%} |"
+def row(name: str, counts: DetectionCounts, photos: int, threshold: float) -> dict[str, Any]:
+    """One line of the table: what the model's threshold finds; null where nothing is damaged."""
+    damaged, intact = int(counts.damaged.sum()), int(counts.intact.sum())
+    return {
+        "photos": name,
+        "number": photos,
+        "damaged": damaged / max(1, damaged + intact),
+        "auc": counts.auc() if damaged else None,
+        "f1": counts.f1(threshold) if damaged else None,
+        "best_f1": counts.f1(counts.best_threshold()) if damaged else None,
+        "found": counts.recall(threshold) if damaged else None,
+        "false_positives": counts.false_positive_rate(threshold),
+    }
 
 
 def held_out(url: str, holdout: int) -> PhotoSet:
@@ -65,12 +63,14 @@ def held_out(url: str, holdout: int) -> PhotoSet:
     return PhotoSet(bucket, split_keys(keys, holdout)[1] if holdout else sorted(keys))
 
 
-def measured(name: str, finder: DamageFinder, items: Iterator[tuple[Photo, NDArray[np.bool_]]], total: int) -> Row:
-    """The counts of all items."""
+def measured(
+    name: str, finder: DamageFinder, items: Iterator[tuple[Photo, NDArray[np.bool_]]], total: int
+) -> dict[str, Any]:
+    """The row of all items together."""
     counts = DetectionCounts()
     for image, mask in track(items, name, total=total):
         counts.add(torch.from_numpy(finder.probabilities(image)), torch.from_numpy(mask))
-    return Row(name, counts, total)
+    return row(name, counts, total, finder.threshold)
 
 
 def composites(photos: PhotoSet, recipe: ArchiveRecipe, enlarged: int = 1) -> Iterator[tuple[Photo, NDArray[np.bool_]]]:
@@ -97,6 +97,7 @@ def main() -> None:
     parser.add_argument("old")
     parser.add_argument("--model", default="starter")
     parser.add_argument("--holdout", type=int, default=40)
+    parser.add_argument("--json", type=Path)
     parser.add_argument("--overlays", type=Path)
     parser.add_argument("--show")
     options = parser.parse_args()
@@ -113,12 +114,11 @@ def main() -> None:
         measured("clean, aged and damaged", finder, composites(clean, ArchiveRecipe(damaged=1.0)), len(clean)),
         measured("clean as they are", finder, unharmed(clean), len(clean)),
     ]
-    print(f"\nmodel {options.model}, threshold {detector.threshold:.3f}\n")
-    print("| photos | number | damaged pixels | ROC AUC | F1 | F1 at its best threshold | found | false positives |")
-    print("|---|---|---|---|---|---|---|---|")
-    for row in rows:
-        print(row.markdown(detector.threshold))
+    print(f"\nmodel {options.model}")
+    print(model_card.detection(replace(read_card(options.model), metrics={"detection": {"rows": rows}})))
     print("\nBars: AUC 0.95 and F1 0.75 on old photos with damage; false positives on clean photos 0.3%.")
+    if options.json:
+        options.json.write_text(json.dumps({"threshold": detector.threshold, "rows": rows}, indent=2))
     if options.overlays:
         photos = held_out(options.show, 0) if options.show else old
         shown = [(Path(key).stem, photos.photo(key)) for key in photos.keys[:24]]

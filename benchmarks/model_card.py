@@ -1,4 +1,4 @@
-"""A model's card as Markdown: the tables of README.md and docs/training.md.
+"""A model's card as Markdown: the tables of README.md, docs/training.md and docs/detection.md.
 
 python benchmarks/model_card.py [MODEL]
 """
@@ -11,20 +11,53 @@ from typing import Any
 
 from oldphoto_core.checkpoints import ModelCard, read_card
 
-EVALUATED = {"plain": "without scratches", "scratched": "with white scratches and their masks"}
+EVALUATED = {"archive": "recipe `archive`, damaged", "published": "recipe `published`, unscratched"}
+"""Evaluations of the card, and how their columns are headed."""
 
 
 def quality(card: ModelCard) -> str:
-    """PSNR and SSIM beside the baselines, both kinds of degraded photos in one table."""
-    lines = [
-        "| method | PSNR (dB) | gain | SSIM | scratched: PSNR (dB) | gain | SSIM |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    tables = [card.metrics[kind]["methods"] for kind in EVALUATED]
-    for rows in zip(*tables, strict=True):
-        cells = [f"{row['psnr']:.2f} | {row['psnr_gain']:+.2f} | {row['ssim']:.3f}" for row in rows]
-        lines.append(f"| {rows[0]['method']} | {' | '.join(cells)} |")
+    """PSNR and SSIM beside the baselines, a row per method; a dash where an evaluation has no such method."""
+    tables = {kind: {row["method"]: row for row in card.metrics[kind]["methods"]} for kind in EVALUATED}
+    heads = ["method"]
+    for title in EVALUATED.values():
+        heads += [f"{title}: PSNR (dB)", "gain", "SSIM", "damaged pixels (dB)"]
+    lines = [_line(heads), "|---" * len(heads) + "|"]
+    for method in dict.fromkeys(method for table in tables.values() for method in table):
+        lines.append(_line([method, *(cell for table in tables.values() for cell in _cells(table.get(method)))]))
     return "\n".join(lines)
+
+
+def _cells(row: Mapping[str, Any] | None) -> list[str]:
+    if row is None:
+        return ["-"] * 4
+    filled = row.get("psnr_filled")
+    return [
+        f"{row['psnr']:.2f}",
+        f"{row['psnr_gain']:+.2f}",
+        f"{row['ssim']:.3f}",
+        "-" if filled is None else f"{filled:.2f}",
+    ]
+
+
+def detection(card: ModelCard) -> str:
+    """How well its detector finds damage."""
+    lines = [
+        f"Threshold {card.detector['threshold']:.3f}.",
+        "",
+        "| photos | number | damaged pixels | ROC AUC | F1 | F1 at the best threshold | found | false positives |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in card.metrics["detection"]["rows"]:
+        judged = ["-"] * 4
+        if row["auc"] is not None:
+            judged = [f"{row['auc']:.4f}", f"{row['f1']:.3f}", f"{row['best_f1']:.3f}", f"{row['found']:.1%}"]
+        marked = [f"{row['false_positives']:.3%}"]
+        lines.append(_line([row["photos"], str(row["number"]), f"{row['damaged']:.2%}", *judged, *marked]))
+    return "\n".join(lines)
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def training(card: ModelCard) -> str:
@@ -44,7 +77,7 @@ def training(card: ModelCard) -> str:
 
 def page(card: ModelCard) -> str:
     """Everything, for docs/training.md."""
-    parts = [card.summary, training(card), quality(card), "Seen in training:", _list(card.data)]
+    parts = [card.summary, training(card), quality(card), detection(card), "Seen in training:", _list(card.data)]
     return "\n\n".join([*parts, "Limits:", _list(card.limits), f"Terms: {card.licence}"])
 
 
