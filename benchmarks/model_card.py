@@ -22,8 +22,11 @@ def quality(card: ModelCard) -> str:
     for title in EVALUATED.values():
         heads += [f"{title}: PSNR (dB)", "gain", "SSIM", "damaged pixels (dB)"]
     lines = [_line(heads), "|---" * len(heads) + "|"]
-    for method in dict.fromkeys(method for table in tables.values() for method in table):
-        lines.append(_line([method, *(cell for table in tables.values() for cell in _cells(table.get(method)))]))
+    methods = dict.fromkeys(method for table in tables.values() for method in table)
+    lines += [
+        _line([method, *(cell for table in tables.values() for cell in _cells(table.get(method)))])
+        for method in methods
+    ]
     return "\n".join(lines)
 
 

@@ -18,12 +18,13 @@ import torch
 from stand_in import constant_state, members, random_state, saved, zipped
 
 from oldphoto_core import Restorer
-from oldphoto_core.checkpoints import imported_models, official, read_card
+from oldphoto_core.checkpoints import imported_models, load_detector, official, read_card
 from oldphoto_core.checkpoints.archives import files_in, read_state
 from oldphoto_core.checkpoints.importing import pieces_in
 from oldphoto_core.checkpoints.published import FACE, GLOBAL, PIECES
 from oldphoto_core.checkpoints.store import models_folder
 from oldphoto_core.errors import DamagedWeights, ModelError, ScanTooLarge, UnknownModel, UsageError
+from oldphoto_core.nets.luminance import luminance
 from oldphoto_core.nets.vae import PaperVAE
 
 PUBLISHED = {
@@ -331,7 +332,14 @@ def test_an_imported_model_restores_by_its_name(archive: Path, models: Path, loa
     pixels = np.random.default_rng(0).integers(0, 256, (37, 50, 3), dtype=np.uint8)
     for mask in (None, np.eye(37, 50, dtype=bool)):
         assert restorer.restore(pixels, mask).shape == pixels.shape
+    detector = load_detector("official")
+    assert detector is not None
+    assert detector.threshold == 0.4
+    grey = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 127.5 - 1.0
+    published = torch.sigmoid(loaded.scratch_logits(luminance(grey)))[0, 0] >= 0.4
+    assert (restorer.find(pixels) == published.numpy()).mean() > 0.98  # other padding, 8-bit probabilities
     high = Restorer.load("official:high-resolution", device="cpu")
+    assert high.detector_digest == restorer.detector_digest
     assert high.name == "official:high-resolution"
     assert high.digest != restorer.digest
     assert high.restore(pixels, mask).shape == pixels.shape
