@@ -51,10 +51,13 @@ class DetectionCounts:
         index = round(threshold * self.BINS)
         return float(2 * true[index] / max(1, int(true[index] + false[index] + true[0])))
 
-    def best_threshold(self) -> float:
-        """Where F1 is highest."""
-        true, false = self._found()
-        return int((2 * true[:-1] / (true[:-1] + false[:-1] + true[0]).clamp_min(1)).argmax()) / self.BINS
+    def best_threshold(self, most_false: float = 1.0) -> float:
+        """Where F1 is highest among the thresholds that mark at most the share `most_false` of the intact pixels."""
+        true, false = (counts[:-1] for counts in self._found())
+        f1 = 2 * true / (true + false + true[0]).clamp_min(1)
+        allowed = false <= most_false * false[0]
+        allowed[-1] = True  # the strictest threshold, should even that mark more
+        return int(torch.where(allowed, f1, -1.0).argmax()) / self.BINS
 
     def false_positive_rate(self, threshold: float) -> float:
         """Share of the intact pixels that are marked."""

@@ -123,6 +123,10 @@ class StageConfig:
     thin_structures: float = 0.1
     """Share of the detector's clean canvases into which wires, railings and writing are drawn: they are no damage."""
 
+    most_false_positives: float = 0.003
+    """The detector's threshold marks at most this share of the intact pixels of held-out photos: what is marked without
+    need is painted over and must be invented anew."""
+
     holdout: int = 40
     """Last photos in name order of each name prefix (up to the first dash) kept for validation, at most a fifth."""
     seed: int = 1
@@ -149,7 +153,14 @@ class StageConfig:
                 raise ConfigError(f"StageConfig.{name} is {getattr(self, name)}; give at least 1")
         if not self.learning_rate > 0:
             raise ConfigError(f"StageConfig.learning_rate is {self.learning_rate}; give a positive number")
-        for name in ("grey_share", "damaged_weight", "old_share", "old_intact_weight", "thin_structures"):
+        for name in (
+            "grey_share",
+            "damaged_weight",
+            "old_share",
+            "old_intact_weight",
+            "thin_structures",
+            "most_false_positives",
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"StageConfig.{name} is {getattr(self, name)}; give a share from 0 to 1")
         for name in ("warm_up", "clip_gradient", "reconstruction", "pixel", "focal_gamma", "dice", "holdout"):

@@ -23,19 +23,20 @@ class DetectionValidation:
     """Held-out photos: clean ones made old by the whole recipe, and old ones with damage added."""
 
     def __init__(self, config: StageConfig, clean: PhotoSet, old: PhotoSet | None) -> None:
+        self._most_false = config.most_false_positives
         self.items = [
             *_items(config, clean, is_old=False),
             *(_items(config, old, is_old=True) if old is not None else ()),
         ]
 
     def measure(self, stage: Stage) -> dict[str, float]:
-        """ROC AUC, best F1 over all pixels, the threshold of that F1, and the share of intact pixels it marks."""
+        """ROC AUC over all pixels; the best threshold, its F1, and the share of intact pixels that it marks."""
         torch.set_num_threads(os.cpu_count() or 1)  # training may have left this thread with one
         counts = DetectionCounts()
         with torch.inference_mode():
             for grey, mask in self.items:
                 counts.add(stage.restore(grey.to(stage.device), None).cpu(), mask > 0)
-        threshold = counts.best_threshold()
+        threshold = counts.best_threshold(self._most_false)
         return {
             "auc": counts.auc(), "f1": counts.f1(threshold), "threshold": threshold,
             "false_positives": counts.false_positive_rate(threshold),
