@@ -80,7 +80,10 @@ def training(card: ModelCard) -> str:
 
 def page(card: ModelCard) -> str:
     """Everything, for docs/training.md."""
-    parts = [card.summary, training(card), quality(card), detection(card), "Seen in training:", _list(card.data)]
+    parts = [card.summary, training(card), quality(card)]
+    if card.detector:
+        parts.append(detection(card))
+    parts += ["Seen in training:", _list(card.data)]
     return "\n\n".join([*parts, "Limits:", _list(card.limits), f"Terms: {card.licence}"])
 
 

@@ -106,4 +106,3 @@ def test_the_tables_of_the_starter_weights_are_what_their_card_says() -> None:
     card = script["read_card"]("starter")
     assert script["page"](card) in (ROOT / "docs/training.md").read_text()
     assert script["quality"](card) in (ROOT / "README.md").read_text()
-    assert script["detection"](card) in (ROOT / "docs/detection.md").read_text()

@@ -25,11 +25,11 @@ def demo(
     from oldphoto_core.samples.demo import draw_sheet, lay_out
 
     places = lay_out(folder)
-    say(f"made {places.count} old photos in {places.source} ({places.damaged} of them damaged)")
+    say(f"made {places.count} old photos in {places.source} ({places.damaged} of them damaged, masks in {places.masks})")
     with prefect_session(say, meanwhile=lambda: load_restorer(model)):
         from flows.restore import restore
 
-        summary = restore(places.source.url, places.restored.url, model=model)
+        summary = restore(places.source.url, places.restored.url, places.masks.url, model)
     report(summary)
     sheet = draw_sheet(places)
     show(f"before and after, side by side: {sheet.path}")

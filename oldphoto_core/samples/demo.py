@@ -33,7 +33,7 @@ class DemoPlaces:
 
     @property
     def masks(self) -> Bucket:
-        """What is damaged in truth, which the restoration is not told."""
+        """What is damaged and must be filled."""
         return self.root.join("masks")
 
     @property
@@ -60,7 +60,7 @@ def lay_out(folder: str) -> DemoPlaces:
 
 
 def draw_sheet(places: DemoPlaces) -> Sheet:
-    """Write the sheet, a row a photo: before it was aged, old, what was found damaged in red, restored."""
+    """Write the sheet, a row a photo: before it was aged, old, what is damaged in red, restored."""
     rows, old_scores, restored_scores = [], [], []
     for sample in SAMPLES:
         clean = read_clean(sample)
@@ -72,7 +72,7 @@ def draw_sheet(places: DemoPlaces) -> Sheet:
         kind = f"{sample.bits} bit {'grey' if sample.grey else 'colour'}"
         told = ", ".join((kind, *(name.replace("_", " ") for name in sample.damage)))
         rows.append(SheetRow(f"{sample.key}  ({told})", (clean, old, marked(old, found), restored)))
-    places.root.write(SHEET, contact_sheet(("before it was aged", "old", "found damaged", "restored"), rows))
+    places.root.write(SHEET, contact_sheet(("before it was aged", "old", "damaged", "restored"), rows))
     return Sheet(f"{places.root}/{SHEET}", float(np.mean(old_scores)), float(np.mean(restored_scores)))
 
 

@@ -124,8 +124,11 @@ def test_counts_give_the_auc_and_f1_that_torchmetrics_gives() -> None:
     theirs = float(binary_f1_score(probabilities + 1e-6, mask.int(), threshold=threshold))
     assert counts.f1(threshold) == pytest.approx(theirs, abs=2e-3)
     assert all(counts.f1(other / 100) <= counts.f1(threshold) for other in range(100))
-    careful = counts.best_threshold(most_false=0.001)
-    assert counts.false_positive_rate(careful) <= 0.001 < counts.false_positive_rate(careful - 0.001)
+    careful = counts.best_threshold(most_false=1e-4)
+    allowed = [step / 1000 for step in range(1000) if counts.false_positive_rate(step / 1000) <= 1e-4]
+    assert careful in allowed
+    assert len(allowed) < 1000
+    assert all(counts.f1(other) <= counts.f1(careful) for other in allowed)
     marked = probabilities >= threshold - 1e-6
     assert counts.false_positive_rate(threshold) == pytest.approx(float(marked[~mask].float().mean()), abs=2e-3)
     assert counts.recall(threshold) == pytest.approx(float(marked[mask].float().mean()), abs=2e-2)
