@@ -25,7 +25,7 @@ def demo(
     from oldphoto_core.samples.demo import draw_sheet, lay_out
 
     places = lay_out(folder)
-    say(f"made {places.count} old photos in {places.source} ({places.damaged} of them damaged, masks in {places.masks})")
+    say(f"made {places.count} old photos in {places.source} ({places.damaged} damaged, masks in {places.masks})")
     with prefect_session(say, meanwhile=lambda: load_restorer(model)):
         from flows.restore import restore
 
