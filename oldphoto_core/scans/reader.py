@@ -146,6 +146,8 @@ def _check_kind(data: Data, format_: Format, image: Any) -> None:
 
 
 def _decoded(data: Data, format_: Format, image: Any, take: Callable[[Any], T]) -> T:
+    if format_ == "tiff" and tiff.is_fax(data):
+        return _fax_decoded(data, take)
     if format_ != "jpeg":
         return take(image)
     try:
@@ -155,6 +157,17 @@ def _decoded(data: Data, format_: Format, image: Any, take: Callable[[Any], T]) 
         if not _is_harmless(str(error)):
             raise
     return take(image)
+
+
+def _fax_decoded(data: Data, take: Callable[[Any], T]) -> T:
+    # of a strip that ends before its rows do libtiff only warns, and leaves the rest white
+    image = open_image(data, "tiff", strict=True)
+    try:
+        return take(image)
+    except ScanTooLarge:
+        raise
+    except ScanError as error:
+        raise UnreadableScan(f"damaged data inside its CCITT (fax) compression: copy it again ({error})") from error
 
 
 def _is_harmless(message: str) -> bool:

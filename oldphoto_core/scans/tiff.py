@@ -32,6 +32,7 @@ _XMP, _IPTC, _PHOTOSHOP, _ICC = 700, 33723, 34377, 34675
 _OFFSETS_AND_COUNTS = ((273, 279), (324, 325))
 _LOSSLESS = {1: "none", 5: "lzw", 8: "deflate", 32946: "deflate", 32773: "packbits"}
 _LOSSY = {6, 7, 34892}
+_FAX = {2, 3, 4}
 _DESCRIPTIONS = (EXIF_IFD, GPS_IFD, 18246, 40091, 40092, 40093, 40094, 40095)
 """Besides all text fields: EXIF, GPS, rating, and Windows' title, comment, author, keywords, subject."""
 _UNIT_CODES = {"none": 1, "in": 2, "cm": 3}
@@ -64,6 +65,11 @@ def check_single_page(data: Data) -> None:
         raise UnsupportedScan("its first page is a thumbnail, as in camera raw files: save the picture itself as TIFF")
     if not all(smaller[1:]):
         raise UnsupportedScan(f"a TIFF of {len(pages)} pages: split it into one file a page, or pages would be lost")
+
+
+def is_fax(data: Data) -> bool:
+    """Whether the pixels are compressed as CCITT does: Huffman, group 3 or group 4."""
+    return _first(read_ifd(data), _COMPRESSION, 1) in _FAX
 
 
 def read_carried(data: Data) -> Carried:
