@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from oldphoto_core.errors import ScanError, ScanTooLarge, UnreadableScan, UnsupportedScan
-from oldphoto_core.scans import jpeg, png, tiff, webp
+from oldphoto_core.scans import jpeg, jpeg2000, png, tiff, webp
 from oldphoto_core.scans.carried import Carried
 from oldphoto_core.scans.formats import HEAD, recognise
 from oldphoto_core.scans.raw import RawPixels, new_pixels
 from oldphoto_core.scans.scan import Format, Pixels, Scan, ScanHeader, SpooledScan, fields_of
 from oldphoto_core.scans.views import Data, FileView
-from oldphoto_core.scans.vips import dtype_of, open_image, slabs_of, translated
+from oldphoto_core.scans.vips import dtype_of, image_of, open_image, slabs_of, translated
 
 T = TypeVar("T")
 
@@ -28,12 +28,14 @@ _READ_CARRIED: dict[Format, Callable[[Data], Carried]] = {
     "png": png.read_carried,
     "tiff": tiff.read_carried,
     "webp": webp.read_carried,
+    "jpeg2000": jpeg2000.read_carried,
 }
 _CHECK_WHOLE: dict[Format, Callable[[Data], None]] = {
     "jpeg": jpeg.check_whole,
     "png": png.check_whole,
     "tiff": tiff.check_whole,
     "webp": webp.check_whole,
+    "jpeg2000": jpeg2000.check_whole,
 }
 _DEPTHS = {"uchar": 8, "char": 8, "ushort": 16, "short": 16, "uint": 32, "int": 32, "float": 32, "double": 64}
 _KINDS = ("b-w", "grey16", "srgb", "rgb16", "rgb")
@@ -113,6 +115,8 @@ def _read(data: Data, max_pixels: int | None, take: Callable[[Any], T]) -> tuple
     """A file's format, what `take` makes of its image (which decodes it), and what it carries; or a ScanError."""
     format_ = recognise(data[:HEAD])
     _CHECK_WHOLE[format_](data)
+    if format_ == "jpeg2000":
+        return format_, take(_jpeg2000_image(data, max_pixels)), jpeg2000.read_carried(data)
     image = open_image(data, format_)
     check_size(_header(format_, image), max_pixels)
     _check_kind(data, format_, image)
@@ -121,12 +125,21 @@ def _read(data: Data, max_pixels: int | None, take: Callable[[Any], T]) -> tuple
 
 
 def _judged_header(data: Data) -> ScanHeader:
+    if recognise(data[:HEAD]) == "jpeg2000":
+        return jpeg2000.read_header(data)
     try:
         return _header(*_opened(data))
     except ScanError:
         # of a file that was cut short, the decoder only says that it cannot make sense of it
         _CHECK_WHOLE[recognise(data[:HEAD])](data)
         raise
+
+
+def _jpeg2000_image(data: Data, max_pixels: int | None) -> Any:
+    """A pyvips image of pixels that are decoded already."""
+    check_size(jpeg2000.read_header(data), max_pixels)
+    jpeg2000.check_kind(data)
+    return image_of(jpeg2000.decode(data))
 
 
 def _header(format_: Format, image: Any) -> ScanHeader:

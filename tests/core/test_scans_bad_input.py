@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 import pytest
 import pyvips
-from scan_files import encoded, photo
+from scan_files import encoded, jpeg2000, photo
 
 from oldphoto_core.errors import ScanError, ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans import read_header, read_scan, write_scan
@@ -32,6 +32,10 @@ KINDS = {
     "jpeg tiff": encoded(photo(3, 8), "tiff", compression="jpeg"),
     "webp": encoded(photo(3, 8), "webp"),
     "lossless webp": encoded(photo(4, 8), "webp", lossless=True),
+    "grey jpeg2000": jpeg2000(photo(1, 8)),
+    "16-bit jpeg2000": jpeg2000(photo(3, 16)),
+    "tiled jpeg2000": jpeg2000(photo(4, 8), tile_size=(40, 40)),
+    "bare jpeg2000": jpeg2000(photo(3, 8), no_jp2=True),
 }
 
 
@@ -113,9 +117,10 @@ def test_garbage_in_metadata_does_not_cost_the_photo(payload: bytes) -> None:
 
 
 NO_IMAGES = [b"", b"\0" * 500, b"just text", b"<!DOCTYPE html><html>404</html>", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"]
+BEGINNINGS = [b"II*\0", b"MM\0+", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n"]
 
 
-@pytest.mark.parametrize("data", [*NO_IMAGES, b"II*\0", b"MM\0+", b"RIFF\x10\0\0\0WEBP", b"RIFF\x04\0\0\0WEBPVP8 "])
+@pytest.mark.parametrize("data", [*NO_IMAGES, *BEGINNINGS, b"RIFF\x10\0\0\0WEBP", b"RIFF\x04\0\0\0WEBPVP8 "])
 def test_what_is_no_image_is_unreadable(data: bytes) -> None:
     for read in (read_scan, read_header):
         with pytest.raises((UnreadableScan, TruncatedScan)):
@@ -126,7 +131,7 @@ def test_what_is_no_image_is_unreadable(data: bytes) -> None:
     ("data", "name"),
     [
         (b"GIF89a" + b"\0" * 50, "GIF"),
-        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
         (b"\0\0\0\x18ftypheic" + b"\0" * 20, "heic"),
         (b"%PDF-1.7", "PDF"),
     ],

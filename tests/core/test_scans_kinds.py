@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import struct
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
-from scan_files import encoded, photo
+from PIL import Image, ImageCms
+from scan_files import box, encoded, exif_block, jpeg2000, photo
 
-from oldphoto_core.errors import UnreadableScan
-from oldphoto_core.scans import read_scan, write_scan
+from oldphoto_core.errors import ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
+from oldphoto_core.scans import file_extension, read_header, read_scan, write_scan
 from oldphoto_core.scans.ifd import read_ifd
 
 
@@ -89,3 +91,127 @@ def test_a_fax_tiff_damaged_inside_is_not_restored_with_a_white_rest(compression
     data[start + length // 2 : start + length] = bytes(length - length // 2)
     with pytest.raises(UnreadableScan, match="CCITT"):
         read_scan(bytes(data))
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("bands", [1, 3])
+def test_a_jpeg_2000_becomes_a_lossless_tiff_of_its_depth(bands: int, bits: int) -> None:
+    data = jpeg2000(photo(bands, bits))
+    header, master = read_header(data), read_scan(data)
+    assert (header.format, header.width, header.height, header.bands, header.bits) == ("jpeg2000", 96, 64, bands, bits)
+    assert np.array_equal(master.pixels, photo(bands, bits))
+    assert master.encoding.lossless
+    derivative = read_scan(write_scan(master, master.pixels))
+    assert (derivative.format, derivative.encoding.tiff_compression) == ("tiff", "deflate")
+    assert np.array_equal(derivative.pixels, master.pixels)
+    assert file_extension(master.format) == "jp2"
+
+
+LAYOUTS = [{"no_jp2": True}, {"tile_size": (40, 40)}, {"progression": "RPCL"}, {"irreversible": True}, {"mct": 0}]
+
+
+@pytest.mark.parametrize("options", LAYOUTS)
+def test_a_jpeg_2000_is_read_as_pillow_reads_it_however_it_was_made(options: dict[str, Any]) -> None:
+    data = jpeg2000(photo(3, 8), **options)
+    master = read_scan(data)
+    assert np.array_equal(master.pixels, np.asarray(Image.open(io.BytesIO(data))))
+    assert master.encoding.lossless == ("irreversible" not in options)
+
+
+def test_alpha_of_a_jpeg_2000_goes_into_its_tiff() -> None:
+    master = read_scan(jpeg2000(photo(4, 8)))
+    derivative = read_scan(write_scan(master, master.pixels))
+    for scan in (master, derivative):
+        assert scan.alpha is not None
+        assert np.array_equal(np.dstack([scan.pixels, scan.alpha]), photo(4, 8))
+
+
+def with_header(data: bytes, kind: bytes, content: bytes) -> bytes:
+    """A JPEG 2000 with another box of this kind among those that describe its picture."""
+    at = data.index(b"jp2h") - 4
+    length = int.from_bytes(data[at : at + 4], "big")
+    if (old := data.find(kind, at, at + length)) >= 0:
+        old -= 4
+        inner = data[at + 8 : old] + data[old + int.from_bytes(data[old : old + 4], "big") : at + length]
+    else:
+        inner = data[at + 8 : at + length]
+    return data[:at] + box(b"jp2h", inner + box(kind, content)) + data[at + length :]
+
+
+def test_what_a_jpeg_2000_carries_goes_into_its_tiff() -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    scanned = box(b"resc", struct.pack(">HHHHbb", 6000, 254, 3000, 254, 3, 3))
+    data = with_header(with_header(jpeg2000(photo(3, 8)), b"colr", b"\2\0\0" + profile), b"res ", scanned)
+    data += box(b"uuid", bytes.fromhex("be7acfcb97a942e89c71999491e3afac") + b"<x:xmpmeta/>")
+    data += box(b"uuid", b"JpgTiffExif->JP2" + exif_block())
+    master = read_scan(data)
+    derivative = read_scan(write_scan(master, master.pixels))
+    for scan in (master, derivative):
+        assert scan.icc_profile == profile
+        assert scan.resolution is not None
+        assert (scan.resolution.unit, round(scan.resolution.x_per_mm, 2), round(scan.resolution.y_per_mm, 2)) == (
+            "cm",
+            11.81,
+            23.62,
+        )
+        assert scan.orientation == 6
+        assert scan.metadata["xmp"] == b"<x:xmpmeta/>"
+        assert b"A. Photographer" in scan.metadata["exif"]
+
+
+def resized(width: int, height: int) -> Callable[[bytes], bytes]:
+    def change(data: bytes) -> bytes:
+        at = data.index(b"\xff\x4f\xff\x51") + 8
+        return data[:at] + struct.pack(">8I", width, height, 0, 0, width, height, 0, 0) + data[at + 32 :]
+
+    return change
+
+
+def depth(*values: int) -> Callable[[bytes], bytes]:
+    def change(data: bytes) -> bytes:
+        at = data.index(b"\xff\x4f\xff\x51") + 42
+        return data[:at] + bytes(values) + data[at + len(values) :]
+
+    return change
+
+
+PROFILE_FOR_LAB = b"\2\0\0" + bytes(16) + b"Lab " + bytes(108)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (depth(11, 1, 1, 11, 1, 1, 11, 1, 1), "12 bits a channel in"),
+        (depth(135, 1, 1, 135, 1, 1, 135, 1, 1), "8 bits a channel with sign"),
+        (depth(7, 1, 1, 7, 2, 2, 7, 2, 2), "different sizes or depths"),
+        (lambda data: with_header(data, b"colr", b"\1\0\0\0\0\0\x0c"), "CMYK"),
+        (lambda data: with_header(data, b"colr", b"\1\0\0\0\0\0\x12"), "YCC"),
+        (lambda data: with_header(data, b"colr", PROFILE_FOR_LAB), "profile for Lab"),
+        (lambda data: with_header(data, b"pclr", b"\0\1\3\7\7\7abc"), "a palette"),
+    ],
+)
+def test_a_jpeg_2000_of_a_kind_that_is_not_handled_says_what_it_is(change: Callable[[bytes], bytes], says: str) -> None:
+    data = change(jpeg2000(photo(3, 8)))
+    with pytest.raises(UnsupportedScan, match=f"{says}.*save it as TIFF"):
+        read_scan(data)
+
+
+def test_two_channels_of_a_jpeg_2000_are_refused() -> None:
+    with pytest.raises(UnsupportedScan, match="2 channels"):
+        read_scan(jpeg2000(photo(2, 8)))
+
+
+def test_a_jpeg_2000_that_claims_to_be_giant_is_refused_by_its_header() -> None:
+    giant = resized(20_000, 20_000)(jpeg2000(photo(3, 8)))
+    assert read_header(giant).megapixels == 400
+    with pytest.raises(ScanTooLarge, match=r"400\.0 megapixels.*decoded in one piece, and 100 are the bound"):
+        read_scan(giant)
+    with pytest.raises(ScanTooLarge, match="20000 x 20000"):
+        read_scan(giant, max_pixels=1_000_000)
+
+
+def test_a_jpeg_2000_without_one_of_its_tiles_is_truncated() -> None:
+    data = jpeg2000(photo(3, 8), tile_size=(48, 64), no_jp2=True)
+    second = data.index(b"\xff\x90\0\x0a\0\x01")
+    with pytest.raises(TruncatedScan, match="1 of 2 tiles are missing"):
+        read_scan(data[:second] + b"\xff\xd9")
