@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from oldphoto_core.errors import ScanError, ScanTooLarge, UnreadableScan, UnsupportedScan
-from oldphoto_core.scans import jpeg, jpeg2000, png, tiff, webp
+from oldphoto_core.scans import jpeg, jpeg2000, kinds, png, tiff, webp
 from oldphoto_core.scans.carried import Carried
 from oldphoto_core.scans.formats import HEAD, recognise
 from oldphoto_core.scans.raw import RawPixels, new_pixels
@@ -69,7 +69,7 @@ def read_scan(data: bytes, *, max_pixels: int | None = None) -> Scan:
 
     Raises:
         ScanTooLarge: over the bound.
-        UnsupportedScan: an image of a kind that is not handled (CMYK, float, several pages, ...).
+        UnsupportedScan: an image of a kind that is not handled (Lab, several pages, ...).
         TruncatedScan, UnreadableScan: cut short, damaged, or no image.
     """
     with translated("read"):
@@ -119,9 +119,13 @@ def _read(data: Data, max_pixels: int | None, take: Callable[[Any], T]) -> tuple
         return format_, take(_jpeg2000_image(data, max_pixels)), jpeg2000.read_carried(data)
     image = open_image(data, format_)
     check_size(_header(format_, image), max_pixels)
-    _check_kind(data, format_, image)
-    carried = _READ_CARRIED[format_](data)
-    return format_, _decoded(data, format_, image, take), carried
+    _check_kind(data, format_, kinds.as_grey_or_rgb(image))
+    kind = kinds.kind_of(image)
+    carried = kinds.carried_by(_READ_CARRIED[format_](data), kind)
+    if kind == "float":
+        # opened anew, as an image gives its pixels only once
+        kinds.check_values(open_image(data, format_))
+    return format_, _decoded(data, format_, image, lambda image: take(kinds.as_grey_or_rgb(image))), carried
 
 
 def _judged_header(data: Data) -> ScanHeader:
@@ -143,6 +147,7 @@ def _jpeg2000_image(data: Data, max_pixels: int | None) -> Any:
 
 
 def _header(format_: Format, image: Any) -> ScanHeader:
+    image = kinds.as_grey_or_rgb(image)
     return ScanHeader(format_, image.width, image.height, image.bands, _DEPTHS.get(image.format, 0))
 
 

@@ -38,6 +38,10 @@ _DESCRIPTIONS = (EXIF_IFD, GPS_IFD, 18246, 40091, 40092, 40093, 40094, 40095)
 _UNIT_CODES = {"none": 1, "in": 2, "cm": 3}
 
 
+_OF_INKS = (333, 337)
+"""Text that names the inks and the printer of a CMYK picture, whose derivative is none."""
+
+
 def check_whole(data: Data) -> None:
     """Raises TruncatedScan when the directory, a strip or a tile lies outside, UnreadableScan without a directory."""
     try:
@@ -78,7 +82,7 @@ def read_carried(data: Data) -> Carried:
     entries = read_ifd(data, layout)
     blobs = {"xmp": _XMP, "iptc": _IPTC, "photoshop": _PHOTOSHOP}
     metadata = {name: entries[tag].data for name, tag in blobs.items() if tag in entries}
-    described = {tag: entry for tag, entry in entries.items() if entry.type == ASCII or tag in _DESCRIPTIONS}
+    described = {tag: entry for tag, entry in entries.items() if _describes(tag, entry)}
     if described:
         metadata["exif"] = as_exif(described)
     return Carried(
@@ -115,12 +119,16 @@ def _new_directory(encoded: Data, carried: Carried) -> tuple[int, bytes, bytes]:
     layout = Layout.of(encoded)
     structural = {tag: entry for tag, entry in read_ifd(encoded, layout).items() if tag not in _resolution_tags(None)}
     exif = exif_blocks.entries_of(carried.metadata.get("exif", b""))
-    described = {tag: entry for tag, entry in exif.items() if entry.type == ASCII or tag in _DESCRIPTIONS}
+    described = {tag: entry for tag, entry in exif.items() if _describes(tag, entry)}
     entries = {**described, **structural, **_own_tags(carried)}
     padding = b"\0" * (len(encoded) % 2)
     start = len(encoded) + len(padding)
     at, word = (8, "<Q") if layout.big else (4, "<I")
     return at, struct.pack(word, start), padding + write_ifd(entries, start, big=layout.big)
+
+
+def _describes(tag: int, entry: Entry) -> bool:
+    return (entry.type == ASCII and tag not in _OF_INKS) or tag in _DESCRIPTIONS
 
 
 def _own_tags(carried: Carried) -> dict[int, Entry]:

@@ -26,6 +26,9 @@ KINDS = {
     "1-bit png": encoded(photo(1, 8), "png", bitdepth=1),
     "4-bit packbits tiff": encoded(photo(1, 8), "tiff", compression="packbits", bitdepth=4, tile=True, tile_width=16),
     "fax tiff": encoded(photo(1, 8), "tiff", compression="ccittfax4", bitdepth=1, tile_height=8),
+    "cmyk jpeg": encoded(photo(4, 8), "jpeg", kind="cmyk"),
+    "16-bit cmyk tiff": encoded(photo(4, 16), "tiff", kind="cmyk", compression="lzw", tile=True, tile_width=16),
+    "float tiff": encoded(photo(3, 8) / np.float32(255), "tiff", tile_height=8),
     "raw tiff": encoded(photo(3, 16), "tiff"),
     "lzw tiff": encoded(photo(3, 8), "tiff", compression="lzw", predictor="horizontal"),
     "tiled deflate bigtiff": encoded(photo(1, 16), "tiff", compression="deflate", tile=True, bigtiff=True),
@@ -149,10 +152,10 @@ def test_the_name_of_a_file_plays_no_part_but_its_content_does() -> None:
 
 def test_kinds_of_images_that_are_not_handled_say_what_they_are() -> None:
     pixels = pyvips.Image.new_from_array(photo(4, 8))
-    cmyk = pixels.copy(interpretation="cmyk").jpegsave_buffer()
-    floats = pyvips.Image.new_from_array(photo(3, 8)).cast("float").tiffsave_buffer()
+    inks = pixels.bandjoin(pixels[0]).copy(interpretation="cmyk").tiffsave_buffer()
+    doubles = pyvips.Image.new_from_array(photo(3, 8)).cast("double").tiffsave_buffer()
     five = pixels.bandjoin(pixels[0]).copy(interpretation="srgb").tiffsave_buffer()
-    for data, says in ((cmyk, "cmyk"), (floats, "32 bits"), (five, "5 channels")):
+    for data, says in ((inks, "5 channels of kind cmyk"), (doubles, "64-bit float"), (five, "5 channels")):
         with pytest.raises(UnsupportedScan, match=says):
             read_scan(data)
 

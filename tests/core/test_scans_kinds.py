@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+import pyvips
+from PIL import Image, ImageCms, TiffImagePlugin
 from scan_files import box, encoded, exif_block, jpeg2000, photo
 
 from oldphoto_core.errors import ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
@@ -215,3 +216,87 @@ def test_a_jpeg_2000_without_one_of_its_tiles_is_truncated() -> None:
     second = data.index(b"\xff\x90\0\x0a\0\x01")
     with pytest.raises(TruncatedScan, match="1 of 2 tiles are missing"):
         read_scan(data[:second] + b"\xff\xd9")
+
+
+CMYK = RGB.convert("CMYK")
+CMYK_FILES = {
+    "adobe jpeg": saved(CMYK, "JPEG", quality=100, subsampling=0),
+    "tiff": saved(CMYK, "TIFF", compression="tiff_lzw"),
+    "16-bit tiff": encoded(np.asarray(CMYK).astype(np.uint16) * 257, "tiff", kind="cmyk"),
+}
+
+
+def by_littlecms(image: Image.Image) -> np.ndarray:
+    """sRGB of CMYK by Pillow and the generic profile."""
+    profiles = (io.BytesIO(pyvips.Operation.call("profile_load", name)) for name in ("cmyk", "srgb"))
+    intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
+    converted = ImageCms.profileToProfile(image, *profiles, renderingIntent=intent, outputMode="RGB", flags=flags)
+    assert converted is not None
+    return np.asarray(converted).astype(int)
+
+
+@pytest.mark.parametrize("master", CMYK_FILES)
+def test_cmyk_is_read_as_the_srgb_that_its_profile_makes_of_it(master: str) -> None:
+    scan = read_scan(CMYK_FILES[master])
+    header = read_header(CMYK_FILES[master])
+    depth = 16 if "16" in master else 8
+    assert (scan.channels, scan.bits, header.bands, header.bits) == (3, depth, 3, depth)
+    eight = scan.pixels.astype(int) // (257 if depth == 16 else 1)
+    assert np.abs(eight - by_littlecms(CMYK)).max() <= (8 if "jpeg" in master else 2)
+    assert scan.converted == "CMYK"
+
+
+@pytest.mark.parametrize("master", CMYK_FILES)
+def test_the_derivative_of_cmyk_is_srgb_and_says_so(master: str) -> None:
+    scan = read_scan(CMYK_FILES[master])
+    derivative = write_scan(scan, scan.pixels)
+    again = read_scan(derivative)
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(again.icc_profile or b""))
+    assert "sRGB" in ImageCms.getProfileDescription(profile)
+    assert (again.format, again.bits, again.channels, again.converted) == (scan.format, scan.bits, 3, None)
+    assert scan.format == "jpeg" or np.array_equal(again.pixels, scan.pixels)
+    assert b"Adobe" not in derivative[:200]
+
+
+def test_a_profile_of_its_own_decides_what_cmyk_looks_like() -> None:
+    generic = bytes(pyvips.Operation.call("profile_load", "cmyk"))
+    black = bytearray(generic)
+    for at in range(132, 132 + 12 * int.from_bytes(generic[128:132], "big"), 12):
+        name, start, length = struct.unpack(">4sII", generic[at : at + 12])
+        if name.startswith(b"A2B"):
+            black[start + length - 1000 : start + length] = bytes(1000)
+    plain, own, other = (
+        read_scan(saved(CMYK, "TIFF", icc_profile=profile)).pixels for profile in (generic, bytes(black), b"junk" * 50)
+    )
+    assert np.array_equal(plain, other)
+    assert not np.array_equal(own, plain)
+
+
+def test_names_of_inks_do_not_go_along_into_rgb() -> None:
+    names = b"cyan\0magenta\0yellow\0black"
+    info = TiffImagePlugin.ImageFileDirectory_v2()
+    info[315], info[333] = "A. Photographer", names.decode()
+    master = read_scan(saved(CMYK, "TIFF", tiffinfo=info))
+    derivative = read_ifd(write_scan(master, master.pixels))
+    assert derivative[315].data.startswith(b"A. Photographer")
+    assert 333 not in derivative
+
+
+@pytest.mark.parametrize("bands", [1, 2, 3, 4])
+def test_floats_from_0_to_1_become_16_bits(bands: int) -> None:
+    data = encoded(photo(bands, 8) / np.float32(255), "tiff", compression="deflate")
+    header, master = read_header(data), read_scan(data)
+    together = master.pixels if master.alpha is None else np.dstack([master.pixels, master.alpha])
+    assert np.array_equal(together, photo(bands, 8).astype(np.uint16) * 257)
+    assert (header.bits, master.converted) == (16, "float")
+    derivative = read_scan(write_scan(master, master.pixels))
+    assert np.array_equal(derivative.pixels, master.pixels)
+    assert derivative.encoding.tiff_compression == "deflate"
+
+
+@pytest.mark.parametrize(("value", "says"), [(1.5, "0 to 1.5"), (-0.25, "-0.25 to 1"), (np.nan, "nan to nan")])
+def test_floats_of_another_range_are_refused_with_it(value: float, says: str) -> None:
+    pixels = np.linspace(0, 1, 64 * 96, dtype=np.float32).reshape(64, 96, 1)
+    pixels[60, 90] = value
+    with pytest.raises(UnsupportedScan, match=f"values from {says}: scale them"):
+        read_scan(encoded(pixels, "tiff"))
