@@ -35,6 +35,7 @@ LARGE_FILE = 64 * 2**20
 
 _CONVERSIONS = {
     "CMYK": "its colours were converted into sRGB before anything else",
+    "CIELab": "its colours were converted into sRGB before anything else",
     "float": "its values from 0 to 1 were made 16 bits before anything else",
 }
 """What a record says of a master whose pixels are not the derivative's kind, by `Carried.converted`."""

@@ -1,4 +1,4 @@
-"""Kinds of pixels beyond grey and RGB of 8 and 16 bits, made into these: CMYK into sRGB, float into 16 bits."""
+"""Kinds of pixels that are not grey or RGB of 8 or 16 bits, made so: CMYK and CIELab into sRGB, float into 16 bits."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from typing import Any, Literal
 import numpy as np
 import pyvips
 
-from oldphoto_core.errors import UnsupportedScan
+from oldphoto_core.errors import ScanTooLarge, UnsupportedScan
+from oldphoto_core.scans import tiff
 from oldphoto_core.scans.carried import Carried
-from oldphoto_core.scans.vips import slabs_of
+from oldphoto_core.scans.scan import Format
+from oldphoto_core.scans.views import Data
+from oldphoto_core.scans.vips import open_image, slabs_of
 
-Kind = Literal["CMYK", "float"]
+Kind = Literal["CMYK", "CIELab", "float"]
 
+_MOST_LAB = 512 * 2**20
+"""Bytes of a file of 8-bit CIELab."""
 _FLOAT_KINDS = ("b-w", "grey16", "scrgb", "srgb", "rgb16", "rgb")
 
 
@@ -21,6 +26,8 @@ def kind_of(image: Any) -> Kind | None:
     """What the pixels of an image, as its file was opened, must be converted from; None: read as it is, or refused."""
     if image.interpretation == "cmyk" and image.bands == 4 and image.format in ("uchar", "ushort"):
         return "CMYK"
+    if (image.interpretation, image.format, image.bands) in (("lab", "uchar", 3), ("labs", "short", 3)):
+        return "CIELab"
     if image.format == "float" and image.interpretation in _FLOAT_KINDS and _colours(image) in (1, 3):
         return "float"
     return None
@@ -39,6 +46,12 @@ def as_grey_or_rgb(image: Any) -> Any:
             black_point_compensation=True,
             depth=16 if image.format == "ushort" else 8,
         )
+    if kind == "CIELab":
+        wide = image.format == "short"
+        # of D50, as in profiles
+        lab = image.colourspace("lab") if wide else _signed(image)
+        how = {"output_profile": "srgb", "intent": "relative", "black_point_compensation": True}
+        return lab.icc_export(pcs="lab", depth=16 if wide else 8, **how)
     if kind == "float":
         levels = (image * 65_535).rint().cast("ushort")
         return levels.copy(interpretation="grey16" if _colours(image) == 1 else "rgb16")
@@ -58,10 +71,31 @@ def check_values(image: Any) -> None:
 
 
 def carried_by(carried: Carried, kind: Kind | None) -> Carried:
-    """What goes along with pixels that were of this kind: those of CMYK are sRGB now, and say so."""
-    if kind != "CMYK":
+    """What goes along with pixels that were of this kind: those of CMYK and CIELab are sRGB now, and say so."""
+    if kind not in ("CMYK", "CIELab"):
         return replace(carried, converted=kind)
     return replace(carried, converted=kind, icc_profile=bytes(pyvips.Operation.call("profile_load", "srgb")))
+
+
+def open_scan(data: Data, format: Format, *, strict: bool = False) -> Any:  # noqa: A002
+    """`open_image`, also of TIFFs of 8-bit CIELab, for which libvips makes an image that it refuses itself."""
+    patch = tiff.lab_as_rgb(data) if format == "tiff" else None
+    if patch is None:
+        return open_image(data, format, strict=strict)
+    if len(data) > _MOST_LAB:
+        raise ScanTooLarge(
+            f"a TIFF of 8-bit CIELab of {len(data) / 2**20:.0f} MiB; it is decoded from a copy in memory, and "
+            f"{_MOST_LAB / 2**20:.0f} MiB are the bound for that: save it as RGB"
+        )
+    at, as_rgb = patch
+    patched = b"".join((data[:at], as_rgb, data[at + len(as_rgb) :]))
+    return open_image(patched, format, strict=strict).copy(interpretation="lab")
+
+
+def _signed(image: Any) -> Any:
+    """8-bit CIELab as a TIFF stores it -> float CIELab."""
+    light = image[0] * (100 / 255)
+    return light.bandjoin([image[1].copy(format="char"), image[2].copy(format="char")]).copy(interpretation="lab")
 
 
 def _colours(image: Any) -> int:

@@ -16,7 +16,7 @@ from oldphoto_core.scans.formats import HEAD, recognise
 from oldphoto_core.scans.raw import RawPixels, new_pixels
 from oldphoto_core.scans.scan import Format, Pixels, Scan, ScanHeader, SpooledScan, fields_of
 from oldphoto_core.scans.views import Data, FileView
-from oldphoto_core.scans.vips import dtype_of, image_of, open_image, slabs_of, translated
+from oldphoto_core.scans.vips import dtype_of, image_of, slabs_of, translated
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ def read_scan(data: bytes, *, max_pixels: int | None = None) -> Scan:
 
     Raises:
         ScanTooLarge: over the bound.
-        UnsupportedScan: an image of a kind that is not handled (Lab, several pages, ...).
+        UnsupportedScan: an image of a kind that is not handled (64-bit float, several pages, ...).
         TruncatedScan, UnreadableScan: cut short, damaged, or no image.
     """
     with translated("read"):
@@ -108,7 +108,7 @@ def check_size(header: ScanHeader, max_pixels: int | None) -> None:
 
 def _opened(data: Data) -> tuple[Format, Any]:
     format_ = recognise(data[:HEAD])
-    return format_, open_image(data, format_)
+    return format_, kinds.open_scan(data, format_)
 
 
 def _read(data: Data, max_pixels: int | None, take: Callable[[Any], T]) -> tuple[Format, T, Carried]:
@@ -117,14 +117,14 @@ def _read(data: Data, max_pixels: int | None, take: Callable[[Any], T]) -> tuple
     _CHECK_WHOLE[format_](data)
     if format_ == "jpeg2000":
         return format_, take(_jpeg2000_image(data, max_pixels)), jpeg2000.read_carried(data)
-    image = open_image(data, format_)
+    image = kinds.open_scan(data, format_)
     check_size(_header(format_, image), max_pixels)
     _check_kind(data, format_, kinds.as_grey_or_rgb(image))
     kind = kinds.kind_of(image)
     carried = kinds.carried_by(_READ_CARRIED[format_](data), kind)
     if kind == "float":
         # opened anew, as an image gives its pixels only once
-        kinds.check_values(open_image(data, format_))
+        kinds.check_values(kinds.open_scan(data, format_))
     return format_, _decoded(data, format_, image, lambda image: take(kinds.as_grey_or_rgb(image))), carried
 
 
@@ -170,7 +170,7 @@ def _decoded(data: Data, format_: Format, image: Any, take: Callable[[Any], T]) 
         return take(image)
     try:
         # of damage inside the picture libjpeg only warns, and goes on with grey
-        return take(open_image(data, format_, strict=True))
+        return take(kinds.open_scan(data, format_, strict=True))
     except ScanError as error:
         if not _is_harmless(str(error)):
             raise
@@ -179,7 +179,7 @@ def _decoded(data: Data, format_: Format, image: Any, take: Callable[[Any], T]) 
 
 def _fax_decoded(data: Data, take: Callable[[Any], T]) -> T:
     # of a strip that ends before its rows do libtiff only warns, and leaves the rest white
-    image = open_image(data, "tiff", strict=True)
+    image = kinds.open_scan(data, "tiff", strict=True)
     try:
         return take(image)
     except ScanTooLarge:

@@ -23,11 +23,12 @@ from oldphoto_core.scans.ifd import (
     rational,
     read_ifd,
     shorts,
+    value_position,
     write_ifd,
 )
 from oldphoto_core.scans.views import Data, FileView, pieces_of
 
-_SUBFILE, _WIDTH, _COMPRESSION = 254, 256, 259
+_SUBFILE, _WIDTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _CHANNELS = 254, 256, 258, 259, 262, 277
 _XMP, _IPTC, _PHOTOSHOP, _ICC = 700, 33723, 34377, 34675
 _OFFSETS_AND_COUNTS = ((273, 279), (324, 325))
 _LOSSLESS = {1: "none", 5: "lzw", 8: "deflate", 32946: "deflate", 32773: "packbits"}
@@ -74,6 +75,15 @@ def check_single_page(data: Data) -> None:
 def is_fax(data: Data) -> bool:
     """Whether the pixels are compressed as CCITT does: Huffman, group 3 or group 4."""
     return _first(read_ifd(data), _COMPRESSION, 1) in _FAX
+
+
+def lab_as_rgb(data: Data) -> tuple[int, bytes] | None:
+    """Where to put which two bytes, so that a TIFF of 8-bit CIELab calls its channels RGB; None for any other TIFF."""
+    layout = Layout.of(data)
+    entries = read_ifd(data, layout)
+    kind = [_first(entries, tag, 0) for tag in (_PHOTOMETRIC, _BITS, _CHANNELS)]
+    at = value_position(data, layout, _PHOTOMETRIC)
+    return (at, struct.pack(layout.order + "H", 2)) if kind == [8, 8, 3] and at is not None else None
 
 
 def read_carried(data: Data) -> Carried:

@@ -29,8 +29,8 @@ _CUT_SHORT = (
     "short read",
 )
 _NOT_BUILT_IN = ("not configured", "not implemented", "unsupported")
-_OTHER_SAMPLES = ("samples out of range", "bad labq format")
-"""What libvips says of a TIFF of 64-bit float, and of one of 8-bit CIELab."""
+_OTHER_SAMPLES = ("samples out of range",)
+"""What libvips says of a TIFF of 64-bit float."""
 _IN_ONE_PIECE = "cumulated memory allocation"
 """libtiff takes 50 MiB at most for a strip or tile, compressed or not."""
 _DISK_FULL = ("no space left", "disk quota exceeded", "file too large")
@@ -104,7 +104,7 @@ def translated(done: str) -> Iterator[None]:
             way_out = "save it again in more, smaller ones"
             raise UnsupportedScan(f"cannot be {done}: a strip or tile of more than 50 MiB: {way_out}") from error
         if any(phrase in message.lower() for phrase in _OTHER_SAMPLES):
-            way_out = "64-bit float or CIELab: save it as grey or RGB of 8 or 16 bits"
+            way_out = "64-bit float: save it as grey or RGB of 8 or 16 bits"
             raise UnsupportedScan(f"cannot be {done}: {message}: {way_out}") from error
         if any(phrase in message.lower() for phrase in _NOT_BUILT_IN):
             raise UnsupportedScan(f"cannot be {done}: {message}: save it again with another compression") from error

@@ -21,14 +21,17 @@ def photo(bands: int, bits: int) -> np.ndarray:
     return (values * 257).astype(np.uint16) if bits == 16 else values.astype(np.uint8)
 
 
-def encoded(pixels: np.ndarray, format_: str, *, kind: str | None = None, **options: Any) -> bytes:
-    """A file made by libvips, grey or RGB unless another kind is named."""
+def encoded(
+    pixels: np.ndarray, format_: str, *, kind: str | None = None, lab: str | None = None, **options: Any
+) -> bytes:
+    """A file made by libvips, grey or RGB unless another kind is named; `lab` converts into a kind of CIELab."""
     height, width, bands = pixels.shape
     wide = pixels.dtype == np.uint16
     kind = kind or (("grey16" if wide else "b-w") if bands < 3 else ("rgb16" if wide else "srgb"))
     depth = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}[str(pixels.dtype)]
     image = pyvips.Image.new_from_memory(pixels.tobytes(), width, height, bands, depth)
-    return bytes(getattr(image.copy(interpretation=kind), f"{format_}save_buffer")(**options))
+    image = image.copy(interpretation=kind)
+    return bytes(getattr(image.colourspace(lab) if lab else image, f"{format_}save_buffer")(**options))
 
 
 def jpeg2000(pixels: np.ndarray, **options: Any) -> bytes:

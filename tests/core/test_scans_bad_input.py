@@ -28,6 +28,8 @@ KINDS = {
     "fax tiff": encoded(photo(1, 8), "tiff", compression="ccittfax4", bitdepth=1, tile_height=8),
     "cmyk jpeg": encoded(photo(4, 8), "jpeg", kind="cmyk"),
     "16-bit cmyk tiff": encoded(photo(4, 16), "tiff", kind="cmyk", compression="lzw", tile=True, tile_width=16),
+    "cielab tiff": encoded(photo(3, 8), "tiff", lab="labq", compression="lzw", tile_height=8),
+    "16-bit cielab tiff": encoded(photo(3, 8), "tiff", lab="labs", compression="deflate", tile_height=8),
     "float tiff": encoded(photo(3, 8) / np.float32(255), "tiff", tile_height=8),
     "raw tiff": encoded(photo(3, 16), "tiff"),
     "lzw tiff": encoded(photo(3, 8), "tiff", compression="lzw", predictor="horizontal"),

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms, TiffImagePlugin
 from scan_files import box, encoded, exif_block, jpeg2000, photo
 
 from oldphoto_core.errors import ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
-from oldphoto_core.scans import file_extension, read_header, read_scan, write_scan
+from oldphoto_core.scans import file_extension, kinds, read_header, read_scan, write_scan
 from oldphoto_core.scans.ifd import read_ifd
 
 
@@ -300,3 +300,60 @@ def test_floats_of_another_range_are_refused_with_it(value: float, says: str) ->
     pixels[60, 90] = value
     with pytest.raises(UnsupportedScan, match=f"values from {says}: scale them"):
         read_scan(encoded(pixels, "tiff"))
+
+
+LAB = ImageCms.profileToProfile(
+    RGB, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB", renderingIntent=1
+)
+assert LAB is not None
+
+
+def wide_lab(lab: np.ndarray) -> bytes:
+    """A big-endian TIFF of 16-bit CIELab: L* from 0 to 65535, a* and b* signed, 256 to the unit."""
+    light, a, b = lab[..., 0].astype(int) * 257, *(lab[..., band].astype(np.int8).astype(int) * 256 for band in (1, 2))
+    body = np.dstack([light.astype(np.uint16), a.astype(np.uint16), b.astype(np.uint16)]).astype(">u2").tobytes()
+    behind = 8 + len(body)
+    tags = [(256, 3, 1, 96 << 16), (257, 3, 1, 64 << 16), (258, 3, 3, behind), (259, 3, 1, 1 << 16)]
+    tags += [(262, 3, 1, 8 << 16), (273, 4, 1, 8), (277, 3, 1, 3 << 16), (278, 3, 1, 64 << 16), (279, 4, 1, len(body))]
+    table = struct.pack(">H", len(tags)) + b"".join(struct.pack(">HHII", *tag) for tag in tags) + bytes(4)
+    return b"MM\0*" + struct.pack(">I", behind + 6) + body + struct.pack(">HHH", 16, 16, 16) + table
+
+
+def by_formula(lab: np.ndarray) -> np.ndarray:
+    """sRGB, 0 to 255, of 8-bit CIELab as a TIFF stores it, from the definitions: D50, adapted by Bradford's matrix."""
+    light, a, b = lab[..., 0] / 2.55, *(lab[..., band].astype(np.int8).astype(float) for band in (1, 2))
+    y = (light + 16) / 116
+    f = np.stack([y + a / 500, y, y - b / 200], axis=-1)
+    xyz = np.where(f > 6 / 29, f**3, (f - 4 / 29) * 3 * (6 / 29) ** 2) * [0.96422, 1.0, 0.82521]
+    to_rgb = [
+        [3.1338561, -1.6168667, -0.4906146],
+        [-0.9787684, 1.9161415, 0.033454],
+        [0.0719453, -0.2289914, 1.4052427],
+    ]
+    linear = (xyz @ np.transpose(to_rgb)).clip(0, 1)
+    return 255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate"])
+def test_cielab_of_8_bits_is_read_as_srgb(compression: str | None) -> None:
+    data = saved(LAB, "TIFF", compression=compression)
+    header, master = read_header(data), read_scan(data)
+    assert (header.bands, header.bits, master.channels, master.bits) == (3, 8, 3, 8)
+    assert np.abs(master.pixels - by_formula(np.asarray(LAB))).max() <= 2
+    derivative = read_scan(write_scan(master, master.pixels))
+    assert np.array_equal(derivative.pixels, master.pixels)
+    assert (master.converted, derivative.converted) == ("CIELab", None)
+    assert derivative.icc_profile == bytes(pyvips.Operation.call("profile_load", "srgb"))
+
+
+def test_cielab_of_16_bits_is_read_as_16_bit_srgb() -> None:
+    eight, wide = read_scan(saved(LAB, "TIFF")), read_scan(wide_lab(np.asarray(LAB)))
+    assert (wide.bits, wide.converted) == (16, "CIELab")
+    assert np.abs(wide.pixels / 257 - eight.pixels).max() <= 1
+    assert read_scan(write_scan(wide, wide.pixels)).bits == 16
+
+
+def test_a_large_tiff_of_8_bit_cielab_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds, "_MOST_LAB", 2**14)
+    with pytest.raises(ScanTooLarge, match=r"CIELab of 0 MiB.*save it as RGB"):
+        read_scan(saved(LAB, "TIFF"))
