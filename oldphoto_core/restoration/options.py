@@ -24,6 +24,9 @@ _EXTENSIONS: dict[OutputFormat, str] = {"keep": "", "tiff": ".tif", "png": ".png
 _NAMED_LOSSY = re.compile(r"\.(jpe?g|jpe|webp)(\.png)*$", re.IGNORECASE)
 """Names of masters that cannot be written again as they are, and of those that look like their derivatives."""
 
+_NAMED_JPEG2000 = re.compile(r"\.(jp2|j2k|j2c|jpf|jpx)(\.tif)*$", re.IGNORECASE)
+"""The same of JPEG 2000, which is only read: its derivatives are TIFFs."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RestoreOptions:
@@ -33,7 +36,8 @@ class RestoreOptions:
     """The whole picture translated, or only what is damaged filled and every other pixel left the master's."""
 
     format: OutputFormat = "keep"
-    """File format of the derivatives; `keep` is each source's own (PNG for JPEG and WebP in mode scratches)."""
+    """File format of the derivatives; `keep` is each source's own (TIFF for JPEG 2000; PNG for JPEG and WebP in mode
+    scratches)."""
 
     detect: bool = True
     """Whether the model's detector, if it has one, looks for damage; False: given masks alone say what is damaged."""
@@ -91,16 +95,24 @@ class RestoreOptions:
         """Key of the derivative below `photos/`, by the master's name alone.
 
         The extension is always added, never replaced, so no two keys meet. In mode scratches JPEG and WebP get `.png`,
-        and so does what is called `.jpg.png` already, which would meet them.
+        and so does what is called `.jpg.png` already, which would meet them. JPEG 2000 gets `.tif` in any
+        mode likewise.
+        mode likewise.
         """
+        if self._becomes_tiff(key):
+            return f"{key}.tif"
         if self._becomes_png(key):
             return f"{key}.png"
         return key + _EXTENSIONS[self.format]
 
     def output_format(self, key: str, content: Format) -> OutputFormat:
         """How the derivative of a master with that name and that content is encoded; lossless in mode scratches."""
+        if self._becomes_tiff(key):
+            return "tiff"
         if self._becomes_png(key):
             return "png"
+        if self.format == "keep" and content == "jpeg2000":
+            return "png" if key.lower().endswith(".png") else "tiff"
         if self._keeps_pixels and content in ("jpeg", "webp"):
             # a JPEG under a lossless name: the derivative becomes what the name says
             return "tiff" if key.lower().endswith((".tif", ".tiff")) else "png"
@@ -109,6 +121,9 @@ class RestoreOptions:
     @property
     def _keeps_pixels(self) -> bool:
         return self.mode == "scratches" and self.format == "keep"
+
+    def _becomes_tiff(self, key: str) -> bool:
+        return self.format == "keep" and _NAMED_JPEG2000.search(key) is not None
 
     def _becomes_png(self, key: str) -> bool:
         return self._keeps_pixels and _NAMED_LOSSY.search(key) is not None

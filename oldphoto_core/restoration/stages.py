@@ -33,6 +33,13 @@ if TYPE_CHECKING:
 LARGE_FILE = 64 * 2**20
 """Bytes of a file from which it is fetched to disk."""
 
+_CONVERSIONS = {
+    "CMYK": "its colours were converted into sRGB before anything else",
+    "CIELab": "its colours were converted into sRGB before anything else",
+    "float": "its values from 0 to 1 were made 16 bits before anything else",
+}
+"""What a record says of a master whose pixels are not the derivative's kind, by `Carried.converted`."""
+
 
 def fetch(work: Work) -> None:
     """Read the pinned version and its header; refuse what is over the network's bound before a pixel is decoded.
@@ -181,8 +188,16 @@ def _record(work: Work, output: str, size: int) -> dict[str, Any]:
         seconds=work.seconds,
         stage_seconds=work.stage_seconds,
         device=place.restorer.device,
-        warnings=(work.complaint,) if work.error else (),
+        warnings=_warnings(work),
     )
+
+
+def _warnings(work: Work) -> tuple[str, ...]:
+    """Why it was not restored; of what was, how its pixels differ from the master's before any restoration."""
+    if work.error:
+        return (work.complaint,)
+    converted = work.scan.converted if work.scan else None
+    return () if converted is None else (f"the master is {converted}: {_CONVERSIONS[converted]}",)
 
 
 def _mask(work: Work) -> dict[str, Any] | None:

@@ -44,6 +44,9 @@ class Carried:
     """EXIF/TIFF orientation, 1 to 8."""
     resolution: Resolution | None = None
     icc_profile: bytes | None = None
+    converted: str | None = None
+    """What the pixels were stored as, where they were converted on reading: "CMYK" or "CIELab" (into sRGB, whose
+    profile is `icc_profile` then) or "float" (into 16 bits)."""
     metadata: Mapping[str, bytes] = field(default_factory=dict)
     """"exif" (a TIFF structure), "xmp" (a packet), "iptc" (IIM), "photoshop" (8BIM resources), byte for byte,
     and pieces that only this format knows, named "<format>:<number>:<piece>"."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from oldphoto_core.errors import UnreadableScan, UnsupportedScan
+from oldphoto_core.scans import jpeg2000
 from oldphoto_core.scans.scan import Format
 
 _OTHERS = (
@@ -12,13 +13,11 @@ _OTHERS = (
     (b"%PDF", "PDF"),
     (b"\xff\x0a", "JPEG XL"),
     (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
-    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", "JPEG 2000"),
     (b"AT&TFORM", "DjVu"),
 )
 HEAD = 1024
 """Bytes at the beginning of a file by which it is judged."""
-_EXTENSIONS: dict[Format, str] = {"jpeg": "jpg", "png": "png", "tiff": "tif", "webp": "webp"}
+_EXTENSIONS: dict[Format, str] = {"jpeg": "jpg", "png": "png", "tiff": "tif", "webp": "webp", "jpeg2000": "jp2"}
 
 
 def recognise(data: bytes) -> Format:
@@ -36,6 +35,8 @@ def recognise(data: bytes) -> Format:
         return "tiff"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "webp"
+    if data.startswith((jpeg2000.BOXES, jpeg2000.CODESTREAM)):
+        return "jpeg2000"
     for magic, name in _OTHERS:
         if data.startswith(magic):
             raise UnsupportedScan(f"a {name} file: convert it to TIFF, PNG, JPEG or WebP")

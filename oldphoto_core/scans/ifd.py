@@ -117,6 +117,16 @@ def next_ifd_position(data: Data, layout: Layout, offset: int) -> int:
     return offset + (8 if layout.big else 2) + count * size
 
 
+def value_position(data: Data, layout: Layout, tag: int) -> int | None:
+    """Where the first directory keeps the value (or its offset) of a tag that it has."""
+    count, size = _head(data, layout, layout.first)
+    start = layout.first + (8 if layout.big else 2)
+    for position in range(start, start + count * size, size):
+        if _unpack(layout.order + "H", data, position)[0] == tag:
+            return position + (12 if layout.big else 8)
+    return None
+
+
 def page_offsets(data: Data, layout: Layout, most: int = 1000) -> list[int]:
     """The offsets of the directories of all pages; a chain that loops ends where it meets itself."""
     offsets: list[int] = []

@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from oldphoto_core.errors import ScanError, ScanTooLarge, UnreadableScan, UnsupportedScan
-from oldphoto_core.scans import jpeg, png, tiff, webp
+from oldphoto_core.scans import jpeg, jpeg2000, kinds, png, tiff, webp
 from oldphoto_core.scans.carried import Carried
 from oldphoto_core.scans.formats import HEAD, recognise
 from oldphoto_core.scans.raw import RawPixels, new_pixels
 from oldphoto_core.scans.scan import Format, Pixels, Scan, ScanHeader, SpooledScan, fields_of
 from oldphoto_core.scans.views import Data, FileView
-from oldphoto_core.scans.vips import dtype_of, open_image, slabs_of, translated
+from oldphoto_core.scans.vips import dtype_of, image_of, slabs_of, translated
 
 T = TypeVar("T")
 
@@ -28,12 +28,14 @@ _READ_CARRIED: dict[Format, Callable[[Data], Carried]] = {
     "png": png.read_carried,
     "tiff": tiff.read_carried,
     "webp": webp.read_carried,
+    "jpeg2000": jpeg2000.read_carried,
 }
 _CHECK_WHOLE: dict[Format, Callable[[Data], None]] = {
     "jpeg": jpeg.check_whole,
     "png": png.check_whole,
     "tiff": tiff.check_whole,
     "webp": webp.check_whole,
+    "jpeg2000": jpeg2000.check_whole,
 }
 _DEPTHS = {"uchar": 8, "char": 8, "ushort": 16, "short": 16, "uint": 32, "int": 32, "float": 32, "double": 64}
 _KINDS = ("b-w", "grey16", "srgb", "rgb16", "rgb")
@@ -67,7 +69,7 @@ def read_scan(data: bytes, *, max_pixels: int | None = None) -> Scan:
 
     Raises:
         ScanTooLarge: over the bound.
-        UnsupportedScan: an image of a kind that is not handled (CMYK, float, several pages, ...).
+        UnsupportedScan: an image of a kind that is not handled (64-bit float, several pages, ...).
         TruncatedScan, UnreadableScan: cut short, damaged, or no image.
     """
     with translated("read"):
@@ -106,21 +108,29 @@ def check_size(header: ScanHeader, max_pixels: int | None) -> None:
 
 def _opened(data: Data) -> tuple[Format, Any]:
     format_ = recognise(data[:HEAD])
-    return format_, open_image(data, format_)
+    return format_, kinds.open_scan(data, format_)
 
 
 def _read(data: Data, max_pixels: int | None, take: Callable[[Any], T]) -> tuple[Format, T, Carried]:
     """A file's format, what `take` makes of its image (which decodes it), and what it carries; or a ScanError."""
     format_ = recognise(data[:HEAD])
     _CHECK_WHOLE[format_](data)
-    image = open_image(data, format_)
+    if format_ == "jpeg2000":
+        return format_, take(_jpeg2000_image(data, max_pixels)), jpeg2000.read_carried(data)
+    image = kinds.open_scan(data, format_)
     check_size(_header(format_, image), max_pixels)
-    _check_kind(data, format_, image)
-    carried = _READ_CARRIED[format_](data)
-    return format_, _decoded(data, format_, image, take), carried
+    _check_kind(data, format_, kinds.as_grey_or_rgb(image))
+    kind = kinds.kind_of(image)
+    carried = kinds.carried_by(_READ_CARRIED[format_](data), kind)
+    if kind == "float":
+        # opened anew, as an image gives its pixels only once
+        kinds.check_values(kinds.open_scan(data, format_))
+    return format_, _decoded(data, format_, image, lambda image: take(kinds.as_grey_or_rgb(image))), carried
 
 
 def _judged_header(data: Data) -> ScanHeader:
+    if recognise(data[:HEAD]) == "jpeg2000":
+        return jpeg2000.read_header(data)
     try:
         return _header(*_opened(data))
     except ScanError:
@@ -129,7 +139,15 @@ def _judged_header(data: Data) -> ScanHeader:
         raise
 
 
+def _jpeg2000_image(data: Data, max_pixels: int | None) -> Any:
+    """A pyvips image of pixels that are decoded already."""
+    check_size(jpeg2000.read_header(data), max_pixels)
+    jpeg2000.check_kind(data)
+    return image_of(jpeg2000.decode(data))
+
+
 def _header(format_: Format, image: Any) -> ScanHeader:
+    image = kinds.as_grey_or_rgb(image)
     return ScanHeader(format_, image.width, image.height, image.bands, _DEPTHS.get(image.format, 0))
 
 
@@ -146,15 +164,28 @@ def _check_kind(data: Data, format_: Format, image: Any) -> None:
 
 
 def _decoded(data: Data, format_: Format, image: Any, take: Callable[[Any], T]) -> T:
+    if format_ == "tiff" and tiff.is_fax(data):
+        return _fax_decoded(data, take)
     if format_ != "jpeg":
         return take(image)
     try:
         # of damage inside the picture libjpeg only warns, and goes on with grey
-        return take(open_image(data, format_, strict=True))
+        return take(kinds.open_scan(data, format_, strict=True))
     except ScanError as error:
         if not _is_harmless(str(error)):
             raise
     return take(image)
+
+
+def _fax_decoded(data: Data, take: Callable[[Any], T]) -> T:
+    # of a strip that ends before its rows do libtiff only warns, and leaves the rest white
+    image = kinds.open_scan(data, "tiff", strict=True)
+    try:
+        return take(image)
+    except ScanTooLarge:
+        raise
+    except ScanError as error:
+        raise UnreadableScan(f"damaged data inside its CCITT (fax) compression: copy it again ({error})") from error
 
 
 def _is_harmless(message: str) -> bool:

@@ -23,18 +23,24 @@ from oldphoto_core.scans.ifd import (
     rational,
     read_ifd,
     shorts,
+    value_position,
     write_ifd,
 )
 from oldphoto_core.scans.views import Data, FileView, pieces_of
 
-_SUBFILE, _WIDTH, _COMPRESSION = 254, 256, 259
+_SUBFILE, _WIDTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _CHANNELS = 254, 256, 258, 259, 262, 277
 _XMP, _IPTC, _PHOTOSHOP, _ICC = 700, 33723, 34377, 34675
 _OFFSETS_AND_COUNTS = ((273, 279), (324, 325))
 _LOSSLESS = {1: "none", 5: "lzw", 8: "deflate", 32946: "deflate", 32773: "packbits"}
 _LOSSY = {6, 7, 34892}
+_FAX = {2, 3, 4}
 _DESCRIPTIONS = (EXIF_IFD, GPS_IFD, 18246, 40091, 40092, 40093, 40094, 40095)
 """Besides all text fields: EXIF, GPS, rating, and Windows' title, comment, author, keywords, subject."""
 _UNIT_CODES = {"none": 1, "in": 2, "cm": 3}
+
+
+_OF_INKS = (333, 337)
+"""Text that names the inks and the printer of a CMYK picture, whose derivative is none."""
 
 
 def check_whole(data: Data) -> None:
@@ -66,13 +72,27 @@ def check_single_page(data: Data) -> None:
         raise UnsupportedScan(f"a TIFF of {len(pages)} pages: split it into one file a page, or pages would be lost")
 
 
+def is_fax(data: Data) -> bool:
+    """Whether the pixels are compressed as CCITT does: Huffman, group 3 or group 4."""
+    return _first(read_ifd(data), _COMPRESSION, 1) in _FAX
+
+
+def lab_as_rgb(data: Data) -> tuple[int, bytes] | None:
+    """Where to put which two bytes, so that a TIFF of 8-bit CIELab calls its channels RGB; None for any other TIFF."""
+    layout = Layout.of(data)
+    entries = read_ifd(data, layout)
+    kind = [_first(entries, tag, 0) for tag in (_PHOTOMETRIC, _BITS, _CHANNELS)]
+    at = value_position(data, layout, _PHOTOMETRIC)
+    return (at, struct.pack(layout.order + "H", 2)) if kind == [8, 8, 3] and at is not None else None
+
+
 def read_carried(data: Data) -> Carried:
     """Everything but the pixels."""
     layout = Layout.of(data)
     entries = read_ifd(data, layout)
     blobs = {"xmp": _XMP, "iptc": _IPTC, "photoshop": _PHOTOSHOP}
     metadata = {name: entries[tag].data for name, tag in blobs.items() if tag in entries}
-    described = {tag: entry for tag, entry in entries.items() if entry.type == ASCII or tag in _DESCRIPTIONS}
+    described = {tag: entry for tag, entry in entries.items() if _describes(tag, entry)}
     if described:
         metadata["exif"] = as_exif(described)
     return Carried(
@@ -109,12 +129,16 @@ def _new_directory(encoded: Data, carried: Carried) -> tuple[int, bytes, bytes]:
     layout = Layout.of(encoded)
     structural = {tag: entry for tag, entry in read_ifd(encoded, layout).items() if tag not in _resolution_tags(None)}
     exif = exif_blocks.entries_of(carried.metadata.get("exif", b""))
-    described = {tag: entry for tag, entry in exif.items() if entry.type == ASCII or tag in _DESCRIPTIONS}
+    described = {tag: entry for tag, entry in exif.items() if _describes(tag, entry)}
     entries = {**described, **structural, **_own_tags(carried)}
     padding = b"\0" * (len(encoded) % 2)
     start = len(encoded) + len(padding)
     at, word = (8, "<Q") if layout.big else (4, "<I")
     return at, struct.pack(word, start), padding + write_ifd(entries, start, big=layout.big)
+
+
+def _describes(tag: int, entry: Entry) -> bool:
+    return (entry.type == ASCII and tag not in _OF_INKS) or tag in _DESCRIPTIONS
 
 
 def _own_tags(carried: Carried) -> dict[int, Entry]:

@@ -29,6 +29,8 @@ _CUT_SHORT = (
     "short read",
 )
 _NOT_BUILT_IN = ("not configured", "not implemented", "unsupported")
+_OTHER_SAMPLES = ("samples out of range",)
+"""What libvips says of a TIFF of 64-bit float."""
 _IN_ONE_PIECE = "cumulated memory allocation"
 """libtiff takes 50 MiB at most for a strip or tile, compressed or not."""
 _DISK_FULL = ("no space left", "disk quota exceeded", "file too large")
@@ -63,8 +65,8 @@ def image_of(pixels: Pixels | RawPixels) -> Any:
 
 
 def dtype_of(image: Any) -> np.dtype[Any]:
-    """uint8 or uint16, for an image of one of them."""
-    return np.dtype(np.uint16 if image.format == "ushort" else np.uint8)
+    """uint8, uint16 or float32, for an image of one of them."""
+    return np.dtype({"ushort": np.uint16, "float": np.float32}.get(image.format, np.uint8))
 
 
 def slabs_of(image: Any) -> Iterator[tuple[int, Pixels]]:
@@ -101,6 +103,9 @@ def translated(done: str) -> Iterator[None]:
         if _IN_ONE_PIECE in message.lower():
             way_out = "save it again in more, smaller ones"
             raise UnsupportedScan(f"cannot be {done}: a strip or tile of more than 50 MiB: {way_out}") from error
+        if any(phrase in message.lower() for phrase in _OTHER_SAMPLES):
+            way_out = "64-bit float: save it as grey or RGB of 8 or 16 bits"
+            raise UnsupportedScan(f"cannot be {done}: {message}: {way_out}") from error
         if any(phrase in message.lower() for phrase in _NOT_BUILT_IN):
             raise UnsupportedScan(f"cannot be {done}: {message}: save it again with another compression") from error
         kind = TruncatedScan if any(phrase in message.lower() for phrase in _CUT_SHORT) else UnreadableScan

@@ -33,7 +33,7 @@ def write_scan(scan: Scan, pixels: Pixels, *, format: OutputFormat = "keep") -> 
     Args:
         scan: What the file is derived from.
         pixels: HWC (or HW for grey) of the scan's own size, channels and dtype.
-        format: "keep" for the scan's format. JPEG holds 8 bits a channel, so 16 are rounded to 8.
+        format: "keep" for the scan's format (TIFF for JPEG 2000). JPEG holds 8 bits a channel, so 16 are rounded to 8.
 
     Raises:
         UnsupportedScan: pixels that do not fit the scan, transparency in a JPEG, a side too long for the format.
@@ -61,7 +61,7 @@ def write_spooled(
         scan: What the file is derived from.
         pixels: Of the scan's own size, channels and dtype.
         path: In a folder that exists; a file that is there is replaced, and none is left when this fails.
-        format: "keep" for the scan's format. JPEG holds 8 bits a channel, so 16 are rounded to 8.
+        format: "keep" for the scan's format (TIFF for JPEG 2000). JPEG holds 8 bits a channel, so 16 are rounded to 8.
 
     Raises:
         UnsupportedScan: pixels that do not fit the scan, transparency in a JPEG, a side too long for the format.
@@ -89,7 +89,10 @@ def _target(scan: Scan | SpooledScan, pixels: Pixels | RawPixels, format_: Outpu
             f"pixels {pixels.shape} {pixels.dtype} do not fit their scan {scan.pixels.shape} {scan.pixels.dtype}: "
             "restore to the same size, channels and depth"
         )
-    return scan.format if format_ == "keep" else format_
+    if format_ != "keep":
+        return format_
+    # nothing here writes JPEG 2000; a TIFF holds all that it can hold
+    return "tiff" if scan.format == "jpeg2000" else scan.format
 
 
 @contextlib.contextmanager

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import struct
 from typing import Any
 
+import cv2
 import numpy as np
 import pyvips
 from PIL import Image
@@ -18,13 +21,32 @@ def photo(bands: int, bits: int) -> np.ndarray:
     return (values * 257).astype(np.uint16) if bits == 16 else values.astype(np.uint8)
 
 
-def encoded(pixels: np.ndarray, format_: str, **options: Any) -> bytes:
-    """A file made by libvips."""
+def encoded(
+    pixels: np.ndarray, format_: str, *, kind: str | None = None, lab: str | None = None, **options: Any
+) -> bytes:
+    """A file made by libvips, grey or RGB unless another kind is named; `lab` converts into a kind of CIELab."""
     height, width, bands = pixels.shape
     wide = pixels.dtype == np.uint16
-    kind = ("grey16" if wide else "b-w") if bands < 3 else ("rgb16" if wide else "srgb")
-    image = pyvips.Image.new_from_memory(pixels.tobytes(), width, height, bands, "ushort" if wide else "uchar")
-    return bytes(getattr(image.copy(interpretation=kind), f"{format_}save_buffer")(**options))
+    kind = kind or (("grey16" if wide else "b-w") if bands < 3 else ("rgb16" if wide else "srgb"))
+    depth = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}[str(pixels.dtype)]
+    image = pyvips.Image.new_from_memory(pixels.tobytes(), width, height, bands, depth)
+    image = image.copy(interpretation=kind)
+    return bytes(getattr(image.colourspace(lab) if lab else image, f"{format_}save_buffer")(**options))
+
+
+def jpeg2000(pixels: np.ndarray, **options: Any) -> bytes:
+    """A lossless JPEG 2000 made by Pillow, or of 16 bits by OpenCV."""
+    if pixels.dtype == np.uint16:
+        order = [0] if pixels.shape[2] == 1 else [2, 1, 0]
+        return bytes(cv2.imencode(".jp2", pixels[..., order], [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000])[1])
+    buffer = io.BytesIO()
+    Image.fromarray(np.squeeze(pixels)).save(buffer, "JPEG2000", **options)
+    return buffer.getvalue()
+
+
+def box(kind: bytes, content: bytes) -> bytes:
+    """A box of a JPEG 2000 file."""
+    return struct.pack(">I4s", len(content) + 8, kind) + content
 
 
 def exif_block() -> bytes:

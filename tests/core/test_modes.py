@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from fakes import DetectingRestorer, InvertingRestorer, encoded, fill, mark, picture, scratched
+from PIL import Image
 
 from oldphoto_core.restoration import Photo, RestoreOptions, blending, restore_photos, stages
 from oldphoto_core.restoration.masks import MaskIndex
@@ -108,6 +109,30 @@ def test_a_jpeg_under_the_name_of_a_tiff_is_not_written_as_jpeg_again(tmp_path: 
     master, filled, covered = scan(tmp_path / "old/a.tif"), scan(tmp_path / "new/photos/a.tif"), mask(tmp_path, "a.tif")
     assert (master.format, filled.format) == ("jpeg", "tiff")
     assert np.array_equal(filled.pixels[~covered], master.pixels[~covered])
+
+
+@pytest.mark.parametrize("way", [{}, ALL_FROM_DISK], ids=["in memory", "from disk"])
+def test_a_jpeg_2000_is_filled_into_a_tiff(tmp_path: Path, way: dict[str, float]) -> None:
+    put(tmp_path, "a.jp2", bits=16)
+    run(tmp_path, DetectingRestorer(), mode="scratches", **way)
+    master, filled = scan(tmp_path / "old/a.jp2"), scan(tmp_path / "new/photos/a.jp2.tif")
+    covered = mask(tmp_path, "a.jp2")
+    assert (master.format, filled.format, filled.bits) == ("jpeg2000", "tiff", 16)
+    assert covered.any()
+    assert np.array_equal(filled.pixels[~covered], master.pixels[~covered])
+    assert record(tmp_path, "a.jp2")["warnings"] == []
+
+
+@pytest.mark.parametrize("way", [{}, ALL_FROM_DISK], ids=["in memory", "from disk"])
+def test_the_record_of_cmyk_says_that_it_was_converted(tmp_path: Path, way: dict[str, float]) -> None:
+    (tmp_path / "old").mkdir()
+    Image.fromarray(scratched(picture())).convert("CMYK").save(tmp_path / "old/a.tif")
+    run(tmp_path, DetectingRestorer(), mode="scratches", **way)
+    master, filled, covered = scan(tmp_path / "old/a.tif"), scan(tmp_path / "new/photos/a.tif"), mask(tmp_path, "a.tif")
+    assert np.array_equal(filled.pixels[~covered], master.pixels[~covered])
+    assert record(tmp_path, "a.tif")["warnings"] == [
+        "the master is CMYK: its colours were converted into sRGB before anything else"
+    ]
 
 
 def test_from_disk_in_slabs_come_the_bytes_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

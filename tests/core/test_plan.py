@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from fakes import fill
@@ -72,6 +72,18 @@ def test_what_only_fills_damage_is_written_without_loss_whatever_names_say(
 ) -> None:
     options = RestoreOptions(mode="scratches")
     assert (options.output_format(key, content), options.output_key(key)) == (written, output)
+
+
+@pytest.mark.parametrize("mode", ["full", "scratches"])
+def test_jpeg_2000_becomes_tiff_and_its_keys_meet_no_other(mode: Literal["full", "scratches"]) -> None:
+    options = RestoreOptions(mode=mode)
+    ends = ("jp2", "jp2.tif", "jp2.tif.tif", "jp2.TIF", "tif", "JPX", "jpx.tiff", "j2k", "jp2.png")
+    keys = [f"a.{end}" for end in ends]
+    assert len({options.output_key(key).lower() for key in keys}) == len({key.lower() for key in keys}) == 8
+    assert (options.output_key("a.jp2"), options.output_format("a.jp2", "jpeg2000")) == ("a.jp2.tif", "tiff")
+    assert options.output_format("a.jp2.tif", "jpeg") == options.output_format("a.tif", "jpeg2000") == "tiff"
+    assert options.output_format("a.png", "jpeg2000") == "png"
+    assert RestoreOptions(mode=mode, format="png").output_key("a.jp2") == "a.jp2.png"
 
 
 def test_a_format_that_is_asked_for_is_written() -> None:

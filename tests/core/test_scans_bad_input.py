@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 import pytest
 import pyvips
-from scan_files import encoded, photo
+from scan_files import encoded, jpeg2000, photo
 
 from oldphoto_core.errors import ScanError, ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans import read_header, read_scan, write_scan
@@ -22,12 +22,25 @@ KINDS = {
     "png": encoded(photo(3, 8), "png"),
     "16-bit png": encoded(photo(3, 16), "png"),
     "interlaced png": encoded(photo(4, 8), "png", interlace=True),
+    "palette png": encoded(photo(3, 8), "png", palette=True),
+    "1-bit png": encoded(photo(1, 8), "png", bitdepth=1),
+    "4-bit packbits tiff": encoded(photo(1, 8), "tiff", compression="packbits", bitdepth=4, tile=True, tile_width=16),
+    "fax tiff": encoded(photo(1, 8), "tiff", compression="ccittfax4", bitdepth=1, tile_height=8),
+    "cmyk jpeg": encoded(photo(4, 8), "jpeg", kind="cmyk"),
+    "16-bit cmyk tiff": encoded(photo(4, 16), "tiff", kind="cmyk", compression="lzw", tile=True, tile_width=16),
+    "cielab tiff": encoded(photo(3, 8), "tiff", lab="labq", compression="lzw", tile_height=8),
+    "16-bit cielab tiff": encoded(photo(3, 8), "tiff", lab="labs", compression="deflate", tile_height=8),
+    "float tiff": encoded(photo(3, 8) / np.float32(255), "tiff", tile_height=8),
     "raw tiff": encoded(photo(3, 16), "tiff"),
     "lzw tiff": encoded(photo(3, 8), "tiff", compression="lzw", predictor="horizontal"),
     "tiled deflate bigtiff": encoded(photo(1, 16), "tiff", compression="deflate", tile=True, bigtiff=True),
     "jpeg tiff": encoded(photo(3, 8), "tiff", compression="jpeg"),
     "webp": encoded(photo(3, 8), "webp"),
     "lossless webp": encoded(photo(4, 8), "webp", lossless=True),
+    "grey jpeg2000": jpeg2000(photo(1, 8)),
+    "16-bit jpeg2000": jpeg2000(photo(3, 16)),
+    "tiled jpeg2000": jpeg2000(photo(4, 8), tile_size=(40, 40)),
+    "bare jpeg2000": jpeg2000(photo(3, 8), no_jp2=True),
 }
 
 
@@ -109,9 +122,10 @@ def test_garbage_in_metadata_does_not_cost_the_photo(payload: bytes) -> None:
 
 
 NO_IMAGES = [b"", b"\0" * 500, b"just text", b"<!DOCTYPE html><html>404</html>", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"]
+BEGINNINGS = [b"II*\0", b"MM\0+", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n"]
 
 
-@pytest.mark.parametrize("data", [*NO_IMAGES, b"II*\0", b"MM\0+", b"RIFF\x10\0\0\0WEBP", b"RIFF\x04\0\0\0WEBPVP8 "])
+@pytest.mark.parametrize("data", [*NO_IMAGES, *BEGINNINGS, b"RIFF\x10\0\0\0WEBP", b"RIFF\x04\0\0\0WEBPVP8 "])
 def test_what_is_no_image_is_unreadable(data: bytes) -> None:
     for read in (read_scan, read_header):
         with pytest.raises((UnreadableScan, TruncatedScan)):
@@ -122,7 +136,7 @@ def test_what_is_no_image_is_unreadable(data: bytes) -> None:
     ("data", "name"),
     [
         (b"GIF89a" + b"\0" * 50, "GIF"),
-        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
         (b"\0\0\0\x18ftypheic" + b"\0" * 20, "heic"),
         (b"%PDF-1.7", "PDF"),
     ],
@@ -140,10 +154,10 @@ def test_the_name_of_a_file_plays_no_part_but_its_content_does() -> None:
 
 def test_kinds_of_images_that_are_not_handled_say_what_they_are() -> None:
     pixels = pyvips.Image.new_from_array(photo(4, 8))
-    cmyk = pixels.copy(interpretation="cmyk").jpegsave_buffer()
-    floats = pyvips.Image.new_from_array(photo(3, 8)).cast("float").tiffsave_buffer()
+    inks = pixels.bandjoin(pixels[0]).copy(interpretation="cmyk").tiffsave_buffer()
+    doubles = pyvips.Image.new_from_array(photo(3, 8)).cast("double").tiffsave_buffer()
     five = pixels.bandjoin(pixels[0]).copy(interpretation="srgb").tiffsave_buffer()
-    for data, says in ((cmyk, "cmyk"), (floats, "32 bits"), (five, "5 channels")):
+    for data, says in ((inks, "5 channels of kind cmyk"), (doubles, "64-bit float"), (five, "5 channels")):
         with pytest.raises(UnsupportedScan, match=says):
             read_scan(data)
 
