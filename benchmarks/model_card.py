@@ -11,35 +11,38 @@ from typing import Any
 
 from oldphoto_core.checkpoints import ModelCard, read_card
 
-EVALUATED = {"archive": "recipe `archive`, damaged", "published": "recipe `published`, unscratched"}
-"""Evaluations of the card, and how their columns are headed."""
+EVALUATED = {
+    "plain": "unscratched",
+    "scratched": "white scratches",
+    "archive": "recipe `archive`, damaged",
+    "published": "recipe `published`, unscratched",
+}
+"""Evaluations that a card may have, and how their columns are headed."""
 
 
 def quality(card: ModelCard) -> str:
     """PSNR and SSIM beside the baselines, a row per method; a dash where an evaluation has no such method."""
-    tables = {kind: {row["method"]: row for row in card.metrics[kind]["methods"]} for kind in EVALUATED}
+    tables = {
+        kind: {row["method"]: row for row in card.metrics[kind]["methods"]}
+        for kind in EVALUATED
+        if kind in card.metrics
+    }
+    filled = {kind for kind, table in tables.items() if any(row.get("psnr_filled") for row in table.values())}
     heads = ["method"]
-    for title in EVALUATED.values():
-        heads += [f"{title}: PSNR (dB)", "gain", "SSIM", "damaged pixels (dB)"]
+    for kind in tables:
+        heads += [f"{EVALUATED[kind]}: PSNR (dB)", "gain", "SSIM", *(["damaged pixels (dB)"] if kind in filled else [])]
     lines = [_line(heads), "|---" * len(heads) + "|"]
-    methods = dict.fromkeys(method for table in tables.values() for method in table)
-    lines += [
-        _line([method, *(cell for table in tables.values() for cell in _cells(table.get(method)))])
-        for method in methods
-    ]
+    for method in dict.fromkeys(method for table in tables.values() for method in table):
+        cells = [cell for kind, table in tables.items() for cell in _cells(table.get(method), filled=kind in filled)]
+        lines.append(_line([method, *cells]))
     return "\n".join(lines)
 
 
-def _cells(row: Mapping[str, Any] | None) -> list[str]:
+def _cells(row: Mapping[str, Any] | None, *, filled: bool) -> list[str]:
     if row is None:
-        return ["-"] * 4
-    filled = row.get("psnr_filled")
-    return [
-        f"{row['psnr']:.2f}",
-        f"{row['psnr_gain']:+.2f}",
-        f"{row['ssim']:.3f}",
-        "-" if filled is None else f"{filled:.2f}",
-    ]
+        return ["-"] * (3 + filled)
+    cells = [f"{row['psnr']:.2f}", f"{row['psnr_gain']:+.2f}", f"{row['ssim']:.3f}"]
+    return [*cells, f"{row['psnr_filled']:.2f}"] if filled else cells
 
 
 def detection(card: ModelCard) -> str:

@@ -14,6 +14,7 @@ import typer
 from docs_pages import PAGES, ROOT, Command, blocks
 
 from flows.cli import app
+from oldphoto_core.checkpoints import shipped_models
 from oldphoto_core.degradation import ArchiveRecipe
 
 PROSE = [*PAGES, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md"))]
@@ -99,10 +100,10 @@ def test_every_benchmark_is_listed() -> None:
     assert [script.name for script in (ROOT / "benchmarks").glob("*.py") if script.name not in text] == []
 
 
-def test_the_tables_of_the_starter_weights_are_what_their_card_says() -> None:
-    if not (ROOT / "oldphoto_core/checkpoints/weights/starter/card.json").exists():
-        pytest.skip("the starter weights are not there yet")
+def test_the_tables_of_the_shipped_weights_are_what_their_cards_say() -> None:
+    assert shipped_models()
     script = runpy.run_path(str(ROOT / "benchmarks/model_card.py"))
-    card = script["read_card"]("starter")
-    assert script["page"](card) in (ROOT / "docs/training.md").read_text()
-    assert script["quality"](card) in (ROOT / "README.md").read_text()
+    for model in shipped_models():
+        card = script["read_card"](model)
+        assert script["page"](card) in (ROOT / "docs/training.md").read_text()
+        assert script["quality"](card) in (ROOT / "README.md").read_text()
