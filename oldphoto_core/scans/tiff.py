@@ -79,8 +79,11 @@ def is_fax(data: Data) -> bool:
 
 def lab_as_rgb(data: Data) -> tuple[int, bytes] | None:
     """Where to put which two bytes, so that a TIFF of 8-bit CIELab calls its channels RGB; None for any other TIFF."""
-    layout = Layout.of(data)
-    entries = read_ifd(data, layout)
+    try:
+        layout = Layout.of(data)
+        entries = read_ifd(data, layout)
+    except BrokenIfdError:
+        return None  # whoever opens it says what is wrong with it
     kind = [_first(entries, tag, 0) for tag in (_PHOTOMETRIC, _BITS, _CHANNELS)]
     at = value_position(data, layout, _PHOTOMETRIC)
     return (at, struct.pack(layout.order + "H", 2)) if kind == [8, 8, 3] and at is not None else None
