@@ -5,6 +5,7 @@
 
 Real photos carry no labels, so damage of the recipe `archive` is put on real old photos, whose own damage counts
 against the detector. Photos are used whole, at their own size and at twice of it; the threshold is the model's.
+"Visible" leaves out damage that changes the photo less than the photo itself varies around it (`Degraded.visible`).
 
     CLEAN, OLD   folders or URLs of clean photos and of real old photos; the last --holdout of each name prefix are used
     --json       writes the table's numbers, for the model's card
@@ -39,19 +40,23 @@ from oldphoto_core.training.data import PhotoSet, split_keys
 
 SEED = 7
 Photo = NDArray[np.uint8]
+Item = tuple[Photo, NDArray[np.bool_], NDArray[np.bool_]]
+"""A photo HWC, its damage HW, and the visible part of that."""
 
 
-def row(name: str, counts: DetectionCounts, photos: int, threshold: float) -> dict[str, Any]:
+def row(name: str, counts: DetectionCounts, visible: DetectionCounts, photos: int, threshold: float) -> dict[str, Any]:
     """One line of the table: what the model's threshold finds; null where nothing is damaged."""
     damaged, intact = int(counts.damaged.sum()), int(counts.intact.sum())
     return {
         "photos": name,
         "number": photos,
         "damaged": damaged / max(1, damaged + intact),
+        "visible": int(visible.damaged.sum()) / damaged if damaged else None,
         "auc": counts.auc() if damaged else None,
         "f1": counts.f1(threshold) if damaged else None,
-        "best_f1": counts.f1(counts.best_threshold()) if damaged else None,
-        "found": counts.recall(threshold) if damaged else None,
+        "auc_visible": visible.auc() if damaged else None,
+        "f1_visible": visible.f1(threshold) if damaged else None,
+        "found_visible": visible.recall(threshold) if damaged else None,
         "false_positives": counts.false_positive_rate(threshold),
     }
 
@@ -63,31 +68,33 @@ def held_out(url: str, holdout: int) -> PhotoSet:
     return PhotoSet(bucket, split_keys(keys, holdout)[1] if holdout else sorted(keys))
 
 
-def measured(
-    name: str, finder: DamageFinder, items: Iterator[tuple[Photo, NDArray[np.bool_]]], total: int
-) -> dict[str, Any]:
+def measured(name: str, finder: DamageFinder, items: Iterator[Item], total: int) -> dict[str, Any]:
     """The row of all items together."""
-    counts = DetectionCounts()
-    for image, mask in track(items, name, total=total):
-        counts.add(torch.from_numpy(finder.probabilities(image)), torch.from_numpy(mask))
-    return row(name, counts, total, finder.threshold)
+    counts, visible = DetectionCounts(), DetectionCounts()
+    for image, mask, seen in track(items, name, total=total):
+        probabilities, damaged = torch.from_numpy(finder.probabilities(image)), torch.from_numpy(mask)
+        counts.add(probabilities, damaged)
+        judged = torch.from_numpy(seen | ~mask)
+        visible.add(probabilities[judged], damaged[judged])
+    return row(name, counts, visible, total, finder.threshold)
 
 
-def composites(photos: PhotoSet, recipe: ArchiveRecipe, enlarged: int = 1) -> Iterator[tuple[Photo, NDArray[np.bool_]]]:
+def composites(photos: PhotoSet, recipe: ArchiveRecipe, enlarged: int = 1) -> Iterator[Item]:
     """Photos with damage on them, and its masks."""
     for key in photos.keys:
         photo = photos.photo(key)
         if enlarged > 1:
             photo = cv2.resize(photo, None, fx=enlarged, fy=enlarged, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
         aged = degrade(np.ascontiguousarray(photo), recipe, item_rng(SEED, key))
-        yield aged.image, aged.mask
+        yield aged.image, aged.mask, aged.visible
 
 
-def unharmed(photos: PhotoSet) -> Iterator[tuple[Photo, NDArray[np.bool_]]]:
+def unharmed(photos: PhotoSet) -> Iterator[Item]:
     """Photos as they are, with empty masks."""
     for key in photos.keys:
         photo = photos.photo(key)
-        yield photo, np.zeros(photo.shape[:2], bool)
+        nothing = np.zeros(photo.shape[:2], bool)
+        yield photo, nothing, nothing
 
 
 def main() -> None:

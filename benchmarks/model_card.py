@@ -50,13 +50,14 @@ def detection(card: ModelCard) -> str:
     lines = [
         f"Threshold {card.detector['threshold']:.3f}.",
         "",
-        "| photos | number | damaged pixels | ROC AUC | F1 | F1 at the best threshold | found | false positives |",
-        "|---|---|---|---|---|---|---|---|",
+        "| photos | number | damaged pixels | ROC AUC | F1 | of them visible | AUC | F1 | found | false positives |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in card.metrics["detection"]["rows"]:
-        judged = ["-"] * 4
+        judged = ["-"] * 6
         if row["auc"] is not None:
-            judged = [f"{row['auc']:.4f}", f"{row['f1']:.3f}", f"{row['best_f1']:.3f}", f"{row['found']:.1%}"]
+            judged = [f"{row['auc']:.4f}", f"{row['f1']:.3f}", f"{row['visible']:.0%}"]
+            judged += [f"{row['auc_visible']:.4f}", f"{row['f1_visible']:.3f}", f"{row['found_visible']:.1%}"]
         marked = [f"{row['false_positives']:.3%}"]
         lines.append(_line([row["photos"], str(row["number"]), f"{row['damaged']:.2%}", *judged, *marked]))
     return "\n".join(lines)

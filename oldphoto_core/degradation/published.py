@@ -80,7 +80,7 @@ class PublishedRecipe:
         if mask.any():
             image = paint_white(image, mask)
             record.append({"operation": "scratches", "pixels": int(mask.sum())})
-        return Degraded(image, mask, record)
+        return Degraded(image, mask, mask, record)
 
     def undamaged(self) -> PublishedRecipe:
         """The same without scratches."""

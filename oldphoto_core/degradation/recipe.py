@@ -21,6 +21,9 @@ class Degraded:
     mask to a mapping paints it white (`paint_white`)."""
     mask: NDArray[np.bool_]
     """HW bool, True = damaged: to be found, and to be filled from elsewhere."""
+    visible: NDArray[np.bool_]
+    """HW bool, the part of the mask that can be told from the picture around it. The rest is damaged all the same:
+    faint dust on gravel, a hole in a white sky."""
     record: list[Record]
     """The operations in the order in which they happened, with the values they drew."""
 

@@ -54,12 +54,16 @@ class PhotoSet:
         return photo
 
     def random_crop(self, size: int, rng: np.random.Generator) -> Photo:
-        """A square crop of a photo drawn at random, perhaps flipped; unreadable photos are listed and passed over."""
+        """A square crop of a photo drawn at random, perhaps flipped; what a small photo lacks is its reflection."""
+        return _crop(self.random_photo(rng), size, rng)
+
+    def random_photo(self, rng: np.random.Generator) -> Photo:
+        """A photo drawn at random, HWC; unreadable ones are listed and passed over."""
         why = ""
         for _ in range(20):
             key = self.keys[int(rng.integers(len(self.keys)))]
             try:
-                return _crop(self.photo(key), size, rng)
+                return self.photo(key)
             except ScanError as error:
                 self.unreadable[key] = why = str(error)
         raise TrainingError(f"20 photos drawn in a row from {self.bucket.url} cannot be read; the last: {key}: {why}")

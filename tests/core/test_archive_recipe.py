@@ -27,6 +27,8 @@ from oldphoto_core.degradation import (
     write_pair_shard,
 )
 from oldphoto_core.degradation.archive import Ageing, Damage, Making, Operation, Scanning
+from oldphoto_core.degradation.archive.blending import stands_out
+from oldphoto_core.degradation.archive.losses import Holes
 from oldphoto_core.degradation.archive.scratches import Scratches
 from oldphoto_core.degradation.archive.tone import Fading
 from oldphoto_core.errors import ConfigError
@@ -144,6 +146,33 @@ def test_the_mask_still_covers_the_damage_after_the_scan() -> None:
     for item in range(5):
         sharp, soft = (degrade(CLEAN, each, item_rng(item)).mask for each in (recipe, scanned))
         assert (sharp <= soft).all()
+
+
+def test_the_visible_part_of_the_mask_is_most_of_it_and_no_more() -> None:
+    for item in range(40):
+        aged = degrade(photo(item, 128, 128), ArchiveRecipe(damaged=1.0), item_rng(5, item))
+        assert not (aged.visible & ~aged.mask).any()
+    strong = degrade(CLEAN, only(scratches=Scratches(probability=1.0, opacity=(1.0, 1.0))), item_rng(5, "strong"))
+    assert strong.visible.sum() > 0.8 * strong.mask.sum()
+
+
+def test_a_hole_in_a_white_sky_is_damage_that_cannot_be_seen() -> None:
+    sky = np.full((96, 96, 3), 246, np.uint8)
+    holed = [degrade(sky, only(holes=Holes(probability=1.0)), item_rng(5, item)) for item in range(12)]
+    white = [aged for aged in holed if aged.record[0]["background"] == "white"]
+    for aged in white:  # the grey fibres around it can be seen
+        assert not (aged.visible & (aged.image > 240).all(axis=2)).any()
+    assert sum((aged.mask & ~aged.visible).sum() for aged in white) > 0
+
+
+def test_a_faint_scratch_is_visible_on_a_calm_picture_and_hidden_in_a_restless_one() -> None:
+    rng = np.random.default_rng(0)
+    restless = rng.integers(0, 256, (96, 96, 1)).repeat(3, axis=2).astype(np.uint8)
+    calm = np.full_like(restless, 120)
+    changed = np.zeros((96, 96), np.uint8)
+    changed[40:43] = 25
+    assert stands_out(calm, changed).sum() == 3 * 96
+    assert stands_out(restless, changed).mean() < 0.001
 
 
 def test_an_undamaged_recipe_has_nothing_to_fill() -> None:

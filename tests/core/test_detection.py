@@ -28,6 +28,7 @@ from oldphoto_core.storage import Bucket
 from oldphoto_core.training import default_config, train_stage
 from oldphoto_core.training.data import PhotoSet
 from oldphoto_core.training.detection import DetectionBatches
+from oldphoto_core.training.detection.data import scanned_piece
 from oldphoto_core.training.detection.stage import dice_loss, focal_loss
 from oldphoto_core.training.detection.thin_structures import draw_thin_structures
 from oldphoto_core.training.run import publish
@@ -62,19 +63,34 @@ def test_a_batch_of_damage_depends_on_its_step_alone(clean: Bucket, old: Bucket)
         assert torch.equal(getattr(ours, name), getattr(theirs, name))
 
 
-def test_unmarked_pixels_of_old_photos_count_less_and_marked_ones_in_full(clean: Bucket, old: Bucket) -> None:
+def test_unmarked_pixels_of_old_photos_count_less_visible_damage_in_full_and_faint_damage_not_at_all(
+    clean: Bucket, old: Bucket
+) -> None:
     config = default_config("scratches", **TINY, old_share=1.0)
     batches = DetectionBatches(config, photos_of(clean), photos_of(old))
     made = [batches.batch(step) for step in range(4)]
     mask = torch.cat([batch.mask for batch in made if batch.mask is not None])
     weight = torch.cat([batch.weight for batch in made if batch.weight is not None])
     assert mask.any()
-    assert (weight[mask > 0] == 1.0).all()
+    assert set(weight[mask > 0].unique().tolist()) == {0.0, 1.0}
+    assert (weight[mask > 0] > 0).float().mean() > 0.5
     assert (weight[mask == 0] == np.float32(config.old_intact_weight)).all()
     only_clean = DetectionBatches(default_config("scratches", **TINY, old_share=0.0), photos_of(clean), photos_of(old))
     batch = only_clean.batch(0)
     assert batch.weight is not None
-    assert (batch.weight == 1.0).all()
+    assert batch.mask is not None
+    assert (batch.weight[batch.mask == 0] == 1.0).all()
+
+
+@pytest.mark.parametrize(("size", "photo_size"), [(96, (64, 200)), (96, (300, 400)), (64, (1, 1))])
+def test_a_piece_of_a_scan_has_the_wanted_side_and_is_only_ever_enlarged(
+    size: int, photo_size: tuple[int, int]
+) -> None:
+    picture = photo(1, 300, 400)[: photo_size[0], : photo_size[1]]
+    pieces = [scanned_piece(picture, size, 1.5, np.random.default_rng(seed)) for seed in range(8)]
+    assert {piece.shape for piece in pieces} == {(size, size, 3)}
+    whole = scanned_piece(photo(1, size, size), size, 1.0, np.random.default_rng(0))
+    assert any(np.array_equal(whole, seen) for seen in (photo(1, size, size), photo(1, size, size)[:, ::-1]))
 
 
 def test_wires_and_writing_are_drawn_into_photos_but_never_marked(clean: Bucket) -> None:

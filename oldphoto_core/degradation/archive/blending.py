@@ -32,6 +32,8 @@ SEEN = 3
 """A pixel that a defect changed by more than this many levels of 255 in some channel is in the defect's mask."""
 LOST = 12
 """From this many levels on an opaque defect's pixel must be filled; what is fainter, the eye does not find either."""
+AROUND = (7, 7)
+"""Pixels around one that make up its surroundings: about what a defect of a few pixels lies among."""
 
 
 def blend(image: Values, colour: Colour | Values, opacity: Field, how: Blend) -> Values:
@@ -78,6 +80,17 @@ def change(before: Image, after: Image) -> NDArray[np.uint8]:
     """HW uint8: the largest change over the channels, in levels."""
     difference = cv2.absdiff(before, after)
     return np.maximum(np.maximum(difference[..., 0], difference[..., 1]), difference[..., 2])
+
+
+def stands_out(whole: Image, changed: NDArray[np.uint8]) -> Mask:
+    """HW bool: where a defect changed the picture by more than `LOST` levels and by more than the picture `whole_HWC`
+    itself varies around there (standard deviation in 7 x 7 pixels). What changes less hides among the picture's own
+    details, as eyes are the less sensitive to a signal the stronger the pattern behind it (contrast masking)."""
+    grey = cv2.cvtColor(whole, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    mean, square = cv2.blur(grey, AROUND), cv2.blur(grey * grey, AROUND)
+    deviation = np.sqrt(np.maximum(square - mean * mean, 0.0))
+    stands: Mask = (changed > LOST) & (changed > deviation)
+    return stands
 
 
 def settle(before: Image, values: Values, *, opaque: Mask | bool = False, hidden: Mask | None = None) -> Outcome:

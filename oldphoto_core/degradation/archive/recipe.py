@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import cv2
 import numpy as np
 
-from oldphoto_core.degradation.archive.blending import LOST, change
+from oldphoto_core.degradation.archive.blending import LOST, change, stands_out
 from oldphoto_core.degradation.archive.losses import Holes, MissingCorners, Tape, Tears
 from oldphoto_core.degradation.archive.operation import Mask, Operation, Outcome
 from oldphoto_core.degradation.archive.optics import AnisotropicBlur, Defocus, Jpeg, LowResolution, MotionBlur
@@ -191,9 +191,12 @@ class ArchiveRecipe:
         for occurrence in scanning:
             image = occurrence.on(image, record).image
             whole = occurrence.on(whole, []).image if lost.any() else image
+        visible = lost
         if lost.any():
-            lost |= _nearby(lost) & (change(whole, image) > LOST)
-        return Degraded(image, lost, record)
+            changed = change(whole, image)
+            lost |= _nearby(lost) & (changed > LOST)
+            visible = lost & stands_out(whole, changed)
+        return Degraded(image, lost, visible, record)
 
     def _drawn(
         self, operations: Sequence[Operation], rng: np.random.Generator, *, at_least_one: bool = False

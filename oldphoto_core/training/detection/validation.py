@@ -11,7 +11,7 @@ from torch import Tensor
 from oldphoto_core.degradation import degrade, item_rng
 from oldphoto_core.metrics import DetectionCounts
 from oldphoto_core.training.config import StageConfig
-from oldphoto_core.training.data import Photo, PhotoSet, to_mask
+from oldphoto_core.training.data import Mask, Photo, PhotoSet
 from oldphoto_core.training.detection.data import grey_of
 from oldphoto_core.training.loop import VALIDATION_SEED, centre_crop
 from oldphoto_core.training.stages import Stage
@@ -30,12 +30,13 @@ class DetectionValidation:
         ]
 
     def measure(self, stage: Stage) -> dict[str, float]:
-        """ROC AUC over all pixels; the best threshold, its F1, and the share of intact pixels that it marks."""
+        """ROC AUC over all pixels but faint damage; the best threshold, its F1, the share of intact pixels it marks."""
         torch.set_num_threads(os.cpu_count() or 1)  # training may have left this thread with one
         counts = DetectionCounts()
         with torch.inference_mode():
-            for grey, mask in self.items:
-                counts.add(stage.restore(grey.to(stage.device), None).cpu(), mask > 0)
+            for grey, mask, counted in self.items:
+                probabilities = stage.restore(grey.to(stage.device), None).cpu()
+                counts.add(probabilities[counted], mask[counted])
         threshold = counts.best_threshold(self._most_false)
         return {
             "auc": counts.auc(), "f1": counts.f1(threshold), "threshold": threshold,
@@ -43,9 +44,15 @@ class DetectionValidation:
         }  # fmt: skip
 
 
-def _items(config: StageConfig, photos: PhotoSet, *, is_old: bool) -> Iterator[tuple[Tensor, Tensor]]:
+def _items(config: StageConfig, photos: PhotoSet, *, is_old: bool) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Luminance, mask, and which pixels are judged: faint damage is neither found nor missed."""
     for key in photos.keys[:: max(1, len(photos) // config.validation_crops)][: config.validation_crops]:
         photo: Photo = centre_crop(photos.photo(key), VALIDATION_CROP, multiple=32)
         recipe = config.recipe.only_damage() if is_old else config.recipe
         aged = degrade(photo, recipe, item_rng(VALIDATION_SEED, key))
-        yield grey_of(aged.image), to_mask([aged.mask])
+        yield grey_of(aged.image), _plane(aged.mask), _plane(aged.visible | ~aged.mask)
+
+
+def _plane(mask: Mask) -> Tensor:
+    """11HW bool."""
+    return torch.from_numpy(mask)[None, None]
