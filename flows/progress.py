@@ -29,6 +29,26 @@ class TerminalBar:
         self._bar.stop()
 
 
+class CountProgress(TerminalBar):
+    """A bar on stderr that is told how many of how many are done; use it as a context manager."""
+
+    def __init__(self, doing: str) -> None:
+        self._bar = Progress(
+            TextColumn(doing),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+        )
+        self._task = self._bar.add_task(doing, total=None)
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show this much."""
+        self._bar.update(self._task, completed=done, total=total)
+
+
 class RestoreProgress(TerminalBar):
     """A bar on stderr with the photos done, megapixels and failures; use it as a context manager."""
 

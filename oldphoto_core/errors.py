@@ -20,6 +20,8 @@
     │   ├── UnknownModel              no model of that name
     │   └── DamagedWeights            the file does not match its card, or its network
     ├── RunStopped                    a policy ended a restoration early; what was done stays, a rerun goes on
+    ├── AuditFailed                   something in a target is not what was recorded, and that was to be an error
+    ├── RollbackRefused               what a run wrote was altered since; nothing was removed
     └── TrainingError                 a training that cannot start or go on
 
 Third-party exceptions are translated where the library is called (scans/ for libvips and Pillow, storage/ for fsspec),
@@ -133,6 +135,14 @@ class DamagedWeights(ModelError):
 
 class RunStopped(OldPhotoError):
     """A policy (failure rate, first failure, existing output) ended a restoration; what was done stays."""
+
+
+class AuditFailed(OldPhotoError):
+    """An audit that was to end as failed on findings has some; its report lists them."""
+
+
+class RollbackRefused(OldPhotoError):
+    """Something that a run wrote was altered since; it is somebody's work now, and nothing was removed."""
 
 
 class TrainingError(OldPhotoError):

@@ -17,7 +17,7 @@ FLOORS = [
     {"storage", "scans"},
     {"checkpoints", "degradation", "reports", "metrics", "devices"},
     {"training", "restoration", "samples"},
-    {"evaluation"},
+    {"evaluation", "custody", "doctor"},
 ]
 """From the ground up; a room may use the floors below its own."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 
 import typer
 
@@ -16,6 +17,16 @@ def say(line: str) -> None:
 def show(line: str = "") -> None:
     """A result."""
     print(line, flush=True)  # noqa: T201
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], most: int = 100) -> None:
+    """Rows in columns, as a result; of many the first ones."""
+    lines = [header, *rows[:most]]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    for line in lines:
+        show("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    if len(rows) > most:
+        show(f"... and {len(rows) - most} more")
 
 
 def parsed_size(text: str) -> int:

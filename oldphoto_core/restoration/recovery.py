@@ -6,7 +6,6 @@ record and derivative agree, the photo was restored, and its row is made up for.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from oldphoto_core.reports.record import decode_record
 from oldphoto_core.reports.summary import RunFacts, Summary, encode, reconcile, summarise
 from oldphoto_core.restoration.rows import rows_by_key
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, merge_ledger, read_ledger, read_manifest
+from oldphoto_core.storage.ledger import ROLLBACK_KEY
 
 FACTS, SUMMARY = "run.json", "summary.json"
 KILLED = "the run was killed; a later one finished its books"
@@ -29,16 +29,30 @@ def settle_killed_runs(target: Bucket) -> list[str]:
 
     A run that is alive all the same loses nothing: its own rows are later and count, its summary replaces this one.
     """
-    settled = []
-    for run_id in target.folders("runs"):
-        run = target.join("runs", run_id)
-        if run.info(SUMMARY) is None and run.info(FACTS) is not None and run.info("manifest.parquet") is not None:
-            with LedgerWriter(run, "recovered") as ledger:
-                for row in _lost_rows(target, run, run_id):
-                    ledger.add(row)
-            settle(target, run, json.loads(run.read(FACTS)), KILLED)
-            settled.append(run_id)
-    return settled
+    return [run_id for run_id in target.folders("runs") if settle_killed_run(target, run_id)]
+
+
+def settle_killed_run(target: Bucket, run_id: str) -> bool:
+    """The same for one run; False when its books are closed, or were never opened."""
+    run = target.join("runs", run_id)
+    if not _is_open(run):
+        return False
+    with LedgerWriter(run, "recovered") as ledger:
+        for row in _lost_rows(target, run, run_id):
+            ledger.add(row)
+    settle(target, run, json.loads(run.read(FACTS)), KILLED)
+    return True
+
+
+def lost_rows(target: Bucket) -> list[LedgerRow]:
+    """The rows that `settle_killed_runs` would make up for; nothing is written."""
+    runs = ((run_id, target.join("runs", run_id)) for run_id in target.folders("runs"))
+    return [row for run_id, run in runs if _is_open(run) for row in _lost_rows(target, run, run_id)]
+
+
+def _is_open(run: Bucket) -> bool:
+    wanted = run.info(FACTS) is not None and run.info("manifest.parquet") is not None
+    return wanted and run.info(SUMMARY) is None and run.info(ROLLBACK_KEY) is None
 
 
 def settle(target: Bucket, run: Bucket, facts: RunFacts, stopped: str = "") -> Summary:
@@ -71,12 +85,10 @@ def _row_of_record(target: Bucket, key: str, run_id: str) -> LedgerRow | None:
         record = decode_record(target.read(f"records/{key}.json"))
         if record is None or record["run_id"] != run_id or record["status"] != "restored":
             return None
-        derivative = target.read(record["derivative"]["key"])
+        found = target.sha256(record["derivative"]["key"])
     except OldPhotoError:
         return None
-    if hashlib.sha256(derivative).hexdigest() != record["derivative"]["sha256"]:
-        return None
-    return _as_row(key, record)
+    return _as_row(key, record) if found == record["derivative"]["sha256"] else None
 
 
 def _as_row(key: str, record: dict[str, Any]) -> LedgerRow:

@@ -125,7 +125,9 @@ def deliver(work: Work) -> None:
     derivative = held.encode(options.output_format(key, held.scan.format))
     work.output_sha256 = _sha256(derivative)
     if not (work.photo.masks and work.place.mask_is_output):
-        _put(target, f"masks/{key}.png", held.encode_mask())
+        mask = held.encode_mask()
+        work.mask_file = {"key": f"masks/{key}.png", "sha256": _sha256(mask), "bytes": _size(mask)}
+        _put(target, f"masks/{key}.png", mask)
     output = options.output_key(key)
     target.write(f"records/{key}.json", encode_record(_record(work, output, _size(derivative))))
     try:
@@ -184,6 +186,7 @@ def _record(work: Work, output: str, size: int) -> dict[str, Any]:
         model={"name": place.restorer.name, "digest": place.restorer.digest},
         options={**chosen, "digest": place.digest(photo)},
         mask=_mask(work),
+        mask_file=None if work.error else work.mask_file,
         changed_share=_known(work.changed_share),
         seconds=work.seconds,
         stage_seconds=work.stage_seconds,

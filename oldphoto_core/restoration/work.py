@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from oldphoto_core.errors import OldPhotoError, ScanError, StorageError
 from oldphoto_core.restoration.options import RestoreOptions
@@ -82,6 +82,8 @@ class Work:
     """Pixels by which its mask was widened."""
     mask_coverage: float = math.nan
     changed_share: float = math.nan
+    mask_file: dict[str, Any] | None = None
+    """Key, digest and size of the mask that was put into the target; None: the given one lies there."""
     output: str = ""
     output_sha256: str = ""
     error: Exception | None = None

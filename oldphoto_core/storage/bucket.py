@@ -73,6 +73,17 @@ class Bucket:
         buffer.writelines(self._store.read(safe_key(key), version))
         return buffer.getvalue()
 
+    def read_range(self, key: str, start: int, end: int, *, version: str | None = None) -> bytes:
+        """The bytes from `start` to before `end`, and no others; both lie in the object. Raises as `read`."""
+        return self._store.read_range(safe_key(key), version, start, end) if start < end else b""
+
+    def sha256(self, key: str, *, version: str | None = None) -> str:
+        """Of all bytes of an object, in hex; some MiB of it are in memory at a time. Raises as `read`."""
+        digest = hashlib.sha256()
+        for chunk in self._store.read(safe_key(key), version):
+            digest.update(chunk)
+        return digest.hexdigest()
+
     def download(self, key: str, path: str | os.PathLike[str], *, version: str | None = None) -> str:
         """`read` into a file of this machine, some MiB at a time.
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 LEDGER_KEY = "ledger.parquet"
 PARTS_FOLDER = "ledger"
 RUNS_FOLDER = "runs"
+ROLLBACK_KEY = "rollback.json"
+"""In a run's folder: what it wrote was removed again, or is being removed; its rows say nothing of the target."""
 Status = Literal["restored", "skipped", "failed"]
 
 
@@ -155,16 +157,25 @@ def previous_results(target: Bucket) -> pd.DataFrame:
         LEDGER_COLUMNS and `run_id`, one row per key, sorted by key; a rerun may skip a photo whose version, model and
         options are those of its row.
     """
+    rows = rows_of_all_runs(target)
+    return _one_per_key(rows[rows["status"] == "restored"])
+
+
+def rows_of_all_runs(target: Bucket) -> pd.DataFrame:
+    """The ledgers of all runs that were not rolled back, killed ones included: LEDGER_COLUMNS and `run_id`."""
     import pandas as pd
 
     run_ids = list(target.folders(RUNS_FOLDER))
     with ThreadPoolExecutor(max_workers=8) as threads:
-        frames = list(threads.map(lambda run_id: _rows_of(target.join(RUNS_FOLDER, run_id)), run_ids))
+        frames = list(threads.map(lambda run_id: _standing_rows(target.join(RUNS_FOLDER, run_id)), run_ids))
     frames = [frame.assign(run_id=run_id) for frame, run_id in zip(frames, run_ids, strict=True) if len(frame)]
     if not frames:
         return as_frame([]).assign(run_id=pd.Series([], dtype="str"))
-    rows = pd.concat(frames, ignore_index=True)
-    return _one_per_key(rows[rows["status"] == "restored"])
+    return pd.concat(frames, ignore_index=True)
+
+
+def _standing_rows(run: Bucket) -> pd.DataFrame:
+    return as_frame([]) if run.info(ROLLBACK_KEY) else _rows_of(run)
 
 
 def _rows_of(run: Bucket) -> pd.DataFrame:

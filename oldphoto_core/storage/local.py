@@ -58,9 +58,16 @@ class LocalStore:
                 yield from chunks_of(file)
             after = _version(os.fstat(file.fileno()))
         if before != after or version not in (None, before):
-            raise ChangedWhileReading(
-                f"{self._name(key)} is version {after}, not {version or before}: run again for a new inventory"
-            )
+            raise self._changed(key, after, version or before)
+
+    def read_range(self, key: str, version: str | None, start: int, end: int) -> bytes:
+        """Some bytes of the file, while it has that time and size."""
+        with _as_storage_error(self._name(key), "read"), open(self.root / key, "rb") as file:
+            found = _version(os.fstat(file.fileno()))
+            data = os.pread(file.fileno(), end - start, start)
+        if version not in (None, found):
+            raise self._changed(key, found, version)
+        return data
 
     def write(self, key: str, source: BinaryIO) -> None:
         """Temporary name in the same folder, fsync, read back, rename: a killed writer leaves no such key."""
@@ -80,6 +87,9 @@ class LocalStore:
         """Removes the file; its folder stays."""
         with _as_storage_error(self._name(key), "deleted"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(self.root / key)
+
+    def _changed(self, key: str, found: str, wanted: str | None) -> ChangedWhileReading:
+        return ChangedWhileReading(f"{self._name(key)} is version {found}, not {wanted}: run again for a new inventory")
 
     def _name(self, key: str) -> str:
         return printable(str(self.root / key))

@@ -50,6 +50,10 @@ class MemoryStore:
             )
         yield data
 
+    def read_range(self, key: str, version: str | None, start: int, end: int) -> bytes:
+        """Some bytes, of exactly this version when one is given."""
+        return next(self.read(key, version))[start:end]
+
     def write(self, key: str, source: BinaryIO) -> None:
         """All bytes in one step."""
         source.seek(0)

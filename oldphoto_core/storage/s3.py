@@ -106,6 +106,21 @@ class S3Store:
             failures = 0 if came > start else failures + 1
         raise StorageError(f"{self._name(key)} breaks off while reading: {_clean(problem)}; try again") from problem
 
+    def read_range(self, key: str, version: str | None, start: int, end: int) -> bytes:
+        """Some bytes in one request, which is made three times at most."""
+        from s3fs.core import S3_RETRYABLE_ERRORS
+
+        problem: Exception = TimeoutError("not all bytes came")
+        for _ in range(3):
+            try:
+                data = b"".join(self._body(self._get(key, version, start, end)))
+            except S3_RETRYABLE_ERRORS as error:
+                problem = error
+                continue
+            if len(data) == end - start:
+                return data
+        raise StorageError(f"{self._name(key)} breaks off while reading: {_clean(problem)}; try again") from problem
+
     def write(self, key: str, source: BinaryIO) -> None:
         """One PUT, or parts made visible together; both carry checksums that the store must confirm."""
         try:
@@ -113,9 +128,7 @@ class S3Store:
             etag, digests = (self._put if size <= PART_BYTES else self._put_parts)(key, source)
             if etag != _etag(digests):
                 self._compare(key, etag, source)
-        except WriteFailed:
-            raise
-        except NoCredentials:
+        except (WriteFailed, NoCredentials):
             raise
         except StorageError as error:
             raise WriteFailed(f"cannot write {self._name(key)}: {error}") from error
@@ -124,12 +137,13 @@ class S3Store:
         """Removes the object if it is there."""
         self._call("delete_object", key)
 
-    def _get(self, key: str, version: str | None, start: int) -> dict[str, Any]:
+    def _get(self, key: str, version: str | None, start: int, end: int | None = None) -> dict[str, Any]:
         pinned = {"IfMatch": f'"{version}"'} if version else {}
-        reply = self._call("get_object", key, **pinned, **({"Range": f"bytes={start}-"} if start else {}))
-        if start and "ContentRange" not in reply:
+        part = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if start or end is not None else {}
+        reply = self._call("get_object", key, **pinned, **part)
+        if part and "ContentRange" not in reply:
             reply["Body"].close()
-            raise StorageError(f"{self._name(key)} broke off at byte {start}, and its store sends no rest; try again")
+            raise StorageError(f"{self._name(key)} is wanted from byte {start}, and its store sends no rest; try again")
         return reply
 
     def _body(self, reply: dict[str, Any]) -> Iterator[bytes]:

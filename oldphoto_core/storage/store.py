@@ -42,6 +42,9 @@ class Store(Protocol):
     def read(self, key: str, version: str | None) -> Iterator[bytes]:
         """All bytes in chunks, of exactly this version when one is given; what is wrong may show after the last."""
 
+    def read_range(self, key: str, version: str | None, start: int, end: int) -> bytes:
+        """The bytes from `start` to before `end`, which both lie in the object, of exactly this version if given."""
+
     def write(self, key: str, source: BinaryIO) -> None:
         """All bytes of the source, which may be read from its beginning more than once, or nothing; and verified."""
 
