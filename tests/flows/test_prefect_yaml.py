@@ -41,6 +41,7 @@ def test_prefect_takes_every_deployment(prefect_server: str) -> None:
             client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
         command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
         environment = {**os.environ, "PREFECT_API_URL": prefect_server, "OLDPHOTO_HOME": str(ROOT), "DO_NOT_TRACK": "1"}
+        environment["OLDPHOTO_TARGET"] = "s3://access/restored"
         ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         deployed = {deployment.name: deployment for deployment in client.read_deployments()}
@@ -49,3 +50,6 @@ def test_prefect_takes_every_deployment(prefect_server: str) -> None:
     assert schema is not None
     assert schema["required"] == ["source", "target"]
     assert schema["properties"]["max_failure_rate"]["maximum"] == 1
+    weekly = deployed["audit"]
+    assert weekly.parameters == {"target": "s3://access/restored", "fail_on_findings": True}
+    assert [schedule.schedule.cron for schedule in weekly.schedules] == ["0 4 * * 0"]
