@@ -1,7 +1,9 @@
-"""Models beside baselines on held-out photos, without and with white scratches."""
+"""Models beside baselines on held-out photos, without and with damage, and on real old photos."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Annotated
 
@@ -11,10 +13,10 @@ from pydantic import Field
 from rich.console import Console
 from rich.progress import Progress
 
-from oldphoto_core.evaluation import EvaluationConfig
-from oldphoto_core.evaluation.compare import evaluation_keys
+from oldphoto_core.evaluation import Backbones, EvaluationConfig
+from oldphoto_core.evaluation.compare import held_out
 from oldphoto_core.storage import Bucket
-from tasks.evaluation import evaluate_models
+from tasks.evaluation import evaluate_models, evaluate_on_real
 
 
 @flow(name="evaluate", persist_result=False)
@@ -25,15 +27,28 @@ def evaluate(
     recipe: Annotated[str, Field(description="Name of the degradation recipe")] = "published",
     seed: Annotated[int, Field(description="Seed of the degradation")] = 7,
     holdout: Annotated[int, Field(ge=0, description="Last photos of each name prefix; 0 = every photo")] = 40,
+    old: Annotated[str | None, Field(description="Bucket of real old photos, which have no original")] = None,
+    backbones: Annotated[Backbones | None, Field(description="Files of the networks behind LPIPS and FID")] = None,
 ) -> str:
-    """Writes OUT/plain/ and OUT/scratched/; returns both tables as Markdown."""
+    """Writes OUT/plain/, OUT/scratched/ and, with `old`, OUT/real/; returns the tables as Markdown."""
     tables = []
-    for name, scratched in (("plain", False), ("scratched", True)):
-        config = EvaluationConfig(recipe=recipe, seed=seed, holdout=holdout or None, scratched=scratched)
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(f"evaluating, {name}", total=len(evaluation_keys(Bucket(clean), config)))
-            advance = partial(bar.advance, task)
-            tables.append(evaluate_models(clean, f"{out.rstrip('/')}/{name}", models, config, advance))
+    configs = {
+        name: EvaluationConfig(recipe=recipe, seed=seed, holdout=holdout or None, scratched=scratched)
+        for name, scratched in (("plain", False), ("scratched", True))
+    }
+    for name, config in configs.items():
+        with _progress(f"evaluating, {name}", clean, config) as advance:
+            tables.append(evaluate_models(clean, f"{out.rstrip('/')}/{name}", models, config, advance, backbones))
+    if old:
+        with _progress("evaluating, real", old, configs["plain"]) as advance:
+            tables.append(evaluate_on_real(clean, old, f"{out.rstrip('/')}/real", models, configs["plain"], advance))
     text = "\n".join(tables)
     create_markdown_artifact(text, key="evaluate", description=f"Evaluation of {', '.join(models)} on {clean}")
     return text
+
+
+@contextmanager
+def _progress(name: str, photos: str, config: EvaluationConfig) -> Iterator[Callable[[], None]]:
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(name, total=len(held_out(Bucket(photos), config.holdout)))
+        yield partial(bar.advance, task)

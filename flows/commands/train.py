@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -114,19 +115,32 @@ def evaluate(
     recipe: Annotated[str, typer.Option(help="How photos are made old.")] = "published",
     seed: Annotated[int, typer.Option(help="Of the degradation.")] = 7,
     holdout: Annotated[int, typer.Option(min=0, help="Last photos of each name prefix; 0 = every photo.")] = 40,
+    old: Annotated[str | None, typer.Option(metavar="URL", help="Real old photos: how natural they become.")] = None,
+    lpips: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="BACKBONE HEADS", help="Files for LPIPS: alexnet-*.pth, alex.pth."),
+    ] = None,
+    fid: Annotated[Path | None, typer.Option(metavar="FILE", help="TorchScript of Inception, for FID.")] = None,
+    sha256: Annotated[str, typer.Option(metavar="A,B,...", help="Digests that these files must have.")] = "",
 ) -> None:
     """PSNR and SSIM of models beside OpenCV, on clean photos made old; prints the tables."""
     from flows.prefect_session import prefect_session
     from oldphoto_core.degradation import recipe_named
+    from oldphoto_core.evaluation import Backbones
     from oldphoto_core.storage import Bucket
 
     recipe_named(recipe)
+    backbone, heads = lpips or (None, None)
+    backbones = Backbones(lpips_backbone=backbone, lpips_heads=heads, fid_network=fid, sha256=tuple(_names(sha256)))
+    backbones.verified()
     Bucket(out).check_writable()
     with prefect_session(say):
         from flows.evaluate import evaluate as evaluate_flow
 
-        text = evaluate_flow(
-            clean, out, [name.strip() for name in models.split(",") if name.strip()], recipe, seed, holdout
-        )
+        text = evaluate_flow(clean, out, _names(models), recipe, seed, holdout, old, backbones)
     show(text)
-    show(f"tables and contact sheets: {out}/plain, {out}/scratched")
+    show(f"tables and contact sheets: {out}/plain, {out}/scratched" + (f", {out}/real" if old else ""))
+
+
+def _names(listed: str) -> list[str]:
+    return [name.strip() for name in listed.split(",") if name.strip()]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,9 @@ from oldphoto_core.training.data import split_keys
 Photo = NDArray[np.uint8]
 Method = Callable[[Photo, NDArray[np.bool_]], Photo]
 """image_HWC with its damage as it looks, mask_HW -> restored image_HWC; who needs white holes uses `paint_white`."""
+
+Distance = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Restored and clean N3HW in [0, 1] -> N."""
 
 EVALUATION_SCRATCHES = ScratchMasks(probability=1.0, strokes=(2, 5), width=(1, 4))
 """White scratches of the evaluation of the recipe `published`: 2 to 5 a crop, 1 to 4 pixels wide."""
@@ -91,25 +95,34 @@ class Crop:
 
 def evaluation_keys(clean: Bucket, config: EvaluationConfig) -> list[str]:
     """The photos that are evaluated; SourceMissing if there is none."""
-    keys = [entry.key for entry in clean.list() if is_image_key(entry.key)]
-    if config.holdout is not None:
-        keys = split_keys(keys, config.holdout)[1]
+    return held_out(clean, config.holdout)
+
+
+def held_out(photos: Bucket, holdout: int | None) -> list[str]:
+    """Keys of the last photos of each name prefix, or of all; SourceMissing if there is none."""
+    keys = sorted(entry.key for entry in photos.list() if is_image_key(entry.key))
+    if holdout is not None:
+        keys = split_keys(keys, holdout)[1]
     if not keys:
         raise SourceMissing(
-            f"{clean.url} has no photo to evaluate on; give a bucket of clean photos, or --holdout 0 to use all of few"
+            f"{photos.url} has no photo to evaluate on; give a bucket of photos, or --holdout 0 to use all of few"
         )
     return keys
+
+
+def centre(photo: Photo, crop: int) -> Photo:
+    """The centre crop of `photo_HWC`; shorter sides whole, down to a multiple of 8."""
+    height, width = (min(crop, side) // 8 * 8 for side in photo.shape[:2])
+    top, left = (photo.shape[0] - height) // 2, (photo.shape[1] - width) // 2
+    return np.ascontiguousarray(photo[top : top + height, left : left + width])
 
 
 def crops(clean: Bucket, keys: Sequence[str], config: EvaluationConfig) -> Iterator[Crop]:
     """Centre crops, degraded; a crop depends on the seed and its photo's key alone."""
     for key in keys:
-        photo = to_rgb8(read_scan(clean.read(key)).pixels)
-        height, width = (min(config.crop, side) // 8 * 8 for side in photo.shape[:2])
-        top, left = (photo.shape[0] - height) // 2, (photo.shape[1] - width) // 2
-        centre = np.ascontiguousarray(photo[top : top + height, left : left + width])
-        aged = degrade(centre, config.degradation(), item_rng(config.seed, key))
-        yield Crop(key, centre, aged.image, aged.mask)
+        middle = centre(to_rgb8(read_scan(clean.read(key)).pixels), config.crop)
+        aged = degrade(middle, config.degradation(), item_rng(config.seed, key))
+        yield Crop(key, middle, aged.image, aged.mask)
 
 
 def baseline_methods() -> dict[str, Method]:
@@ -125,9 +138,10 @@ def compare(
     methods: dict[str, Method],
     config: EvaluationConfig,
     each: Callable[[Crop], None] = lambda crop: None,
+    distances: Mapping[str, Distance] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """A row per photo and method: key, method, psnr (dB), ssim, and psnr_filled (dB) of the damaged pixels alone, which
-    is nan where nothing is damaged. `each` sees every crop when it is done."""
+    is nan where nothing is damaged; and a column for each of `distances`. `each` sees every crop when it is done."""
     rows: list[dict[str, Any]] = []
     for crop in crops(clean, evaluation_keys(clean, config), config):
         truth = _unit(crop.clean)
@@ -135,35 +149,10 @@ def compare(
             crop.restored[name] = method(crop.degraded, crop.mask)
             made = _unit(crop.restored[name])
             row = {"key": crop.key, "method": name, "psnr": float(psnr(made, truth)), "ssim": float(ssim(made, truth))}
+            row |= {distance: float(measure(made, truth)) for distance, measure in distances.items()}
             rows.append(row | {"psnr_filled": _psnr_of(made, truth, crop.mask)})
         each(crop)
     return pd.DataFrame(rows)
-
-
-def summarise(results: pd.DataFrame) -> pd.DataFrame:
-    """A row per method, in order: photos, mean PSNR, SSIM and PSNR of damaged pixels, gain over the degraded input."""
-    order = list(dict.fromkeys(results["method"]))
-    means = {name: (name, "mean") for name in ("psnr", "ssim", "psnr_filled")}
-    table = results.groupby("method").agg(photos=("key", "size"), **means).loc[order]
-    table["psnr_gain"] = table["psnr"] - float(table["psnr"].to_numpy()[order.index("degraded input")])
-    return table.reset_index()
-
-
-def to_markdown(table: pd.DataFrame, config: EvaluationConfig) -> str:
-    """The summary as a Markdown table under one line that says what was measured."""
-    lines = [
-        f"Recipe {config.recipe}, seed {config.seed}, centre crop {config.crop}, "
-        f"{int(table['photos'].max())} photos, {config.damage}.",
-        "",
-        "| method | PSNR (dB) | gain (dB) | SSIM | PSNR of damaged pixels (dB) |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {row['method']} | {row['psnr']:.2f} | {row['psnr_gain']:+.2f} | {row['ssim']:.4f}"
-        f" | {_or_dash(row['psnr_filled'])} |"
-        for row in table.to_dict("records")
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def record(config: EvaluationConfig) -> dict[str, Any]:
@@ -176,10 +165,6 @@ def _psnr_of(made: torch.Tensor, truth: torch.Tensor, mask: NDArray[np.bool_]) -
         return float("nan")
     damaged = torch.from_numpy(mask)
     return float(psnr(made[:, :, damaged], truth[:, :, damaged]))
-
-
-def _or_dash(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.2f}"
 
 
 def _unit(image: Photo) -> torch.Tensor:

@@ -1,32 +1,58 @@
-"""An evaluation from start to end: models and baselines on held-out photos, tables and a contact sheet in a bucket."""
+"""An evaluation from start to end: models and baselines on held-out photos; tables, charts, contact sheets."""
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 
+from oldphoto_core.checkpoints import load_model
+from oldphoto_core.evaluation.backbones import Backbones, Fid, Lpips
 from oldphoto_core.evaluation.compare import (
     Crop,
     EvaluationConfig,
     Method,
     baseline_methods,
     compare,
-    evaluation_keys,
+    crops,
     record,
-    summarise,
-    to_markdown,
 )
+from oldphoto_core.evaluation.real import gaps, naturalness, naturalness_of, real_to_markdown, summarise_real
+from oldphoto_core.evaluation.tables import summarise, to_markdown, to_png
+from oldphoto_core.nets.presets import VAE
+from oldphoto_core.reports.contact_sheet import SheetRow, contact_sheet
 from oldphoto_core.restoration.restorer import Restorer
 from oldphoto_core.storage import Bucket
 
-SHEET_ROWS = 6
+SHOWN = 2
+"""Crops of each kind on a contact sheet: of the smallest, the middle and the largest gain."""
+CLEAN = "clean"
+
+
+@dataclass(frozen=True, slots=True)
+class Contenders:
+    """Models side by side, loaded once."""
+
+    restorers: dict[str, Restorer] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, models: Sequence[str]) -> Contenders:
+        """By name, folder or URL."""
+        return cls({model: Restorer.load(model) for model in models})
+
+    def methods(self, *, scratched: bool) -> dict[str, Method]:
+        """The baselines and the models; with damage also the models that find it by themselves."""
+        methods = baseline_methods()
+        for model, restorer in self.restorers.items():
+            methods[f"ours, {model}"] = _method(restorer)
+            if scratched and restorer.detector_digest:
+                methods[f"ours, {model}, by its own detector"] = _by_detector(restorer)
+        return methods
 
 
 def evaluate_models(
@@ -35,34 +61,57 @@ def evaluate_models(
     models: Sequence[str],
     config: EvaluationConfig,
     on_crop: Callable[[], None] = lambda: None,
+    backbones: Backbones | None = None,
 ) -> str:
-    """Writes results.csv (a row per photo and method), summary.md and .json, contact_sheet.png; returns summary.md."""
-    methods = baseline_methods()
-    for model in models:
-        restorer = Restorer.load(model)
-        methods[f"ours, {model}"] = _method(restorer)
-        if config.scratched and restorer.detector_digest:
-            methods[f"ours, {model}, by its own detector"] = _by_detector(restorer)
-    total = len(evaluation_keys(clean, config))
-    chosen = set(np.linspace(0, total - 1, min(SHEET_ROWS, total)).astype(int).tolist())
-    sheet: list[Crop] = []
-    seen = 0
+    """Writes results.csv (a row per photo and method), summary.md, .csv, .json and .png, contact_sheet.png; returns
+    summary.md."""
+    backbones = backbones or Backbones()
+    digests = backbones.verified()
+    methods = Contenders.load(models).methods(scratched=config.scratched)
+    distances = {}
+    if backbones.lpips_backbone and backbones.lpips_heads:
+        distances["lpips"] = Lpips(backbones.lpips_backbone, backbones.lpips_heads)
+    fid = Fid(backbones.fid_network) if backbones.fid_network else None
 
     def each(crop: Crop) -> None:
-        nonlocal seen
-        if seen in chosen:
-            sheet.append(crop)
-        seen += 1
+        for name, photo in {CLEAN: crop.clean, **crop.restored}.items() if fid else ():
+            fid.add(name, photo)  # type: ignore[union-attr]  # none are gone through without it
         on_crop()
 
-    results = compare(clean, methods, config, each)
+    results = compare(clean, methods, config, each, distances)
     table = summarise(results)
+    if fid:
+        table["fid"] = [fid.distance(name, CLEAN) for name in table["method"]]
     text = to_markdown(table, config)
     out.write("results.csv", results.to_csv(index=False).encode())
+    out.write("summary.csv", table.to_csv(index=False).encode())
     out.write("summary.md", text.encode())
-    summary: dict[str, Any] = {"config": record(config), "clean": clean.url, "methods": _rows(table)}
+    out.write("summary.png", to_png(table, config))
+    summary: dict[str, Any] = {
+        "config": record(config), "clean": clean.url, "backbones": digests, "methods": _rows(table)
+    }  # fmt: skip
     out.write("summary.json", json.dumps(summary, indent=2).encode())
-    out.write("contact_sheet.png", _sheet(sheet))
+    out.write("contact_sheet.png", _sheet(clean, results, methods, config))
+    return text
+
+
+def evaluate_on_real(
+    clean: Bucket,
+    old: Bucket,
+    out: Bucket,
+    models: Sequence[str],
+    config: EvaluationConfig,
+    on_photo: Callable[[], None] = lambda: None,
+) -> str:
+    """Writes real.csv and real.md, what can be said of photos that have no original; returns real.md."""
+    contenders = Contenders.load(models)
+    methods = contenders.methods(scratched=False)
+    methods = {"as they are": methods.pop("degraded input"), **methods}
+    results = naturalness(old, methods, naturalness_of(clean, config), config, on_photo)
+    encoders = {model: cast(VAE, load_model(model).networks.vae_old) for model in contenders.restorers}
+    text = real_to_markdown(summarise_real(results), gaps(encoders, clean, old, config), config)
+    out.write("real.csv", results.to_csv(index=False).encode())
+    out.write("real.md", text.encode())
     return text
 
 
@@ -88,19 +137,21 @@ def _by_detector(restorer: Restorer) -> Method:
     return restored
 
 
-def _sheet(crops: Sequence[Crop]) -> bytes:
-    """A row per crop: degraded, OpenCV light, the last method, clean."""
-    rows = []
-    for crop in crops:
-        names = list(crop.restored)
-        cells = [crop.degraded, crop.restored[names[1]], crop.restored[names[-1]], crop.clean]
-        rows.append(np.concatenate([_boxed(cell) for cell in cells], axis=1))
-    width = max(row.shape[1] for row in rows)
-    padded = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
-    buffer = io.BytesIO()
-    Image.fromarray(np.concatenate(padded)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _boxed(cell: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.pad(cell, ((2, 2), (2, 2), (0, 0)), constant_values=255)
+def _sheet(clean: Bucket, results: pd.DataFrame, methods: dict[str, Method], config: EvaluationConfig) -> bytes:
+    """Crops of the smallest, the middle and the largest gain of the last method, each made once more."""
+    names = list(methods)
+    by_photo = results.pivot(index="key", columns="method", values="psnr")
+    gain = (by_photo[names[-1]] - by_photo[names[0]]).sort_values()
+    middle = max(0, len(gain) // 2 - SHOWN // 2)
+    chosen = {"smallest gain": gain.index[:SHOWN], "median": gain.index[middle : middle + SHOWN],
+              "largest gain": gain.index[-SHOWN:]}  # fmt: skip
+    rows = [
+        SheetRow(
+            f"{kind}: {crop.key}, {gain[crop.key]:+.2f} dB",
+            [method(crop.degraded, crop.mask) for method in (methods[names[0]], methods[names[1]], methods[names[-1]])]
+            + [crop.clean],
+        )
+        for kind, keys in chosen.items()
+        for crop in crops(clean, list(keys), config)
+    ]
+    return contact_sheet([names[0], names[1], names[-1], CLEAN], rows, cell=config.crop)

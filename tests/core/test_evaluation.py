@@ -5,15 +5,23 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from photos import album, photo
+from PIL import Image
 
-from oldphoto_core.errors import ConfigError, SourceMissing
-from oldphoto_core.evaluation import EvaluationConfig, baseline_methods, compare, summarise, to_markdown
+from oldphoto_core.errors import ConfigError, DamagedWeights, SourceMissing
+from oldphoto_core.evaluation import Backbones, EvaluationConfig, baseline_methods, compare, summarise, to_markdown
+from oldphoto_core.evaluation.backbones import Fid, Lpips
 from oldphoto_core.evaluation.baselines import opencv_restore
+from oldphoto_core.evaluation.bootstrap import mean_interval
 from oldphoto_core.evaluation.compare import crops, evaluation_keys
+from oldphoto_core.evaluation.gap import sliced_wasserstein
+from oldphoto_core.evaluation.natural import Naturalness, _asymmetric
+from oldphoto_core.evaluation.run import evaluate_models, evaluate_on_real
 from oldphoto_core.metrics import psnr, ssim
 from oldphoto_core.storage import Bucket
 
@@ -92,7 +100,6 @@ def test_a_config_refuses_nonsense() -> None:
 
 def test_an_evaluation_leaves_tables_and_a_contact_sheet(clean: Bucket, tmp_path: Path) -> None:
     from oldphoto_core.checkpoints import ModelCard, save_model
-    from oldphoto_core.evaluation.run import evaluate_models
     from oldphoto_core.nets import preset_named
 
     card = ModelCard(name="fresh", preset="compact", partial_nonlocal=True, weights_sha256="", created="2026-11-23")
@@ -103,3 +110,169 @@ def test_an_evaluation_leaves_tables_and_a_contact_sheet(clean: Bucket, tmp_path
     assert json.loads(out.read("summary.json"))["config"]["seed"] == 7
     assert out.read("contact_sheet.png").startswith(b"\x89PNG")
     assert len(out.read("results.csv").decode().splitlines()) == 1 + 2 * 5
+
+
+def test_an_interval_of_a_mean_narrows_with_more_photos_and_holds_the_mean() -> None:
+    rng = np.random.default_rng(0)
+    few, many = rng.normal(3.0, 1.0, 10), rng.normal(3.0, 1.0, 1000)
+    (few_low, few_high), (low, high) = mean_interval(few), mean_interval(many)
+    assert few_low < few.mean() < few_high
+    assert low < many.mean() < high
+    assert high - low == pytest.approx(2 * 1.96 * many.std() / len(many) ** 0.5, rel=0.1)
+    assert few_high - few_low > 3 * (high - low)
+    assert mean_interval(many) == (low, high)
+    assert np.isnan(mean_interval(np.array([1.0, np.nan]))).all()
+
+
+def test_about_95_of_100_intervals_hold_the_true_mean() -> None:
+    rng = np.random.default_rng(1)
+    held = [low < 0.0 < high for low, high in (mean_interval(rng.normal(0, 1, 60)) for _ in range(200))]
+    assert 0.88 < np.mean(held) < 0.99
+
+
+def test_a_gain_is_judged_photo_by_photo(clean: Bucket) -> None:
+    brighter = {"+1": lambda image, mask: np.minimum(image, 254) + np.uint8(1)}
+    table = summarise(compare(clean, baseline_methods() | brighter, CONFIG)).set_index("method")
+    gain = table.loc["+1"]
+    assert gain["psnr_gain_low"] <= gain["psnr_gain"] <= gain["psnr_gain_high"]
+    assert table.loc["degraded input", "psnr_gain_low"] == table.loc["degraded input", "psnr_gain_high"] == 0.0
+    # photos differ far more from each other than one level of brightness changes any of them
+    assert (
+        gain["psnr_gain_high"] - gain["psnr_gain_low"] < 0.5 * np.ptp(table.loc["+1", ["ssim_low", "ssim_high"]]) + 1.0
+    )
+
+
+def natural(number: int) -> np.ndarray:
+    """A picture with detail at every size, as photographs have: noise whose amplitude falls with the frequency."""
+    rng = np.random.default_rng(number)
+    down, right = np.meshgrid(np.fft.fftfreq(288), np.fft.fftfreq(384), indexing="ij")
+    amplitude = 1.0 / np.maximum(np.hypot(down, right), 1 / 384)
+    field = np.fft.ifft2(amplitude * np.exp(2j * np.pi * rng.random(amplitude.shape))).real
+    levels = np.clip(128 + 45 * field / field.std(), 0, 255).astype(np.uint8)
+    return np.repeat(levels[..., None], 3, axis=2)
+
+
+def test_noise_blur_and_blocks_look_less_natural_than_the_photo_itself() -> None:
+    fitted = Naturalness.fit(natural(number) for number in range(8))
+    rng = np.random.default_rng(5)
+    for number in range(20, 23):
+        photo = natural(number)
+        noisy = np.clip(photo + rng.normal(0, 25, photo.shape), 0, 255).astype(np.uint8)
+        blurred = cv2.GaussianBlur(photo, (9, 9), 2.5).astype(np.uint8)
+        blocks = cv2.imdecode(cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, 5])[1], cv2.IMREAD_COLOR)
+        itself = fitted.score(photo)
+        assert all(fitted.score(worse) > itself + 1 for worse in (noisy, blurred, np.asarray(blocks, np.uint8)))
+
+
+def test_a_photo_below_one_patch_has_no_naturalness_and_too_few_photos_fit_none() -> None:
+    fitted = Naturalness.fit(natural(number) for number in range(8))
+    assert np.isnan(fitted.score(natural(1)[:95, :95]))
+    assert fitted.score(np.full((200, 200, 3), 128, np.uint8)) > 0  # flat pictures have no shape, and a finite score
+    with pytest.raises(ConfigError, match="sharp patches"):
+        Naturalness.fit([natural(1)[:96, :96]])
+
+
+def test_moments_recover_the_shape_of_known_distributions() -> None:
+    rng = np.random.default_rng(0)
+    for values, shape in ((rng.normal(0, 2, 200_000), 2.0), (rng.laplace(0, 1, 200_000), 1.0)):
+        found, left, right = _asymmetric(values)
+        assert found == pytest.approx(shape, rel=0.05)
+        assert left == pytest.approx(right, rel=0.05)
+
+
+def test_the_sliced_distance_is_the_shift_of_a_shifted_cloud_projected() -> None:
+    cloud = torch.randn(4000, 3, generator=torch.Generator().manual_seed(1))
+    assert sliced_wasserstein(cloud, cloud) == 0.0
+    near, far = sliced_wasserstein(cloud, cloud + 0.5), sliced_wasserstein(cloud, cloud + 1.0)
+    assert far == pytest.approx(2 * near, rel=0.01)
+    # along one of D axes a random direction sees the share E|cos| of a shift of length sqrt(3): one half for D = 3
+    assert far == pytest.approx(3**0.5 / 2, rel=0.1)
+    assert sliced_wasserstein(cloud, cloud + 1.0) == pytest.approx(sliced_wasserstein(cloud + 1.0, cloud), rel=1e-6)
+
+
+def lpips_files(folder: Path) -> tuple[Path, Path]:
+    generator = torch.Generator().manual_seed(3)
+    shapes = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}
+    backbone = {"classifier.6.bias": torch.zeros(3)}
+    for number, (outside, inside, side) in shapes.items():
+        scale = (inside * side * side) ** -0.5
+        backbone[f"features.{number}.weight"] = scale * torch.randn(outside, inside, side, side, generator=generator)
+        backbone[f"features.{number}.bias"] = torch.zeros(outside)
+    heads = {f"lin{n}.model.1.weight": torch.full((1, w, 1, 1), 0.01) for n, w in enumerate(Lpips.WIDTHS)}
+    torch.save(backbone, folder / "backbone.pth")
+    torch.save(heads, folder / "heads.pth")
+    return folder / "backbone.pth", folder / "heads.pth"
+
+
+def test_lpips_by_given_weights_is_zero_between_equals_and_grows_with_the_change(tmp_path: Path) -> None:
+    measure = Lpips(*lpips_files(tmp_path))
+    truth = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    slightly, strongly = (truth + noise * torch.randn_like(truth) for noise in (0.02, 0.2))
+    assert measure(truth, truth).abs().max() < 1e-7
+    assert (measure(strongly, truth) > 3 * measure(slightly, truth)).all()
+    assert (measure(slightly, truth) > 0).all()
+
+
+def test_weights_of_a_metric_are_checked_by_digest_and_by_shape(tmp_path: Path) -> None:
+    backbone, heads = lpips_files(tmp_path)
+    named = backbone.rename(tmp_path / "alexnet-owt-7be5be79.pth")
+    with pytest.raises(DamagedWeights, match="7be5be79"):
+        Backbones(lpips_backbone=named, lpips_heads=heads).verified()
+    with pytest.raises(DamagedWeights, match="sha256"):
+        Backbones(lpips_backbone=named, lpips_heads=heads, sha256=("00" * 32, "00" * 32)).verified()
+    with pytest.raises(ConfigError, match="both or neither"):
+        Backbones(lpips_backbone=named)
+    with pytest.raises(DamagedWeights, match="missing"):
+        Lpips(heads, heads)
+
+
+def test_fid_by_a_given_network_is_zero_between_equals_and_right_between_known_clouds(tmp_path: Path) -> None:
+    class Means(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.float().mean(dim=(2, 3))
+
+    network = tmp_path / "means.pt"
+    torch.jit.script(Means()).save(str(network))
+    fid = Fid(network)
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        level = rng.integers(60, 120, 3)
+        fid.add("truth", np.full((8, 8, 3), level, np.uint8))
+        fid.add("shifted", np.full((8, 8, 3), level + 10, np.uint8))
+    assert fid.distance("truth", "truth") == pytest.approx(0.0, abs=1e-6)
+    assert fid.distance("shifted", "truth") == pytest.approx(3 * 10.0**2, rel=1e-6)
+    (tmp_path / "no.pt").write_bytes(b"no network")
+    with pytest.raises(DamagedWeights, match="TorchScript"):
+        Fid(tmp_path / "no.pt")
+
+
+def test_without_weights_the_columns_say_not_available_and_with_them_there_are_numbers(
+    clean: Bucket, tmp_path: Path
+) -> None:
+    backbone, heads = lpips_files(tmp_path)
+    plain = evaluate_models(clean, Bucket(str(tmp_path / "plain")), ["starter"], CONFIG)
+    assert plain.count("not available | not available") == 5
+    measured = evaluate_models(
+        clean, Bucket(str(tmp_path / "measured")), ["starter"], CONFIG,
+        backbones=Backbones(lpips_backbone=backbone, lpips_heads=heads),
+    )  # fmt: skip
+    assert measured.count("not available") == 5
+    written = json.loads((tmp_path / "measured" / "summary.json").read_bytes())
+    assert all(row["lpips"] > 0 for row in written["methods"])
+    assert set(written["backbones"]) == {"backbone.pth", "heads.pth"}
+
+
+def test_real_photos_are_judged_without_an_original(tmp_path: Path) -> None:
+    for name, numbers in (("clean", range(10)), ("old", range(30, 34))):
+        (tmp_path / name).mkdir()
+        for number in numbers:
+            Image.fromarray(natural(number)).save(tmp_path / name / f"{name}-{number:02}.png")
+    config = EvaluationConfig(holdout=None, crop=64)
+    out = Bucket(str(tmp_path / "out"))
+    text = evaluate_on_real(Bucket(str(tmp_path / "clean")), Bucket(str(tmp_path / "old")), out, ["starter"], config)
+    assert out.read("real.md").decode() == text
+    assert "| ours, starter |" in text
+    assert "| starter | 0." in text or "| starter | 1." in text
+    rows = pd.read_csv(tmp_path / "out" / "real.csv")
+    assert len(rows) == 4 * 5
+    assert rows["niqe"].between(0, 100).all()
