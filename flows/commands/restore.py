@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from flows.commands.check import show_check
 from flows.commands.terminal import known_device, parsed_size, say, show
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def restore(
         float, typer.Option(min=0.0, max=1.0, help="Stop once more than this share of the photos has failed.")
     ] = 1.0,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many photos.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only say what would be done with each file.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="With --check: everything as JSON, a row per file.")] = False,
 ) -> None:
     """Restore a collection of old photos. A rerun does only what is left to do.
 
@@ -73,8 +76,24 @@ def restore(
 
     allowed = None if memory is None else parsed_size(memory)
     # what is wrong usage is said before a server is started
-    options = RestoreOptions(mode=mode, format=format, detect=not masks_only, max_damage=max_damage)
-    check_places(RestoreJob(source=source, target=target, masks=masks, limit=limit, options=options))
+    options = RestoreOptions(mode=mode, format=format, detect=not masks_only, max_damage=max_damage, existing=existing)
+    job = RestoreJob(
+        source=source,
+        target=target,
+        masks=masks,
+        model=model,
+        device=device,
+        memory=allowed,
+        precision=precision,
+        limit=limit,
+        options=options,
+    )
+    if json and not check:
+        raise typer.BadParameter("--json is about --check; give both, or neither")
+    if check:
+        show_check(job, as_json=json)
+        return
+    check_places(job)
     with prefect_session(say, meanwhile=lambda: load_restorer(model, device, allowed, precision)):
         from flows.restore import restore as restore_flow
 

@@ -19,6 +19,14 @@ def show(line: str = "") -> None:
     print(line, flush=True)  # noqa: T201
 
 
+def in_words(bytes: float) -> str:  # noqa: A002
+    """Bytes as "820 kB" or "2.1 GB"."""
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if bytes >= size:
+            return f"{bytes / size:.1f} {unit}"
+    return f"{bytes / 1e3:.1f} kB"
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], most: int = 100) -> None:
     """Rows in columns, as a result; of many the first ones."""
     lines = [header, *rows[:most]]

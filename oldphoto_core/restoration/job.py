@@ -56,8 +56,8 @@ class RestoreJob:
             )
 
 
-def check_places(job: RestoreJob) -> None:
-    """Refuse places that cannot work, before anything is read or written.
+def check_places(job: RestoreJob, *, writable: bool = True) -> None:
+    """Refuse places that cannot work, before anything is read or written; `writable`: also try to write there.
 
     Raises UsageError when source and target overlap, SourceMissing when there is nothing to restore (or no mask where
     masks were announced), NoCredentials, WriteFailed.
@@ -73,4 +73,5 @@ def check_places(job: RestoreJob) -> None:
     for place in (job.source, job.masks):
         if place is not None:
             take_inventory(Bucket(place), limit=1)  # raises where there is nothing
-    target.check_writable()
+    if writable:
+        target.check_writable()

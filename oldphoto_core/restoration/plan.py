@@ -44,12 +44,15 @@ def make_plan(
     model: str,
     masks: MaskIndex | None = None,
     detector: str = "",
+    lost: Iterable[LedgerRow] = (),
 ) -> Plan:
     """Plan every row of the manifest; `model` and `detector` are the digests of the networks.
 
+    `lost` are rows that killed runs did not write, where their books are still open.
+
     Raises RunStopped when `existing` is `abort`.
     """
-    there = Derivatives(target, options, model, detector)
+    there = Derivatives(target, options, model, detector, lost)
     plan = Plan()
     for key, version, size, kind in manifest[["key", "version", "size", "kind"]].itertuples(index=False, name=None):
         photo = Photo(key, version, int(size), masks.candidates(key) if masks else ())
@@ -80,11 +83,22 @@ def cut_shards(
 class Derivatives:
     """What lies in a target already, and what it was made of, by the ledgers of all runs."""
 
-    def __init__(self, target: Bucket, options: RestoreOptions, model: str, detector: str = "") -> None:
+    def __init__(
+        self,
+        target: Bucket,
+        options: RestoreOptions,
+        model: str,
+        detector: str = "",
+        lost: Iterable[LedgerRow] = (),
+    ) -> None:
         self.options, self.model, self.detector = options, model, detector
         self._there = {item.key for item in target.list("photos")}
         self._recorded = {item.key for item in target.list("records")} if self._there else set()
         self._ledger = rows_by_key(previous_results(target)) if self._there else {}
+        for row in lost:
+            known = self._ledger.get(row.key)
+            if known is None or known.finished_at < row.finished_at:
+                self._ledger[row.key] = row
 
     def standing(self, photo: Photo) -> Standing:
         """`current`: this very work, done; `outdated`: ours, of other inputs; `foreign`: put there by someone else."""

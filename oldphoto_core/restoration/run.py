@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -21,6 +21,8 @@ from oldphoto_core.restoration.rows import rows_by_key
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, read_ledger, take_inventory, write_manifest
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from oldphoto_core.restoration.photo import Photo, RestoresPhotos
 
 
@@ -37,7 +39,12 @@ class Run:
             run_id=self.run_id,
             source=Bucket(job.source).url,
             target=Bucket(job.target).url,
-            model={"name": restorer.name, "digest": restorer.digest, "detector": _detector_digest(restorer)},
+            model={
+                "name": restorer.name,
+                "digest": restorer.digest,
+                "detector": _detector_digest(restorer),
+                "device": restorer.device,
+            },
             options=asdict(job.options),
             masks={"used": plan.masks_used, "without a photo": len(plan.masks_unclaimed)},
             started=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -78,18 +85,10 @@ def open_run(job: RestoreJob) -> Run:
     Raises UsageError, SourceMissing, NoCredentials, WriteFailed, UnknownModel, DamagedWeights, RunStopped.
     """
     check_places(job)
-    restorer = _restorer(job)
-    detector = _detector_digest(restorer)
-    if job.options.mode == "scratches" and job.masks is None and not detector:
-        raise UsageError(
-            f"mode scratches fills what is found damaged, and model {restorer.name} has no detector; give masks with"
-            " --masks URL, or choose --mode full"
-        )
+    restorer = restorer_of(job)
     target = Bucket(job.target)
     settle_killed_runs(target)
-    manifest = take_inventory(Bucket(job.source), limit=job.limit)
-    masks = MaskIndex(Bucket(job.masks).list()) if job.masks is not None else None
-    plan = make_plan(manifest, target, job.options, restorer.digest, masks, detector)
+    manifest, plan = plan_job(job, restorer)
     run = Run(job, plan, len(manifest), restorer)
     run.bucket.write(FACTS, encode(run.facts))
     write_manifest(run.bucket, manifest)
@@ -97,6 +96,25 @@ def open_run(job: RestoreJob) -> Run:
         for row in plan.skipped:
             ledger.add(row)
     return run
+
+
+def restorer_of(job: RestoreJob) -> RestoresPhotos:
+    """The network of a job. Raises UnknownModel, DamagedWeights; UsageError when it cannot do what is asked."""
+    restorer = load_restorer(job.model, job.device, job.memory, job.precision)
+    if job.options.mode == "scratches" and job.masks is None and not _detector_digest(restorer):
+        raise UsageError(
+            f"mode scratches fills what is found damaged, and model {restorer.name} has no detector; give masks with"
+            " --masks URL, or choose --mode full"
+        )
+    return restorer
+
+
+def plan_job(job: RestoreJob, restorer: RestoresPhotos, lost: Iterable[LedgerRow] = ()) -> tuple[pd.DataFrame, Plan]:
+    """The manifest of the source, and what is to be done; nothing is written. `lost` as in `make_plan`."""
+    manifest = take_inventory(Bucket(job.source), limit=job.limit)
+    masks = MaskIndex(Bucket(job.masks).list()) if job.masks is not None else None
+    detector = _detector_digest(restorer)
+    return manifest, make_plan(manifest, Bucket(job.target), job.options, restorer.digest, masks, detector, lost)
 
 
 def restore_shard(
@@ -115,7 +133,7 @@ def restore_shard(
             on_row(row)
 
         restore_photos(
-            _restorer(job),
+            restorer_of(job),
             Bucket(job.source),
             Bucket(job.target),
             run.shards[number],
@@ -125,10 +143,6 @@ def restore_shard(
             run_id=run.run_id,
             on_part=on_part,
         )
-
-
-def _restorer(job: RestoreJob) -> RestoresPhotos:
-    return load_restorer(job.model, job.device, job.memory, job.precision)
 
 
 def _detector_digest(restorer: RestoresPhotos) -> str:

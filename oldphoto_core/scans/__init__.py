@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oldphoto_core.scans.carried import Encoding, Resolution
+    from oldphoto_core.scans.foresight import SparseCopy, TooScattered, foresee
     from oldphoto_core.scans.formats import file_extension
     from oldphoto_core.scans.masks import read_mask, spool_mask, write_mask, write_mask_file
     from oldphoto_core.scans.raw import RawPixels
@@ -25,8 +26,11 @@ __all__ = [
     "Resolution",
     "Scan",
     "ScanHeader",
+    "SparseCopy",
     "SpooledScan",
+    "TooScattered",
     "file_extension",
+    "foresee",
     "read_header",
     "read_header_of",
     "read_mask",
@@ -41,6 +45,7 @@ __all__ = [
 
 _HOMES = {
     "carried": ("Encoding", "Resolution"),
+    "foresight": ("SparseCopy", "TooScattered", "foresee"),
     "formats": ("file_extension",),
     "masks": ("read_mask", "spool_mask", "write_mask", "write_mask_file"),
     "raw": ("RawPixels",),

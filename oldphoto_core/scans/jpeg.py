@@ -50,9 +50,13 @@ def insert_carried(encoded: Data, carried: Carried) -> Iterator[bytes]:
 
 def check_whole(data: Data) -> None:
     """Raises TruncatedScan when nothing ends the picture: libjpeg invents its end, and what is missing is grey."""
-    start = max((end for _, _, end in _positions(data)), default=2)
-    if data.rfind(b"\xff\xd9", start) < 0:
+    if data.rfind(b"\xff\xd9", start_of_pixels(data)) < 0:
         raise TruncatedScan(f"the file ends at byte {len(data)}, before the picture does: copy it again")
+
+
+def start_of_pixels(data: Data) -> int:
+    """Where the segments before the first scan end."""
+    return max((end for _, _, end in _positions(data)), default=2)
 
 
 def _is_application(marker: int) -> bool:

@@ -60,6 +60,32 @@ def read_header_of(path: str | os.PathLike[str]) -> ScanHeader:
         return _judged_header(data)
 
 
+def judge_header(data: Data, *, max_pixels: int | None = None) -> ScanHeader:
+    """The header of a file of which no more than that need be there. Errors as `read_scan`, as far as it shows."""
+    with translated("read"):
+        format_ = recognise(data[:HEAD])
+        if format_ == "jpeg2000":
+            header = jpeg2000.read_header(data)
+            check_size(header, max_pixels)
+            jpeg2000.check_kind(data)
+            return header
+        if format_ == "webp":
+            # libvips goes on to the pixels at once
+            header = webp.read_header(data)
+            check_size(header, max_pixels)
+            return header
+        image = kinds.open_scan(data, format_)
+        header = _header(format_, image)
+        check_size(header, max_pixels)
+        _check_kind(data, format_, kinds.as_grey_or_rgb(image))
+    return header
+
+
+def check_whole(data: Data, format: Format) -> None:  # noqa: A002
+    """Raises TruncatedScan or UnreadableScan when a file's structure shows that something of it is missing."""
+    _CHECK_WHOLE[format](data)
+
+
 def read_scan(data: bytes, *, max_pixels: int | None = None) -> Scan:
     """Decodes a file completely, or not at all. The size is judged before a pixel is decoded.
 

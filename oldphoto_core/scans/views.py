@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -52,7 +52,7 @@ class FileView:
         """Closing twice is no error."""
         self._file.close()
 
-    def __enter__(self) -> FileView:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

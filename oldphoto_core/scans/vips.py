@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyvips
 
-from oldphoto_core.errors import ScanError, ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
+from oldphoto_core.errors import OldPhotoError, ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans.raw import RawPixels
 from oldphoto_core.scans.scan import Format, Pixels
 from oldphoto_core.scans.views import Data, FileView
@@ -90,7 +90,7 @@ def translated(done: str) -> Iterator[None]:
     """
     try:
         yield
-    except ScanError:
+    except OldPhotoError:
         raise
     except MemoryError as error:
         raise ScanTooLarge("the machine has not enough memory for this scan: lower the bound on megapixels") from error

@@ -5,12 +5,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from oldphoto_core.errors import TruncatedScan
+from oldphoto_core.errors import TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans import exif as exif_blocks
 from oldphoto_core.scans.carried import Carried, Encoding
+from oldphoto_core.scans.scan import ScanHeader
 from oldphoto_core.scans.views import Data
 
-_ICC_FLAG, _ALPHA_FLAG, _EXIF_FLAG, _XMP_FLAG = 0x20, 0x10, 0x08, 0x04
+_ICC_FLAG, _ALPHA_FLAG, _EXIF_FLAG, _XMP_FLAG, _ANIMATION_FLAG = 0x20, 0x10, 0x08, 0x04, 0x02
 
 
 def check_whole(data: Data) -> None:
@@ -19,6 +20,27 @@ def check_whole(data: Data) -> None:
     # writers that forget the padding byte of the last chunk exist
     if len(data) < size - 1:
         raise TruncatedScan(f"the file has {len(data)} of {size} bytes: copy it again")
+
+
+def read_header(data: Data) -> ScanHeader:
+    """Size and channels, from the first chunk alone. Raises UnreadableScan, UnsupportedScan for an animation."""
+    kind, payload = data[12:16], data[20:30]
+    if len(payload) < 10:
+        raise UnreadableScan("a WebP without a picture: copy it again")
+    alpha = False
+    if kind == b"VP8X":
+        if payload[0] & _ANIMATION_FLAG:
+            raise UnsupportedScan("an animation: save the picture that matters by itself")
+        alpha = bool(payload[0] & _ALPHA_FLAG)
+        width, height = (int.from_bytes(payload[at : at + 3], "little") + 1 for at in (4, 7))
+    elif kind == b"VP8L":
+        sizes = int.from_bytes(payload[1:5], "little")
+        width, height, alpha = (sizes & 0x3FFF) + 1, (sizes >> 14 & 0x3FFF) + 1, bool(sizes >> 28 & 1)
+    elif kind == b"VP8 " and payload[3:6] == b"\x9d\x01\x2a":
+        width, height = (int.from_bytes(payload[at : at + 2], "little") & 0x3FFF for at in (6, 8))
+    else:
+        raise UnreadableScan(f"damaged: a WebP that begins with {kind!r}: copy it again")
+    return ScanHeader("webp", width, height, 4 if alpha else 3, 8)
 
 
 def read_carried(data: Data) -> Carried:
