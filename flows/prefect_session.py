@@ -68,6 +68,14 @@ def prefect_session(say: Callable[[str], None], meanwhile: Callable[[], object] 
         yield
 
 
+def named_server() -> tuple[str, bool]:
+    """The URL that the user's settings name, without a password, and whether it answers; "" for a temporary server."""
+    from prefect.settings import get_current_settings
+
+    named = get_current_settings().api.url
+    return (_without_password(named), _answers(named)) if named else ("", False)
+
+
 class _TemporaryServer:
     """One per process, started at its first session; it ends with the process."""
 

@@ -10,6 +10,7 @@ from oldphoto_core.checkpoints.store import (
     read_card,
     save_model,
     shipped_models,
+    verify_model,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "read_card",
     "save_model",
     "shipped_models",
+    "verify_model",
 ]

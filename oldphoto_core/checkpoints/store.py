@@ -111,6 +111,18 @@ def _with_high_resolution(variant: str) -> Model:
     return Model(model.networks, replace(model.card, name=variant, weights_sha256=both))
 
 
+def verify_model(model: str | Path) -> ModelCard:
+    """The card of a model whose files are all as it says, which are read for it; UnknownModel, DamagedWeights."""
+    card = read_card(model)
+    for file, sha256 in {WEIGHTS: card.weights_sha256, **card.parts}.items():
+        try:
+            found = _folder_of(model).sha256(file)
+        except SourceMissing as error:
+            raise _missing(model, file) from error
+        _check_digest(model, file, found, sha256)
+    return card
+
+
 def load_part(model: str | Path, part: str) -> dict[str, Tensor]:
     """The entries of one of the card's `parts`, by file name; ModelError if this model has no such part."""
     parts = read_card(model).parts
@@ -171,13 +183,21 @@ def _read(model: str | Path, file: str, sha256: str) -> dict[str, Tensor]:
     try:
         data = _folder_of(model).read(file)
     except SourceMissing as error:
-        raise DamagedWeights(f"model {model} has a card but no {file}; fetch it again") from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
-        raise DamagedWeights(
-            f"{file} of model {model} has sha256 {found[:12]}..., its card says {sha256[:12]}...; fetch the model again"
-        )
+        raise _missing(model, file) from error
+    _check_digest(model, file, hashlib.sha256(data).hexdigest(), sha256)
     return unpack(data, f"{file} of model {model}")[0]
+
+
+def _missing(model: str | Path, file: str) -> DamagedWeights:
+    return DamagedWeights(f"model {model} has a card but no {file}; fetch it again")
+
+
+def _check_digest(model: str | Path, file: str, found: str, expected: str) -> None:
+    if found != expected:
+        raise DamagedWeights(
+            f"{file} of model {model} has sha256 {found[:12]}..., its card says {expected[:12]}...;"
+            " fetch the model again"
+        )
 
 
 def _folder_of(model: str | Path) -> Bucket:
