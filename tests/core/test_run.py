@@ -285,7 +285,7 @@ def test_filling_damage_needs_somebody_who_says_where_it_is(tmp_path: Path) -> N
 
 def test_a_run_names_the_detector_it_used(tmp_path: Path) -> None:
     summary = restore(scratched_photo(tmp_path, "a.png"), tmp_path / "new", model="detect")
-    assert summary["model"] == {"name": "detect", "digest": "c" * 64, "detector": "d" * 64}
+    assert summary["model"] == {"name": "detect", "digest": "c" * 64, "detector": "d" * 64, "device": "cpu"}
     assert (summary["options"]["mode"], summary["options"]["max_damage"]) == ("full", 0.5)
 
 
