@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -18,6 +21,18 @@ def place(network: Network, device: str) -> Network:
     """The network on `device`, its weights in channels_last, which convolutions on CPUs and tensor cores want."""
     placed: Network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return placed
+
+
+@contextmanager
+def all_cores() -> Iterator[None]:
+    """Torch computes on every core within, and as before after it: how many threads add up decides about last digits,
+    so a training must go on with as many as it had."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(os.cpu_count() or 1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def resolve_device(device: str) -> str:

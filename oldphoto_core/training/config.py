@@ -108,6 +108,10 @@ class StageConfig:
     long as on a scan of that size. 0: each crop is made old by itself (published)."""
     crops_of_canvas: int = 1
     """Crops cut from each canvas: making photos old costs more than cutting them."""
+    canvases_kept: int = 192
+    """The detector's canvases from which the crops of a batch are drawn, the newest ones; crops of a few are alike."""
+    only_damage_share: float = 0.5
+    """Share of the detector's clean canvases that are damaged but neither aged nor scanned: damage shows best there."""
     most_enlarged: float = 1.5
     """The detector's photos are enlarged by up to this factor before damage is put on them, as scans of small prints
     are; further where a photo is smaller than its canvas."""
@@ -154,7 +158,15 @@ class StageConfig:
             raise ConfigError(f"StageConfig.crop is {self.crop}; give a multiple of {multiple} of at least 32 pixels")
         if self.canvas and self.canvas < self.crop:
             raise ConfigError(f"StageConfig.canvas is {self.canvas}, below crop ({self.crop}); give more, or 0")
-        for name in ("steps", "batch", "crops_of_canvas", "validate_every", "validation_crops", "checkpoint_every"):
+        for name in (
+            "steps",
+            "batch",
+            "crops_of_canvas",
+            "canvases_kept",
+            "validate_every",
+            "validation_crops",
+            "checkpoint_every",
+        ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"StageConfig.{name} is {getattr(self, name)}; give at least 1")
         if self.precision not in ("float32", "bfloat16"):
@@ -168,6 +180,7 @@ class StageConfig:
         for name in (
             "grey_share",
             "damaged_weight",
+            "only_damage_share",
             "old_share",
             "old_intact_weight",
             "thin_structures",
@@ -200,8 +213,9 @@ def _compact(stage: StageName) -> StageConfig:
     )  # fmt: skip
     if stage == "scratches":
         return dataclasses.replace(
-            base, steps=12_000, batch=16, crop=128, canvas=512, learning_rate=3e-3, precision="bfloat16"
-        )
+            base, steps=12_000, batch=16, crop=128, canvas=512, learning_rate=3e-3, betas=(0.9, 0.999),
+            precision="bfloat16",
+        )  # fmt: skip
     if stage == "vae_old":
         return dataclasses.replace(base, latent_adversarial=Ramp(value=0.02, start=500, warm=500))
     if stage == "vae_clean":

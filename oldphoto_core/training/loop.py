@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from oldphoto_core.degradation import degrade, item_rng, paint_white, scratch_mask
+from oldphoto_core.devices import all_cores
 from oldphoto_core.errors import TrainingError
 from oldphoto_core.metrics import psnr, ssim
 from oldphoto_core.storage import Bucket
@@ -95,8 +96,7 @@ class ValidationSet:
     def measure(self, stage: Stage) -> dict[str, float]:
         """Mean PSNR and SSIM of what the stage makes."""
         results = []
-        torch.set_num_threads(os.cpu_count() or 1)  # training may have left this thread with one
-        with torch.inference_mode():
+        with all_cores(), torch.inference_mode():
             for image, truth, mask in self.items:
                 on_device = None if mask is None else mask.to(stage.device)
                 made = to_unit(stage.restore(image.to(stage.device), on_device)).cpu()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from concurrent.futures import Future
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -12,53 +13,108 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from oldphoto_core.degradation import item_rng
-from oldphoto_core.degradation.recipe import Recipe
 from oldphoto_core.nets.luminance import luminance
-from oldphoto_core.training.data import Batch, Batches, Mask, Photo, to_mask, to_tensor, turned_grey, window
+from oldphoto_core.training.config import StageConfig
+from oldphoto_core.training.data import (
+    Batch,
+    Batches,
+    Mask,
+    Photo,
+    PhotoSet,
+    to_mask,
+    to_tensor,
+    turned_grey,
+    window,
+)
 from oldphoto_core.training.detection.thin_structures import draw_thin_structures
 
-Weights = NDArray[np.float32]
-"""HW float32, how much each pixel counts."""
+Canvas = tuple[Photo, Mask, NDArray[np.float32]]
+"""HW luminance of a photo made old, its mask, and how much each pixel counts."""
+AHEAD = 8
+"""Steps of canvases that are kept although no batch to come asks for them: one under way in another thread might."""
 
 
 class DetectionBatches(Batches):
-    """Batches whose `degraded` is N1HW luminance, with mask and weight. Canvases vary in size by the factor 2.5,
-    because damage on scans does not come in one width."""
+    """Batches whose `degraded` is N1HW luminance, with mask and weight.
+
+    Making a canvas old costs far more than cutting a crop from it, but crops of one canvas are much alike, and a
+    network learns little from a batch of them. So the canvases of the last steps are kept, and each crop of a batch is
+    cut from one drawn at random. A canvas depends on its number alone: a resumption makes the kept ones once more.
+    """
+
+    def __init__(self, config: StageConfig, clean: PhotoSet, old: PhotoSet | None) -> None:
+        super().__init__(config, clean, old)
+        self._kept: dict[int, Future[Canvas]] = {}
+        self._lock = Lock()
 
     def batch(self, step: int) -> Batch:
         """The batch of `step`; the same for the same seed whatever ran before."""
         config = self.config
-        made = [
-            crop
-            for number in range(math.ceil(config.batch / config.crops_of_canvas))
-            for crop in self._crops(step, number, config.batch - number * config.crops_of_canvas)
-        ]
-        images, masks, weights = zip(*made, strict=True)
-        grey = luminance(to_tensor(images))
-        return Batch(grey, grey, to_mask(masks), weight=torch.from_numpy(np.stack(weights))[:, None])
+        rng = item_rng(config.seed, "crops", step)
+        every = math.ceil(config.batch / config.crops_of_canvas)
+        newest = (step + 1) * every
+        oldest = max(0, newest - max(every, config.canvases_kept))
+        fresh = list(range(newest - every, newest))
+        earlier = rng.permutation(np.arange(oldest, newest - every))[: max(0, config.batch - every)].tolist()
+        made = [self._crop(number, rng) for number in (fresh + earlier + fresh * config.batch)[: config.batch]]
+        self._forget(oldest)
+        images, masks, weights = (np.stack(planes) for planes in zip(*made, strict=True))
+        grey = torch.from_numpy(images)[:, None].float() / 127.5 - 1.0
+        return Batch(grey, grey, to_mask(masks), weight=torch.from_numpy(weights)[:, None])
 
-    def _crops(self, step: int, number: int, most: int) -> Iterator[tuple[Photo, Mask, Weights]]:
-        """Crops of one canvas: aged photo, mask, and what each pixel counts."""
+    def _crop(self, number: int, rng: np.random.Generator) -> Canvas:
+        """A square of a canvas, turned and mirrored at random."""
+        canvas = self._canvas(number)
+        square = window(canvas[0].shape, self.config.crop, rng)
+        quarters, is_mirrored = int(rng.integers(4)), bool(rng.random() < 0.5)
+        planes = (np.rot90(plane[square], quarters) for plane in canvas)
+        image, mask, weight = (plane[:, ::-1] if is_mirrored else plane for plane in planes)
+        return image, mask, weight
+
+    def _canvas(self, number: int) -> Canvas:
+        """The canvas of that number: made by the first thread that asks, awaited by the others."""
+        with self._lock:
+            waiting = self._kept.get(number)
+            if waiting is None:
+                ours: Future[Canvas] = Future()
+                self._kept[number] = ours
+        if waiting is not None:
+            return waiting.result()
+        try:
+            ours.set_result(self._made(number))
+        except BaseException as error:
+            ours.set_exception(error)
+            raise
+        return ours.result()
+
+    def _forget(self, oldest: int) -> None:
+        with self._lock:
+            # batches are made a few steps ahead and side by side: what a slower thread still needs is not that old
+            limit = oldest - AHEAD * math.ceil(self.config.batch / self.config.crops_of_canvas)
+            for number in [number for number in self._kept if number < limit]:
+                del self._kept[number]
+
+    def _made(self, number: int) -> Canvas:
+        """Luminance, mask and weight of a canvas. Sizes vary by the factor 2.5: damage on scans has no one width."""
         config = self.config
-        rng = item_rng(config.seed, "damage", step, number)
+        rng = item_rng(config.seed, "damage", number)
         is_old = bool(self.old) and rng.random() < config.old_share
         largest = config.canvas or config.crop
         size = max(config.crop, round(largest * 2.0 ** rng.uniform(-0.8, 0.5)))
-        photos, recipe = (self.old, self._recipe_of_old(rng)) if is_old and self.old else (self.clean, config.recipe)
+        photos = self.old if is_old and self.old else self.clean
         photo = scanned_piece(photos.random_photo(rng), size, config.most_enlarged, rng)
-        if not is_old:
+        recipe = config.recipe
+        if is_old:
+            # old photos have aged already; some are scanned once more, or sharp edges would tell what was added
+            recipe = recipe.only_damage(scanned=bool(rng.random() < 0.5))
+        else:
+            recipe = recipe.only_damage() if rng.random() < config.only_damage_share else recipe
             photo = turned_grey(photo) if rng.random() < config.grey_share else photo
             photo = draw_thin_structures(photo, rng) if rng.random() < config.thin_structures else photo
         aged = recipe.degrade(photo, rng)
         # what cannot be seen cannot be taught: faint damage is neither found nor missed
-        weights = np.where(aged.mask, aged.visible, np.float32(config.old_intact_weight if is_old else 1.0))
-        for _ in range(min(most, config.crops_of_canvas)):
-            square = window(photo.shape, config.crop, rng)
-            yield aged.image[square], aged.mask[square], weights[square]
-
-    def _recipe_of_old(self, rng: np.random.Generator) -> Recipe:
-        """Old photos have aged already; some are scanned once more, or sharp edges would tell what was added."""
-        return self.config.recipe.only_damage(scanned=bool(rng.random() < 0.5))
+        weight = np.where(aged.mask, aged.visible, np.float32(config.old_intact_weight if is_old else 1.0))
+        return cv2.cvtColor(aged.image, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False), aged.mask, weight
 
 
 def scanned_piece(photo: Photo, size: int, most_enlarged: float, rng: np.random.Generator) -> Photo:

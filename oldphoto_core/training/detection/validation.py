@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from oldphoto_core.degradation import degrade, item_rng
+from oldphoto_core.devices import all_cores
 from oldphoto_core.metrics import DetectionCounts
 from oldphoto_core.training.config import StageConfig
 from oldphoto_core.training.data import Mask, Photo, PhotoSet
@@ -31,9 +31,8 @@ class DetectionValidation:
 
     def measure(self, stage: Stage) -> dict[str, float]:
         """ROC AUC over all pixels but faint damage; the best threshold, its F1, the share of intact pixels it marks."""
-        torch.set_num_threads(os.cpu_count() or 1)  # training may have left this thread with one
         counts = DetectionCounts()
-        with torch.inference_mode():
+        with all_cores(), torch.inference_mode():
             for grey, mask, counted in self.items:
                 probabilities = stage.restore(grey.to(stage.device), None).cpu()
                 counts.add(probabilities[counted], mask[counted])
