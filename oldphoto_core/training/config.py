@@ -128,7 +128,7 @@ class StageConfig:
     """Weight of the soft Dice loss beside it, which is blind to how rare damage is."""
     old_share: float = 0.4
     """Share of the detector's canvases that are real old photos with damage added."""
-    old_intact_weight: float = 0.3
+    old_intact_weight: float = 0.5
     """Weight of their unmarked pixels, some of which are damaged in truth: nobody has labelled them."""
     thin_structures: float = 0.1
     """Share of the detector's clean canvases into which wires, railings and writing are drawn: they are no damage."""
@@ -213,7 +213,7 @@ def _compact(stage: StageName) -> StageConfig:
     )  # fmt: skip
     if stage == "scratches":
         return dataclasses.replace(
-            base, steps=12_000, batch=16, crop=128, canvas=512, learning_rate=3e-3, betas=(0.9, 0.999),
+            base, steps=12_000, batch=16, crop=128, canvas=512, learning_rate=1.5e-3, betas=(0.9, 0.999),
             precision="bfloat16",
         )  # fmt: skip
     if stage == "vae_old":
