@@ -100,9 +100,12 @@ class Stage(ABC):
             parameters = list(self.networks[name].parameters())
             for index, parameter in enumerate(parameters):
                 # always summed in the same order, so the same parts give the same bits
-                parameter.grad = torch.stack(
+                total = torch.stack(
                     [share * result[name][index] for share, result in zip(shares, results, strict=True)]
                 ).sum(0)
+                # in the parameter's own memory layout: fused optimisers go by memory, not by index, and would give the
+                # weights of a channels_last convolution each other's gradients
+                parameter.grad = torch.empty_like(parameter).copy_(total)
             if self.config.clip_gradient:
                 torch.nn.utils.clip_grad_norm_(parameters, self.config.clip_gradient)
             optimiser = self.optimisers[name]
