@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from oldphoto_core.scans import RawPixels
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training import default_config, train_stage
 from oldphoto_core.training.data import PhotoSet
-from oldphoto_core.training.detection import DetectionBatches
+from oldphoto_core.training.detection import DetectionBatches, DetectionStage
 from oldphoto_core.training.detection.data import scanned_piece
 from oldphoto_core.training.detection.stage import dice_loss, focal_loss
 from oldphoto_core.training.detection.thin_structures import draw_thin_structures
@@ -161,6 +162,23 @@ def test_a_detector_learns_to_find_white_scratches(clean: Bucket, old: Bucket, t
     focal = [float(row.split(",")[header.split(",").index("focal")]) for row in rows]
     assert focal[-1] < focal[0]
     assert Bucket(tmp_path).read("scratches/chart.png").startswith(b"\x89PNG")
+
+
+def test_a_step_moves_every_weight_against_its_own_gradient(clean: Bucket) -> None:
+    config = default_config("scratches", **TINY | {"warm_up": 0}, clip_gradient=0.0, precision="float32")
+    batch = DetectionBatches(config, photos_of(clean), None).batch(0)
+    torch.manual_seed(1)
+    stage = DetectionStage(config, CompactDetector())
+    network = stage.networks["generator"]
+    before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+    twin = copy.deepcopy(network)
+    minimised, _ = DetectionStage(config, twin).losses(batch, 0, torch.Generator())
+    gradients = torch.autograd.grad(minimised["generator"], tuple(twin.parameters()))
+    stage.step(batch, 0)
+    for (name, weight), gradient in zip(network.named_parameters(), gradients, strict=True):
+        # the first step of Adam is the learning rate against the gradient's sign
+        moved, sure = weight.detach() - before[name], gradient.abs() > 1e-6
+        assert torch.equal(moved.sign()[sure], -gradient.sign()[sure]), name
 
 
 def test_a_killed_training_of_the_detector_ends_as_an_undisturbed_one(
