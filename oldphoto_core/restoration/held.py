@@ -5,17 +5,26 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oldphoto_core.restoration import blending
 from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas
-from oldphoto_core.scans import read_header, read_mask, read_scan, write_mask, write_scan
+from oldphoto_core.scans import (
+    UnusableProfileError,
+    read_header,
+    read_mask,
+    read_scan,
+    working_space,
+    write_mask,
+    write_scan,
+)
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.photo import FindsDamage, RestoresPhotos
-    from oldphoto_core.scans import OutputFormat, Scan, ScanHeader, SpooledScan
+    from oldphoto_core.scans import OutputFormat, Scan, ScanHeader, SpooledScan, WorkingSpace
     from oldphoto_core.storage import Bucket, ObjectInfo
 
 OnPart = Callable[[int, int], None]
@@ -28,6 +37,10 @@ class HeldPhoto(ABC):
     mask: Canvas | None = None
     """A plane of damage (see `blending`); None: nothing is damaged."""
     restored: Canvas | None = None
+    space: WorkingSpace | None = None
+    """What its pixels go through to the network and back; None: they are sRGB, or count as such."""
+    about_colours: str = ""
+    """What its record must say of that, for people."""
 
     @abstractmethod
     def header(self) -> ScanHeader:
@@ -44,7 +57,7 @@ class HeldPhoto(ABC):
     def find_damage(self, detector: FindsDamage, on_part: OnPart) -> None:
         """Adds what the detector finds to the mask."""
         found, given = self._new_plane("found"), self.mask
-        detector.find_damage(self.photo, found, on_part)
+        detector.find_damage(self.shown, found, on_part)
         blending.add_damage(found, given)
         self._let_go(given)
         self.mask = found
@@ -66,6 +79,10 @@ class HeldPhoto(ABC):
     @abstractmethod
     def restore(self, restorer: RestoresPhotos, on_part: OnPart) -> None:
         """The network, on the whole picture."""
+
+    @abstractmethod
+    def bring_back(self) -> None:
+        """The network's result, where it is not yet, into the master's profile."""
 
     def keep_master(self) -> None:
         """Nothing is to be filled: the derivative gets the master's own pixels."""
@@ -99,10 +116,29 @@ class HeldPhoto(ABC):
         """The decoded master's pixels."""
 
     @property
+    @abstractmethod
+    def shown(self) -> Canvas:
+        """The same in sRGB, as networks see them."""
+
+    @property
     def result(self) -> Canvas:
         """The derivative's pixels."""
         assert self.restored is not None
         return self.restored
+
+    def _choose_space(self) -> None:
+        """Once it is decoded."""
+        assert self.scan is not None
+        try:
+            self.space = working_space(self.scan)
+        except UnusableProfileError as error:
+            self.about_colours = (
+                f"the master's ICC profile {error}: its colours counted as sRGB, and it was kept as it is"
+            )
+        if self.space is not None:
+            self.about_colours = (
+                "the network saw the colours in sRGB; its changes were put into the master's ICC profile"
+            )
 
     @abstractmethod
     def _new_plane(self, name: str) -> Canvas:
@@ -121,15 +157,20 @@ class InMemory(HeldPhoto):
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._photo: ArrayCanvas | None = None
+        self._shown: ArrayCanvas | None = None
+        self._made: NDArray[Any] | None = None
 
     def header(self) -> ScanHeader:
         """Of the master."""
         return read_header(self._data)
 
     def decode(self) -> None:
-        """The master's pixels."""
+        """The master's pixels, and what networks see of them."""
         self.scan = read_scan(self._data)
-        self._photo = ArrayCanvas(self.scan.pixels)
+        self._photo = self._shown = ArrayCanvas(self.scan.pixels)
+        self._choose_space()
+        if self.space is not None:
+            self._shown = ArrayCanvas(self.space.shown(self.scan.pixels))
         self._data = b""
 
     def take_mask(self, masks: Bucket, given: ObjectInfo) -> None:
@@ -144,14 +185,25 @@ class InMemory(HeldPhoto):
     def restore(self, restorer: RestoresPhotos, on_part: OnPart) -> None:
         """The network."""
         assert self.scan is not None
-        pixels = self.scan.pixels
-        damaged = None if self.mask is None else self.mask.read(0, self.scan.height)[..., 0] != 0
-        restored = restorer.restore(pixels, damaged)
+        pixels = self.shown.read(0, self.scan.height)
+        restored = restorer.restore(pixels, self._damaged())
         if restored.shape != pixels.shape or restored.dtype != pixels.dtype:
             raise ValueError(f"the network made {restored.shape} {restored.dtype} of {pixels.shape} {pixels.dtype}")
+        if self.space is not None:
+            self._made = restored
+            return
         # what a network hands out may be its own, or the photo itself
         ours = restored.flags.writeable and not np.may_share_memory(restored, pixels)
         self.restored = ArrayCanvas(restored if ours else restored.copy())
+
+    def bring_back(self) -> None:
+        """The network's result into the master's profile; what the network saw is not needed any more."""
+        if self._made is not None:
+            assert self.scan is not None
+            assert self.space is not None
+            seen, made = self.shown.read(0, self.scan.height), self._made
+            self.restored = ArrayCanvas(self.space.brought_back(self.scan.pixels, seen, made, self._damaged()))
+        self._shown = self._made = None
 
     def encode(self, format: OutputFormat) -> bytes:  # noqa: A002 - the name users give
         """The derivative's file."""
@@ -166,7 +218,8 @@ class InMemory(HeldPhoto):
 
     def discard(self) -> None:
         """Lets go of everything."""
-        self._data, self._photo = b"", None
+        self._data = b""
+        self._photo = self._shown = self._made = None
         self.scan = self.mask = self.restored = None
 
     @property
@@ -174,6 +227,15 @@ class InMemory(HeldPhoto):
         """The decoded master's pixels."""
         assert self._photo is not None
         return self._photo
+
+    @property
+    def shown(self) -> Canvas:
+        """The same in sRGB."""
+        assert self._shown is not None
+        return self._shown
+
+    def _damaged(self) -> NDArray[np.bool_] | None:
+        return None if self.mask is None else self.mask.read(0, self.mask.shape[0])[..., 0] != 0
 
     def _new_plane(self, name: str) -> Canvas:
         height, width, _ = self.photo.shape

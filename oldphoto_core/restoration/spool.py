@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import ScanTooLarge
 from oldphoto_core.restoration import blending
+from oldphoto_core.restoration.colours import SrgbView
 from oldphoto_core.restoration.held import HeldPhoto, OnPart
 from oldphoto_core.restoration.photo import RestoresCanvases, RestoresPhotos
 from oldphoto_core.scans import RawPixels, read_header_of, spool_mask, spool_scan, write_mask_file, write_spooled
@@ -41,6 +42,7 @@ class Spool(HeldPhoto):
         self._check_room()
         self.scan = spool_scan(self.master, self.folder)
         self.master.unlink()
+        self._choose_space()
         self.restored = RawPixels.create(self.folder / "restored.tif", *self.scan.pixels.shape, self.scan.pixels.dtype)
 
     def take_mask(self, masks: Bucket, given: ObjectInfo) -> None:
@@ -54,7 +56,11 @@ class Spool(HeldPhoto):
     def restore(self, restorer: RestoresPhotos, on_part: OnPart) -> None:
         """The network, which must be one that restores canvases."""
         assert isinstance(restorer, RestoresCanvases)
-        restorer.restore_canvas(self.photo, self.result, self.mask, on_part)
+        view = self._view
+        restorer.restore_canvas(view or self.photo, view or self.result, self.mask, on_part)
+
+    def bring_back(self) -> None:
+        """Nothing: rows are brought back as they are written."""
 
     def encode(self, format: OutputFormat) -> Path:  # noqa: A002 - the name users give
         """The derivative's file."""
@@ -84,6 +90,15 @@ class Spool(HeldPhoto):
         """The decoded master's pixels."""
         assert self.scan is not None
         return self.scan.pixels
+
+    @property
+    def shown(self) -> Canvas:
+        """The same in sRGB."""
+        return self._view or self.photo
+
+    @property
+    def _view(self) -> SrgbView | None:
+        return None if self.space is None else SrgbView(self.photo, self.result, self.mask, self.space)
 
     def _new_plane(self, name: str) -> RawPixels:
         height, width, _ = self.photo.shape

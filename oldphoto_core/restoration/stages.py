@@ -119,6 +119,7 @@ def deliver(work: Work) -> None:
     """Pixels to a derivative in the target: mask, then record, then the photo itself."""
     target, key, options, held = work.place.target, work.photo.key, work.place.options, _held(work)
     assert held.scan is not None
+    held.bring_back()
     if options.mode == "scratches":
         held.keep_intact()
     work.changed_share = held.changed_share()
@@ -200,7 +201,8 @@ def _warnings(work: Work) -> tuple[str, ...]:
     if work.error:
         return (work.complaint,)
     converted = work.scan.converted if work.scan else None
-    return () if converted is None else (f"the master is {converted}: {_CONVERSIONS[converted]}",)
+    said = () if converted is None else (f"the master is {converted}: {_CONVERSIONS[converted]}",)
+    return (*said, *([work.held.about_colours] if work.held and work.held.about_colours else []))
 
 
 def _mask(work: Work) -> dict[str, Any] | None:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oldphoto_core.scans.carried import Encoding, Resolution
+    from oldphoto_core.scans.colour import WorkingSpace, working_space
     from oldphoto_core.scans.foresight import SparseCopy, TooScattered, foresee
     from oldphoto_core.scans.formats import file_extension
+    from oldphoto_core.scans.icc import UnusableProfileError
     from oldphoto_core.scans.masks import read_mask, spool_mask, write_mask, write_mask_file
     from oldphoto_core.scans.raw import RawPixels
     from oldphoto_core.scans.reader import read_header, read_header_of, read_scan, spool_scan
@@ -29,6 +31,8 @@ __all__ = [
     "SparseCopy",
     "SpooledScan",
     "TooScattered",
+    "UnusableProfileError",
+    "WorkingSpace",
     "file_extension",
     "foresee",
     "read_header",
@@ -37,6 +41,7 @@ __all__ = [
     "read_scan",
     "spool_mask",
     "spool_scan",
+    "working_space",
     "write_mask",
     "write_mask_file",
     "write_scan",
@@ -46,7 +51,9 @@ __all__ = [
 _HOMES = {
     "carried": ("Encoding", "Resolution"),
     "foresight": ("SparseCopy", "TooScattered", "foresee"),
+    "colour": ("WorkingSpace", "working_space"),
     "formats": ("file_extension",),
+    "icc": ("UnusableProfileError",),
     "masks": ("read_mask", "spool_mask", "write_mask", "write_mask_file"),
     "raw": ("RawPixels",),
     "reader": ("read_header", "read_header_of", "read_scan", "spool_scan"),
