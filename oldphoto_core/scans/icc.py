@@ -1,7 +1,7 @@
 """ICC profiles of matrices and curves, read into numbers (ICC.1:2022, sections 7, 8.3, 8.4, 10.6 and 10.18).
 
-libvips' littlecms evaluates profiles for 16-bit pixels from a coarse grid, thousands of levels off in dark and in
-saturated colours, and Pillow's knows 8 bits of RGB only; matrices and curves are simple enough to be exact.
+For 16-bit pixels libvips' littlecms evaluates profiles from a grid that is too coarse for dark and saturated colours,
+and Pillow's knows 8 bits of RGB only; matrices and curves are simple enough to be exact.
 """
 
 from __future__ import annotations
