@@ -38,7 +38,8 @@ class WorkingSpace:
         self._to_light = [curve.astype(np.float32) for curve in curves]
         self._from_light = [_inverse(curve) for curve in curves]
         self._srgb_to_light, self._srgb_from_light = srgb.astype(np.float32), _inverse(srgb)
-        self._forward = self._back = None
+        self._forward: NDArray[np.float32] | None = None
+        self._back: NDArray[np.float32] | None = None
         if profile.to_xyz is not None:
             forward = np.linalg.inv(_SRGB_TO_XYZ) @ profile.to_xyz
             self._forward, self._back = (m.astype(np.float32).T for m in (forward, np.linalg.inv(forward)))

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from oldphoto_core.errors import ScanError
+
 CURVE_POINTS = 65_536
 """At which a curve is evaluated: every level of 16 bits."""
 _HEADER, _MOST_TAGS = 128, 200
@@ -21,8 +23,8 @@ _PARAMETERS = (1, 3, 4, 5, 7)
 """Of a parametric curve, by its type."""
 
 
-class UnusableProfileError(ValueError):
-    """The profile cannot be applied; says why, as the end of a sentence about it."""
+class UnusableProfileError(ScanError):
+    """The profile cannot be applied; says why, as the end of a sentence about it. No photo fails of it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +78,8 @@ def _curve(tag: bytes) -> NDArray[np.float64]:
     # of what is no number both comparisons are false
     if not (light[-1] > light[0] and (np.diff(light) >= 0).all()):
         raise UnusableProfileError("has a curve that does not rise")
-    return light.clip(0.0, 1.0)
+    clipped: NDArray[np.float64] = light.clip(0.0, 1.0)
+    return clipped
 
 
 def _function(tag: bytes) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
