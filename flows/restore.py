@@ -45,6 +45,7 @@ def restore(
     mode: Annotated[Mode, Field(description="The whole picture, or only what is damaged")] = "full",
     masks_only: Annotated[bool, Field(description="Use the given masks and no detector")] = False,
     max_damage: Annotated[float, Field(ge=0, le=1, description="Share of a photo that may be damaged")] = 0.5,
+    max_growth: Annotated[float, Field(ge=0, description="Most that a lossy file may grow; 0: any")] = 1.5,
 ) -> Summary:
     """Restore a collection; the summary is also `TARGET/runs/<run id>/summary.json`.
 
@@ -53,6 +54,7 @@ def restore(
     options = RestoreOptions(
         mode=mode,
         format=format,
+        max_growth=max_growth,
         detect=not masks_only,
         max_damage=max_damage,
         existing=existing,

@@ -51,6 +51,9 @@ def restore(
     format: Annotated[  # noqa: A002 - the name users give
         Literal["keep", "tiff", "png", "jpeg"], typer.Option(help="Format of the results; a new one is appended.")
     ] = "keep",
+    max_growth: Annotated[
+        float, typer.Option(metavar="TIMES", help="Most that a JPEG or lossy WebP may grow; 0: any, at full quality.")
+    ] = 1.5,
     existing: Annotated[
         Literal["skip", "overwrite", "abort"], typer.Option(help="What to do about results that are there already.")
     ] = "skip",
@@ -76,7 +79,14 @@ def restore(
 
     allowed = None if memory is None else parsed_size(memory)
     # what is wrong usage is said before a server is started
-    options = RestoreOptions(mode=mode, format=format, detect=not masks_only, max_damage=max_damage, existing=existing)
+    options = RestoreOptions(
+        mode=mode,
+        format=format,
+        max_growth=max_growth,
+        detect=not masks_only,
+        max_damage=max_damage,
+        existing=existing,
+    )
     job = RestoreJob(
         source=source,
         target=target,
@@ -113,6 +123,7 @@ def restore(
             mode=mode,
             masks_only=masks_only,
             max_damage=max_damage,
+            max_growth=max_growth,
         )
     report(summary)
     if summary["failed"]:

@@ -24,7 +24,7 @@ from oldphoto_core.scans import (
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.photo import FindsDamage, RestoresPhotos
-    from oldphoto_core.scans import OutputFormat, Scan, ScanHeader, SpooledScan, WorkingSpace
+    from oldphoto_core.scans import Label, OutputFormat, Scan, ScanHeader, SpooledScan, WorkingSpace
     from oldphoto_core.storage import Bucket, ObjectInfo
 
 OnPart = Callable[[int, int], None]
@@ -99,8 +99,14 @@ class HeldPhoto(ABC):
         return 0.0 if self.result is self.photo else blending.changed_share(self.photo, self.result)
 
     @abstractmethod
-    def encode(self, format: OutputFormat) -> bytes | Path:  # noqa: A002 - the name users give
-        """The derivative's file."""
+    def encode(
+        self,
+        format: OutputFormat,  # noqa: A002 - the name users give
+        label: Label,
+        max_bytes: int | None,
+        warn: Callable[[str], None],
+    ) -> bytes | Path:
+        """The derivative's file, as `write_scan` makes it."""
 
     @abstractmethod
     def encode_mask(self) -> bytes | Path:
@@ -205,10 +211,17 @@ class InMemory(HeldPhoto):
             self.restored = ArrayCanvas(self.space.brought_back(self.scan.pixels, seen, made, self._damaged()))
         self._shown = self._made = None
 
-    def encode(self, format: OutputFormat) -> bytes:  # noqa: A002 - the name users give
+    def encode(
+        self,
+        format: OutputFormat,  # noqa: A002 - the name users give
+        label: Label,
+        max_bytes: int | None,
+        warn: Callable[[str], None],
+    ) -> bytes:
         """The derivative's file."""
         assert self.scan is not None
-        return write_scan(self.scan, self.result.read(0, self.scan.height), format=format)
+        pixels = self.result.read(0, self.scan.height)
+        return write_scan(self.scan, pixels, format=format, label=label, max_bytes=max_bytes, warn=warn)
 
     def encode_mask(self) -> bytes:
         """The mask's file."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
@@ -27,6 +28,8 @@ _NAMED_LOSSY = re.compile(r"\.(jpe?g|jpe|webp)(\.png)*$", re.IGNORECASE)
 _NAMED_JPEG2000 = re.compile(r"\.(jp2|j2k|j2c|jpf|jpx)(\.tif)*$", re.IGNORECASE)
 """The same of JPEG 2000, which is only read: its derivatives are TIFFs."""
 
+_CUSTOMARY_GROWTH = 1.5
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RestoreOptions:
@@ -38,6 +41,10 @@ class RestoreOptions:
     format: OutputFormat = "keep"
     """File format of the derivatives; `keep` is each source's own (TIFF for JPEG 2000; PNG for JPEG and WebP in mode
     scratches)."""
+
+    max_growth: float = _CUSTOMARY_GROWTH
+    """A JPEG or lossy WebP becomes no more than this times the size of its master's file, its label apart: quality
+    gives way, down to 50. 0: any size, and quality is kept."""
 
     detect: bool = True
     """Whether the model's detector, if it has one, looks for damage; False: given masks alone say what is damaged."""
@@ -70,6 +77,8 @@ class RestoreOptions:
                 "format is 'jpeg' in mode scratches, where writing a JPEG would change pixels that are not damaged;"
                 " choose keep, png or tiff"
             )
+        if self.max_growth != 0 and not 1 <= self.max_growth < math.inf:
+            raise ConfigError(f"max_growth is {self.max_growth}; give a number from 1, or 0 for any size")
         _check_share("max_damage", self.max_damage)
         _check_share("max_failure_rate", self.max_failure_rate)
         if not self.in_flight_megapixels > 0:
@@ -80,13 +89,15 @@ class RestoreOptions:
     def digest(self, mask_version: str = "", detector_digest: str = "") -> str:
         """Of what changes a derivative besides its master and the network: 16 hex digits of a sha256.
 
-        That is the format, the mode, the version of its mask, and the detector where one is used. A photo is either
-        refused by `max_damage` or not, so that changes no derivative.
+        That is the format, the mode, the growth allowed, the version of its mask, and the detector where one is used. A
+        photo is either refused by `max_damage` or not, so that changes no derivative.
         """
-        relevant = {"format": self.format, "mask": mask_version}
+        relevant: dict[str, str | float] = {"format": self.format, "mask": mask_version}
         # left out where they are not used, so that what older versions made counts as made
         if self.mode != "full":
             relevant["mode"] = self.mode
+        if self.max_growth != _CUSTOMARY_GROWTH:
+            relevant["max_growth"] = self.max_growth
         if self.detect and detector_digest:
             relevant["detector"] = detector_digest
         return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
@@ -96,7 +107,6 @@ class RestoreOptions:
 
         The extension is always added, never replaced, so no two keys meet. In mode scratches JPEG and WebP get `.png`,
         and so does what is called `.jpg.png` already, which would meet them. JPEG 2000 gets `.tif` in any
-        mode likewise.
         mode likewise.
         """
         if self._becomes_tiff(key):

@@ -15,8 +15,10 @@ from oldphoto_core.restoration.photo import RestoresCanvases, RestoresPhotos
 from oldphoto_core.scans import RawPixels, read_header_of, spool_mask, spool_scan, write_mask_file, write_spooled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from oldphoto_core.restoration.canvas import Canvas
-    from oldphoto_core.scans import OutputFormat, ScanHeader, SpooledScan
+    from oldphoto_core.scans import Label, OutputFormat, ScanHeader, SpooledScan
     from oldphoto_core.storage import Bucket, ObjectInfo
 
 
@@ -62,12 +64,18 @@ class Spool(HeldPhoto):
     def bring_back(self) -> None:
         """Nothing: rows are brought back as they are written."""
 
-    def encode(self, format: OutputFormat) -> Path:  # noqa: A002 - the name users give
+    def encode(
+        self,
+        format: OutputFormat,  # noqa: A002 - the name users give
+        label: Label,
+        max_bytes: int | None,
+        warn: Callable[[str], None],
+    ) -> Path:
         """The derivative's file."""
         assert self.scan is not None
         assert self.restored is not None
         path = self.folder / "derivative"
-        write_spooled(self.scan, self.restored, path, format=format)
+        write_spooled(self.scan, self.restored, path, format=format, label=label, max_bytes=max_bytes, warn=warn)
         return path
 
     def encode_mask(self) -> Path:

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oldphoto_core.errors import MaskMismatch, OldPhotoError, ScanTooLarge, StorageError, TooDamaged
-from oldphoto_core.reports.record import build_record, encode_record
+from oldphoto_core.reports.record import build_record, encode_record, software_versions
 from oldphoto_core.restoration.blending import margin_of
 from oldphoto_core.restoration.held import HeldPhoto, InMemory
 from oldphoto_core.restoration.photo import RestoresCanvases
 from oldphoto_core.restoration.spool import Spool
+from oldphoto_core.scans import Label
 from oldphoto_core.storage import Bucket
 
 if TYPE_CHECKING:
@@ -123,7 +124,9 @@ def deliver(work: Work) -> None:
     if options.mode == "scratches":
         held.keep_intact()
     work.changed_share = held.changed_share()
-    derivative = held.encode(options.output_format(key, held.scan.format))
+    allowed = round(options.max_growth * work.photo.size) or None
+    format_ = options.output_format(key, held.scan.format)
+    derivative = held.encode(format_, _label(work), allowed, work.notes.append)
     work.output_sha256 = _sha256(derivative)
     if not (work.photo.masks and work.place.mask_is_output):
         mask = held.encode_mask()
@@ -144,6 +147,19 @@ def deliver(work: Work) -> None:
 def _held(work: Work) -> HeldPhoto:
     assert work.held is not None
     return work.held
+
+
+def _label(work: Work) -> Label:
+    """What the derivative itself says of its making, without its record."""
+    restorer = work.place.restorer
+    return Label(
+        software=f"oldphoto {software_versions()['oldphoto']}",
+        model=restorer.name,
+        model_digest=restorer.digest,
+        run_id=work.place.run_id,
+        master_key=work.photo.key,
+        master_sha256=work.source_sha256,
+    )
 
 
 def _put(target: Bucket, key: str, content: bytes | Path) -> None:
@@ -178,7 +194,7 @@ def copy_original(work: Work) -> None:
 
 def _record(work: Work, output: str, size: int) -> dict[str, Any]:
     place, photo = work.place, work.photo
-    chosen = {name: getattr(place.options, name) for name in ("mode", "format", "max_damage")}
+    chosen = {name: getattr(place.options, name) for name in ("mode", "format", "max_growth", "max_damage")}
     return build_record(
         status="copied" if work.error else "restored",
         run_id=place.run_id,
@@ -197,12 +213,14 @@ def _record(work: Work, output: str, size: int) -> dict[str, Any]:
 
 
 def _warnings(work: Work) -> tuple[str, ...]:
-    """Why it was not restored; of what was, how its pixels differ from the master's before any restoration."""
+    """Why it was not restored; of what was, how its pixels differ from the master's before any restoration, and what
+    its file could not keep."""
     if work.error:
         return (work.complaint,)
     converted = work.scan.converted if work.scan else None
     said = () if converted is None else (f"the master is {converted}: {_CONVERSIONS[converted]}",)
-    return (*said, *([work.held.about_colours] if work.held and work.held.about_colours else []))
+    about_colours = [work.held.about_colours] if work.held and work.held.about_colours else []
+    return (*said, *about_colours, *work.notes)
 
 
 def _mask(work: Work) -> dict[str, Any] | None:

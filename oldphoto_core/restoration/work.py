@@ -86,6 +86,8 @@ class Work:
     """Key, digest and size of the mask that was put into the target; None: the given one lies there."""
     output: str = ""
     output_sha256: str = ""
+    notes: list[str] = field(default_factory=list)
+    """What its derivative could not keep, for people."""
     error: Exception | None = None
 
     @property

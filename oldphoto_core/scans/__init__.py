@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from oldphoto_core.scans.reader import read_header, read_header_of, read_scan, spool_scan
     from oldphoto_core.scans.scan import Format, Scan, ScanHeader, SpooledScan
     from oldphoto_core.scans.writer import OutputFormat, write_scan, write_spooled
+    from oldphoto_core.scans.xmp import Label
 
 __all__ = [
     "Encoding",
     "Format",
+    "Label",
     "OutputFormat",
     "RawPixels",
     "Resolution",
@@ -59,6 +61,7 @@ _HOMES = {
     "reader": ("read_header", "read_header_of", "read_scan", "spool_scan"),
     "scan": ("Format", "Scan", "ScanHeader", "SpooledScan"),
     "writer": ("OutputFormat", "write_scan", "write_spooled"),
+    "xmp": ("Label",),
 }
 
 

@@ -33,6 +33,8 @@ class Encoding:
     tiff_compression: str | None = None
     """As libvips names it; what libvips cannot write losslessly is "deflate" here."""
     bigtiff: bool = False
+    white_is_zero: bool = False
+    """Of a grey TIFF: its file stores the negative (`pixels` never do)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

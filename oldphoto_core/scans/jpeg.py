@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from oldphoto_core.errors import TruncatedScan
 from oldphoto_core.scans import exif as exif_blocks
+from oldphoto_core.scans import xmp
 from oldphoto_core.scans.carried import Carried, Encoding, Resolution
 from oldphoto_core.scans.views import Data, pieces_of
 
@@ -18,6 +19,8 @@ _XMP_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _APP0, _APP1, _APP2, _APP13, _COMMENT, _SCAN = 0xE0, 0xE1, 0xE2, 0xED, 0xFE, 0xDA
 _LONGEST = 65_533
 """Bytes that one segment can hold."""
+_PART = 65_000
+"""Bytes of what takes several segments that one of them gets."""
 _START_OF_SCAN = b"\xff\xda\0\x08\x01\x01\0\0\x3f\0"
 _CHROMA = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}
 
@@ -46,6 +49,27 @@ def insert_carried(encoded: Data, carried: Carried) -> Iterator[bytes]:
             yield encoded[start:end]
         at = end
     yield from pieces_of(encoded, at, len(encoded))
+
+
+def in_segments(metadata: Mapping[str, bytes], warn: Callable[[str], None]) -> dict[str, bytes]:
+    """The same metadata so that each piece fits into a segment; `warn` hears of what does not."""
+    fitting = dict(metadata)
+    if len(_EXIF) + len(metadata.get("exif", b"")) > _LONGEST:
+        warn(f"EXIF of {len(fitting.pop('exif')):,} bytes is left out, as a JPEG cannot hold it")
+    if len(_XMP) + len(metadata.get("xmp", b"")) <= _LONGEST:
+        return fitting
+    packet = fitting.pop("xmp")
+    if [fitting.pop(name) for name, piece in metadata.items() if piece.startswith(_XMP_EXTENSION)]:
+        warn("the extension of the master's XMP is left out, as its first part alone needs the place")
+    try:
+        fitting["xmp"], extension, digest = xmp.split(packet)
+    except xmp.BrokenXmpError as error:
+        warn(f"the XMP packet {error}, and is left out, as a JPEG cannot hold it in one piece")
+        return fitting
+    for at in range(0, len(extension), _PART):
+        place = digest.encode() + struct.pack(">II", len(extension), at)
+        fitting[f"jpeg:x{at:09d}:E1"] = _XMP_EXTENSION + place + extension[at : at + _PART]
+    return fitting
 
 
 def check_whole(data: Data) -> None:
@@ -105,13 +129,13 @@ def _metadata(segments: list[tuple[int, bytes]]) -> dict[str, bytes]:
 def _outgoing(carried: Carried) -> Iterator[tuple[int, bytes]]:
     metadata = carried.metadata
     exif = exif_blocks.with_orientation(metadata.get("exif"), carried.orientation)
-    if exif and len(exif) + len(_EXIF) <= _LONGEST:
+    if exif:
         yield _APP1, _EXIF + exif
-    if "xmp" in metadata and len(metadata["xmp"]) + len(_XMP) <= _LONGEST:
+    if "xmp" in metadata:
         yield _APP1, _XMP + metadata["xmp"]
     yield from ((_APP2, payload) for payload in _profile_segments(carried.icc_profile))
-    for at in range(0, len(photoshop := _photoshop(metadata)), 65_000):
-        yield _APP13, _PHOTOSHOP + photoshop[at : at + 65_000]
+    for at in range(0, len(photoshop := _photoshop(metadata)), _PART):
+        yield _APP13, _PHOTOSHOP + photoshop[at : at + _PART]
     for name, payload in sorted(metadata.items()):
         if name.startswith("jpeg:"):
             yield int(name[-2:], 16), payload
@@ -131,8 +155,7 @@ def _profile(segments: list[tuple[int, bytes]]) -> bytes | None:
 
 
 def _profile_segments(profile: bytes | None) -> list[bytes]:
-    size = 65_000
-    parts = [profile[at : at + size] for at in range(0, len(profile), size)] if profile else []
+    parts = [profile[at : at + _PART] for at in range(0, len(profile), _PART)] if profile else []
     if len(parts) > 255:
         return []
     return [_ICC + bytes([number, len(parts)]) + part for number, part in enumerate(parts, start=1)]

@@ -12,9 +12,10 @@ from oldphoto_core.scans.carried import Carried, Encoding, Resolution
 from oldphoto_core.scans.views import Data, pieces_of
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_XMP = b"XML:com.adobe.xmp\0\0\0\0\0"
+_XMP = b"XML:com.adobe.xmp\0"
 _KEPT = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"tEXt", b"zTXt", b"iTXt", b"tIME")
-_LONGEST_PROFILE = 64 * 2**20
+_LONGEST = 64 * 2**20
+"""Bytes that are inflated of a profile or a text: a few bytes can say a million zeros."""
 
 
 def check_whole(data: Data) -> None:
@@ -44,10 +45,10 @@ def read_carried(data: Data) -> Carried:
         payload = data[start + 8 : end - 4]
         if kind == b"eXIf":
             metadata["exif"] = exif_blocks.without_thumbnail(payload.removeprefix(b"Exif\0\0"))
-        elif kind == b"iTXt" and payload.startswith(_XMP):
-            metadata["xmp"] = payload[len(_XMP) :]
+        elif kind == b"iTXt" and (xmp := _xmp(payload)) is not None:
+            metadata["xmp"] = xmp
         elif kind == b"iCCP":
-            profile = _inflated(payload)
+            profile = _inflated(payload.partition(b"\0")[2][1:])
         elif kind == b"pHYs" and len(payload) == 9:
             resolution = _resolution(payload)
         elif kind in _KEPT:
@@ -87,7 +88,7 @@ def _outgoing(carried: Carried) -> Iterator[tuple[bytes, bytes]]:
     if exif := exif_blocks.with_orientation(carried.metadata.get("exif"), carried.orientation):
         yield b"eXIf", exif
     if "xmp" in carried.metadata:
-        yield b"iTXt", _XMP + carried.metadata["xmp"]
+        yield b"iTXt", _XMP + b"\0\0\0\0" + carried.metadata["xmp"]
 
 
 def _positions(data: Data) -> Iterator[tuple[bytes, int, int]]:
@@ -110,11 +111,19 @@ def _chunk(kind: bytes, payload: bytes) -> bytes:
     return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(payload, zlib.crc32(kind)))
 
 
-def _inflated(payload: bytes) -> bytes | None:
+def _xmp(payload: bytes) -> bytes | None:
+    """The packet in an iTXt chunk; None where it holds another text."""
+    if not payload.startswith(_XMP):
+        return None
+    compressed, rest = payload[len(_XMP) : len(_XMP) + 1], payload[len(_XMP) + 2 :]
+    packet = rest.split(b"\0", 2)[-1]
+    return _inflated(packet) if compressed == b"\1" else packet
+
+
+def _inflated(data: bytes) -> bytes | None:
     try:
-        # bounded: a few bytes can say a million zeros
-        return zlib.decompressobj().decompress(payload[payload.index(b"\0") + 2 :], _LONGEST_PROFILE) or None
-    except (ValueError, zlib.error):
+        return zlib.decompressobj().decompress(data, _LONGEST) or None
+    except zlib.error:
         return None
 
 

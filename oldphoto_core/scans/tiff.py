@@ -174,6 +174,7 @@ def _encoding(entries: Mapping[int, Entry], layout: Layout) -> Encoding:
         lossless=code not in _LOSSY,
         tiff_compression=_LOSSLESS.get(code, "deflate"),
         bigtiff=layout.big,
+        white_is_zero=_first(entries, _PHOTOMETRIC, 1) == 0,
     )
 
 

@@ -5,27 +5,41 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 
 from oldphoto_core.errors import ScanError, ScanTooLarge, UnsupportedScan
-from oldphoto_core.scans import jpeg, png, tiff, webp
+from oldphoto_core.scans import growth, jpeg, png, tiff, webp
 from oldphoto_core.scans.raw import RawPixels
 from oldphoto_core.scans.scan import Format, Pixels, Scan, SpooledScan
 from oldphoto_core.scans.views import Data, FileView
 from oldphoto_core.scans.vips import image_of, translated
+from oldphoto_core.scans.xmp import Label, with_label
 
 OutputFormat = Literal["keep", "tiff", "png", "jpeg"]
 
 _DEFAULT_QUALITY = 95
 _WEBP_QUALITY = 92
-_BIGTIFF_FROM = 3_900_000_000
-"""Bytes of pixels from which offsets may not fit into 32 bits."""
+_LOSSLESS = 0
+"""Stands for a quality where there is none."""
 
 
-def write_scan(scan: Scan, pixels: Pixels, *, format: OutputFormat = "keep") -> bytes:  # noqa: A002
+def _unheard(_warning: str) -> None:
+    return
+
+
+def write_scan(
+    scan: Scan,
+    pixels: Pixels,
+    *,
+    format: OutputFormat = "keep",  # noqa: A002
+    label: Label | None = None,
+    max_bytes: int | None = None,
+    warn: Callable[[str], None] = _unheard,
+) -> bytes:
     """A file with these pixels and everything else from the scan: alpha, profile, resolution, orientation, metadata.
 
     The same input gives the same bytes. What was lossless stays so; a JPEG is no coarser than its source.
@@ -34,6 +48,9 @@ def write_scan(scan: Scan, pixels: Pixels, *, format: OutputFormat = "keep") -> 
         scan: What the file is derived from.
         pixels: HWC (or HW for grey) of the scan's own size, channels and dtype.
         format: "keep" for the scan's format (TIFF for JPEG 2000). JPEG holds 8 bits a channel, so 16 are rounded to 8.
+        label: What the file's XMP is to say of its making, besides what the scan's says.
+        max_bytes: Of a JPEG or lossy WebP, the label apart: its quality gives way to this, down to 50.
+        warn: Hears what could not be kept: quality, metadata that do not fit, XMP that cannot be read.
 
     Raises:
         UnsupportedScan: pixels that do not fit the scan, transparency in a JPEG, a side too long for the format.
@@ -42,10 +59,18 @@ def write_scan(scan: Scan, pixels: Pixels, *, format: OutputFormat = "keep") -> 
     if pixels.ndim == 2:
         pixels = pixels[..., np.newaxis]
     target = _target(scan, pixels, format)
-    with _written_as(target):
+    encoded = b""
+
+    def encode(quality: int) -> int:
+        nonlocal encoded
         image = _file_image(scan, pixels, target)
-        encoded = bytes(getattr(image, f"{target}save_buffer")(**_options(scan, image, target)))
-        return b"".join(_with_carried(scan, encoded, target))
+        encoded = bytes(getattr(image, f"{target}save_buffer")(**_options(scan, image, target, quality)))
+        return len(encoded)
+
+    with _written_as(target):
+        carrying = replace(scan, metadata=_metadata(scan, target, label, warn))
+        growth.encode_within(encode, _quality(scan, target), max_bytes, growth.carried_bytes(scan), warn)
+        return b"".join(_with_carried(carrying, encoded, target))
 
 
 def write_spooled(
@@ -54,6 +79,9 @@ def write_spooled(
     path: str | os.PathLike[str],
     *,
     format: OutputFormat = "keep",  # noqa: A002
+    label: Label | None = None,
+    max_bytes: int | None = None,
+    warn: Callable[[str], None] = _unheard,
 ) -> None:
     """`write_scan` from file to file: makes the file `path`, the same bytes, without the picture in memory.
 
@@ -62,6 +90,9 @@ def write_spooled(
         pixels: Of the scan's own size, channels and dtype.
         path: In a folder that exists; a file that is there is replaced, and none is left when this fails.
         format: "keep" for the scan's format (TIFF for JPEG 2000). JPEG holds 8 bits a channel, so 16 are rounded to 8.
+        label: As for `write_scan`, and so are the next two.
+        max_bytes: Of a lossy file.
+        warn: Hears what could not be kept.
 
     Raises:
         UnsupportedScan: pixels that do not fit the scan, transparency in a JPEG, a side too long for the format.
@@ -70,16 +101,26 @@ def write_spooled(
     path = os.fspath(path)
     target = _target(scan, pixels, format)
     with _written_as(target), _removed_on_failure(path):
-        image = _file_image(scan, pixels, target)
-        save, options = getattr(image, f"{target}save"), _options(scan, image, target)
+        carrying = replace(scan, metadata=_metadata(scan, target, label, warn))
         if target == "tiff":  # takes what is carried where it lies
-            save(path, **options)
-            tiff.insert_carried_in_place(path, scan)
+            _save(scan, pixels, path, target, _LOSSLESS)
+            tiff.insert_carried_in_place(path, carrying)
             return
         with tempfile.NamedTemporaryFile(dir=os.path.dirname(path) or ".") as encoded:
-            save(encoded.name, **options)
+
+            def encode(quality: int) -> int:
+                _save(scan, pixels, encoded.name, target, quality)
+                return os.path.getsize(encoded.name)
+
+            growth.encode_within(encode, _quality(scan, target), max_bytes, growth.carried_bytes(scan), warn)
             with FileView(encoded.name) as data, open(path, "wb") as file:
-                file.writelines(_with_carried(scan, data, target))
+                file.writelines(_with_carried(carrying, data, target))
+
+
+def _save(scan: SpooledScan, pixels: RawPixels, path: str, target: Format, quality: int) -> None:
+    # anew each time, as an image that comes from a file goes from top to bottom once
+    image = _file_image(scan, pixels, target)
+    getattr(image, f"{target}save")(path, **_options(scan, image, target, quality))
 
 
 def _target(scan: Scan | SpooledScan, pixels: Pixels | RawPixels, format_: OutputFormat) -> Format:
@@ -132,12 +173,19 @@ def _rounded(image: Any) -> Any:
     return image.maplut(image_of(levels[np.newaxis])).copy(interpretation="b-w" if image.bands == 1 else "srgb")
 
 
-def _options(scan: Scan | SpooledScan, image: Any, target: Format) -> dict[str, Any]:
+def _quality(scan: Scan | SpooledScan, target: Format) -> int:
+    """1 to 100, or _LOSSLESS."""
+    if target == "jpeg":
+        return scan.encoding.jpeg_quality or _DEFAULT_QUALITY
+    return _WEBP_QUALITY if target == "webp" and not scan.encoding.lossless else _LOSSLESS
+
+
+def _options(scan: Scan | SpooledScan, image: Any, target: Format, quality: int) -> dict[str, Any]:
     """How libvips is to encode; no metadata, as what the source carried is put in byte for byte afterwards."""
     encoding = scan.encoding
     if target == "jpeg":
         how = {
-            "Q": encoding.jpeg_quality or _DEFAULT_QUALITY,
+            "Q": quality,
             "subsample_mode": "on" if encoding.chroma == "4:2:0" else "off",
             "interlace": encoding.progressive,
             "optimize_coding": True,
@@ -145,15 +193,27 @@ def _options(scan: Scan | SpooledScan, image: Any, target: Format) -> dict[str, 
     elif target == "png":
         how = {"compression": 6, "filter": "all"}
     elif target == "webp":
-        how = {"lossless": True, "exact": True} if encoding.lossless else {"Q": _WEBP_QUALITY, "alpha_q": 100}
+        how = {"lossless": True, "exact": True} if quality == _LOSSLESS else {"Q": quality, "alpha_q": 100}
     else:
+        compression = encoding.tiff_compression or "deflate"
         size = image.width * image.height * image.bands * scan.bits // 8
         how = {
-            "compression": encoding.tiff_compression or "deflate",
+            "compression": compression,
             "predictor": "horizontal",
-            "bigtiff": encoding.bigtiff or size > _BIGTIFF_FROM,
+            "bigtiff": encoding.bigtiff or growth.needs_bigtiff(size, compression, scan),
+            "miniswhite": encoding.white_is_zero and image.bands < 3,
         }
     return {"keep": 0, **how}
+
+
+def _metadata(
+    scan: Scan | SpooledScan, target: Format, label: Label | None, warn: Callable[[str], None]
+) -> Mapping[str, bytes]:
+    """What the file is to carry: what the scan does, and the label."""
+    metadata = scan.metadata
+    if label is not None:
+        metadata = {**metadata, "xmp": with_label(metadata.get("xmp"), label, warn)}
+    return jpeg.in_segments(metadata, warn) if target == "jpeg" else metadata
 
 
 def _with_carried(scan: Scan | SpooledScan, encoded: Data, target: Format) -> Iterator[bytes]:
