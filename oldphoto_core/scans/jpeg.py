@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import io
 import struct
 from collections.abc import Callable, Iterator, Mapping
@@ -123,6 +125,20 @@ def _metadata(segments: list[tuple[int, bytes]]) -> dict[str, bytes]:
             metadata["photoshop"] = metadata.get("photoshop", b"") + payload[len(_PHOTOSHOP) :]
         elif marker == _COMMENT:
             metadata[f"jpeg:{number:04d}:FE"] = payload
+    return _joined(metadata)
+
+
+def _joined(metadata: dict[str, bytes]) -> dict[str, bytes]:
+    """The same with an XMP extension in the packet that it belongs to; as it was where that cannot be done."""
+    pieces = {name: piece for name, piece in metadata.items() if piece.startswith(_XMP_EXTENSION)}
+    start = len(_XMP_EXTENSION) + 40  # behind digest, length and offset
+    extension = b"".join(piece[start:] for piece in sorted(pieces.values(), key=lambda piece: piece[start - 4 : start]))
+    digest = hashlib.md5(extension, usedforsecurity=False).hexdigest().upper().encode()
+    if not pieces or digest not in metadata.get("xmp", b""):
+        return metadata
+    with contextlib.suppress(xmp.BrokenXmpError):
+        whole = xmp.joined(metadata["xmp"], extension)
+        return {**{name: piece for name, piece in metadata.items() if name not in pieces}, "xmp": whole}
     return metadata
 
 
@@ -200,7 +216,7 @@ def quality_of(tables: Mapping[int, list[int]]) -> int:
     luma = sum(tables.get(0, [1]))
     chroma = sum(tables[1]) if 1 in tables else None
     for quality in range(1, 101):
-        scale = 5000 / quality if quality < 50 else 200 - 2 * quality
+        scale = 5000 // quality if quality < 50 else 200 - 2 * quality
         ours = [int(np.clip((table * scale + 50) // 100, 1, 255).sum()) for table in (_LUMA, _CHROMA_TABLE)]
         if ours[0] <= luma and (chroma is None or ours[1] <= chroma):
             return quality

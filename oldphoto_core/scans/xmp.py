@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from lxml import etree
@@ -97,23 +97,39 @@ def with_label(packet: bytes | None, label: Label, warn: Callable[[str], None]) 
     return _HEAD + _serialised(root) + _TAIL
 
 
+def joined(packet: bytes, extension: bytes) -> bytes:
+    """A packet and its extension as one.
+
+    Raises:
+        BrokenXmpError: either cannot be read, or both are more than is read of one packet.
+    """
+    root, more = _parsed(packet), _parsed(extension)
+    rdf = _rdf_of(root)
+    _without(rdf, {_EXTENSION})
+    rdf.extend(_rdf_of(more).findall(_DESCRIPTION))
+    whole = _HEAD + _serialised(root) + _TAIL
+    if len(whole) > LARGEST:
+        raise BrokenXmpError(f"has {len(whole):,} bytes with its extension, more than the {LARGEST:,} that are read")
+    return whole
+
+
 def split(packet: bytes) -> tuple[bytes, bytes, str]:
     """A packet too long for where it has to go: (what goes there, the extension, the extension's MD5 in hex).
 
-    The first holds the last description, which is the label where there is one, and names the extension. The
-    extension holds everything (XMP specification, part 3, 1.1.3.1).
+    The first names the extension, and holds the label where there is one; the extension holds all else (XMP
+    specification, part 3, 1.1.3.1).
 
     Raises:
         BrokenXmpError: it cannot be read.
     """
-    everything = _parsed(packet)
-    extension = _serialised(everything)
+    root, rest = _parsed(_EMPTY), _parsed(packet)
+    rdf, about = _rdf_of(root), ""
+    for description in _rdf_of(rest).findall(_DESCRIPTION):
+        about = about or description.get(_ABOUT, "")
+        if any(etree.QName(element).namespace == _OURS for element in description.iterchildren("*")):
+            rdf.append(description)
+    extension = _serialised(rest)
     digest = hashlib.md5(extension, usedforsecurity=False).hexdigest().upper()
-    root = _parsed(_EMPTY)
-    rdf = _rdf_of(root)
-    descriptions = _rdf_of(everything).findall(_DESCRIPTION)
-    rdf.extend(descriptions[-1:])
-    about = descriptions[-1].get(_ABOUT, "") if descriptions else ""
     note = etree.SubElement(rdf, _DESCRIPTION, {_ABOUT: about}, nsmap={"xmpNote": _NOTE})
     etree.SubElement(note, _EXTENSION).text = digest
     return _HEAD + _serialised(root) + _TAIL, extension, digest
@@ -153,7 +169,7 @@ def _rdf_of(root: etree._Element) -> etree._Element:
     return found if found is not None else etree.SubElement(root, name, nsmap={"rdf": _RDF})
 
 
-def _without(rdf: etree._Element, names: dict[str, str]) -> str:
+def _without(rdf: etree._Element, names: Iterable[str]) -> str:
     """Takes the properties of these names out; returns what the descriptions call their resource, mostly nothing."""
     about = ""
     for description in rdf.findall(_DESCRIPTION):

@@ -66,7 +66,7 @@ def test_a_jpeg_keeps_quality_sampling_and_greyness(bands: int, options: dict[st
     assert np.abs(derivative.pixels.astype(int) - master.pixels).mean() < 3
 
 
-@pytest.mark.parametrize("quality", [1, 10, 50, 75, 90, 96, 100])
+@pytest.mark.parametrize("quality", [1, 10, 30, 49, 50, 75, 90, 96, 100])
 def test_the_quality_of_a_jpeg_is_found(quality: int) -> None:
     assert read_scan(encoded(photo(3, 8), "jpeg", Q=quality)).encoding.jpeg_quality == quality
 

@@ -1,0 +1,138 @@
+"""How large a derivative may become, and what it keeps of its master's coding and orientation."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+from scan_files import encoded, photo
+
+from oldphoto_core.scans import Scan, read_scan, spool_scan, write_scan, write_spooled
+from oldphoto_core.scans.growth import LEAST_QUALITY, needs_bigtiff
+from oldphoto_core.scans.ifd import read_ifd
+
+SMOOTH = np.repeat(np.repeat(photo(3, 8), 4, axis=0), 4, axis=1)
+GRAINY = np.clip(SMOOTH + np.random.default_rng(0).normal(0, 30, SMOOTH.shape), 0, 255).astype(np.uint8)
+
+
+def quality(data: bytes) -> int | None:
+    return read_scan(data).encoding.jpeg_quality
+
+
+def test_quality_of_a_jpeg_gives_way_to_the_size_allowed_and_no_more_than_it_must() -> None:
+    master = encoded(SMOOTH, "jpeg", Q=90)
+    scan, warnings, allowed = read_scan(master), list[str](), int(1.5 * len(master))
+    free = write_scan(scan, GRAINY)
+    assert len(free) > allowed
+    bound = write_scan(scan, GRAINY, max_bytes=allowed, warn=warnings.append)
+    chosen = quality(bound)
+    assert chosen is not None
+    if len(bound) <= allowed:
+        assert LEAST_QUALITY <= chosen < 90
+        assert len(write_scan(replace(scan, encoding=replace(scan.encoding, jpeg_quality=chosen + 1)), GRAINY)) > allowed
+    assert f"quality {chosen} instead of 90" in warnings[0]
+
+
+def test_below_the_least_quality_the_size_gives_way() -> None:
+    master = encoded(SMOOTH, "jpeg", Q=90)
+    warnings: list[str] = []
+    bound = write_scan(read_scan(master), GRAINY, max_bytes=len(master) // 4, warn=warnings.append)
+    assert quality(bound) == LEAST_QUALITY
+    assert len(warnings) == 2
+    assert "larger than" in warnings[1]
+    coarse = encoded(SMOOTH, "jpeg", Q=30)
+    assert quality(write_scan(read_scan(coarse), GRAINY, max_bytes=1000)) == 30
+
+
+@pytest.mark.parametrize("format_", ["jpeg", "png", "tiff", "webp"])
+def test_what_is_no_larger_than_allowed_is_coded_as_ever(format_: str) -> None:
+    scan = read_scan(encoded(SMOOTH, format_, **({"lossless": True} if format_ == "webp" else {})))
+    plain = write_scan(scan, scan.pixels)
+    assert write_scan(scan, scan.pixels, max_bytes=len(plain) + 2000, warn=pytest.fail) == plain
+
+
+@pytest.mark.parametrize("format_", ["png", "tiff", "webp"])
+def test_what_is_lossless_stays_so_whatever_its_size(format_: str) -> None:
+    scan = read_scan(encoded(SMOOTH, format_, **({"lossless": True} if format_ == "webp" else {})))
+    assert np.array_equal(read_scan(write_scan(scan, GRAINY, max_bytes=10, warn=pytest.fail)).pixels, GRAINY)
+
+
+@pytest.mark.parametrize(("format_", "to"), [("jpeg", "keep"), ("webp", "keep"), ("webp", "jpeg"), ("png", "jpeg")])
+def test_a_bound_is_kept_alike_from_file_to_file(format_: str, to: Any, tmp_path: Path) -> None:
+    master = encoded(SMOOTH, format_)
+    scan = read_scan(master)
+    free = len(write_scan(scan, GRAINY, format=to))
+    said: dict[str, list[str]] = {"memory": [], "disk": []}
+    in_memory = write_scan(scan, GRAINY, format=to, max_bytes=int(0.8 * free), warn=said["memory"].append)
+    (tmp_path / "master").write_bytes(master)
+    with spool_scan(tmp_path / "master", tmp_path) as spooled:
+        spooled.pixels.write(0, GRAINY)
+        write_spooled(
+            spooled, spooled.pixels, tmp_path / "out", format=to, max_bytes=int(0.8 * free), warn=said["disk"].append
+        )
+    assert (tmp_path / "out").read_bytes() == in_memory
+    assert len(in_memory) <= 0.8 * free
+    assert said["memory"] == said["disk"]
+    assert len(said["disk"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "compression", "big"),
+    [
+        (3.8, "none", False),
+        (3.8, "deflate", False),
+        (4.0, "deflate", True),
+        (3.88, "packbits", True),
+        (2.5, "lzw", False),
+        (2.7, "lzw", True),  # grain of 16 bits becomes larger by LZW
+    ],
+)
+def test_a_bigtiff_is_chosen_where_4_gigabytes_may_not_do(gigabytes: float, compression: str, big: bool) -> None:
+    carried = read_scan(encoded(photo(3, 16), "tiff"))
+    assert needs_bigtiff(int(gigabytes * 1e9), compression, carried) == big
+
+
+def test_what_is_carried_counts_towards_a_bigtiff() -> None:
+    carried = read_scan(encoded(photo(3, 16), "tiff"))
+    heavy = replace(carried, metadata={"xmp": bytes(200_000_000)})
+    assert not needs_bigtiff(3_800_000_000, "none", carried)
+    assert needs_bigtiff(3_800_000_000, "none", heavy)
+
+
+@pytest.mark.parametrize("bits", [1, 8, 16])
+@pytest.mark.parametrize("bands", [1, 2])
+def test_a_grey_tiff_whose_white_is_zero_has_such_a_derivative(bits: int, bands: int) -> None:
+    if (bits, bands) == (1, 2):
+        pytest.skip("libtiff has no alpha of one bit")
+    pixels = photo(bands, max(bits, 8)) if bits > 1 else (photo(1, 8) >> 7) * np.uint8(255)
+    master = read_scan(encoded(pixels, "tiff", miniswhite=True, **({"bitdepth": 1} if bits == 1 else {})))
+    assert np.array_equal(master.pixels[..., 0], pixels[..., 0])
+    data = write_scan(master, master.pixels)
+    assert read_ifd(data)[262].integers() == (0,)
+    assert np.array_equal(read_scan(data).pixels, master.pixels)
+    assert read_ifd(write_scan(read_scan(encoded(photo(1, 8), "tiff")), photo(1, 8)))[262].integers() == (1,)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format_", ["jpeg", "png", "tiff", "webp"])
+def test_a_viewer_turns_the_derivative_as_it_turns_the_master(format_: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[274] = orientation
+    buffer = io.BytesIO()
+    Image.fromarray(photo(3, 8)).save(
+        buffer, format_.upper(), exif=exif, **({"lossless": True} if format_ == "webp" else {})
+    )
+    scan: Scan = read_scan(buffer.getvalue())
+    with (
+        Image.open(buffer) as master,
+        Image.open(io.BytesIO(write_scan(scan, scan.pixels))) as derivative,
+    ):
+        seen, shown = (np.asarray(ImageOps.exif_transpose(image)).astype(int) for image in (master, derivative))
+    assert shown.shape == seen.shape
+    assert (shown.shape[0] > shown.shape[1]) == (orientation > 4)
+    assert np.abs(shown - seen).mean() < 3
