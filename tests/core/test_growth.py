@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fakes import InvertingRestorer
 from PIL import Image, ImageOps
 from scan_files import encoded, photo
 
+from oldphoto_core.errors import ConfigError
+from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
 from oldphoto_core.scans import Scan, read_scan, spool_scan, write_scan, write_spooled
 from oldphoto_core.scans.growth import LEAST_QUALITY, needs_bigtiff
 from oldphoto_core.scans.ifd import read_ifd
+from oldphoto_core.storage import Bucket
 
 SMOOTH = np.repeat(np.repeat(photo(3, 8), 4, axis=0), 4, axis=1)
 GRAINY = np.clip(SMOOTH + np.random.default_rng(0).normal(0, 30, SMOOTH.shape), 0, 255).astype(np.uint8)
@@ -104,11 +109,8 @@ def test_what_is_carried_counts_towards_a_bigtiff() -> None:
     assert needs_bigtiff(3_800_000_000, "none", heavy)
 
 
-@pytest.mark.parametrize("bits", [1, 8, 16])
-@pytest.mark.parametrize("bands", [1, 2])
-def test_a_grey_tiff_whose_white_is_zero_has_such_a_derivative(bits: int, bands: int) -> None:
-    if (bits, bands) == (1, 2):
-        pytest.skip("libtiff has no alpha of one bit")
+@pytest.mark.parametrize(("bands", "bits"), [(1, 1), (1, 8), (1, 16), (2, 8), (2, 16)])
+def test_a_grey_tiff_whose_white_is_zero_has_such_a_derivative(bands: int, bits: int) -> None:
     pixels = photo(bands, max(bits, 8)) if bits > 1 else (photo(1, 8) >> 7) * np.uint8(255)
     master = read_scan(encoded(pixels, "tiff", miniswhite=True, **({"bitdepth": 1} if bits == 1 else {})))
     assert np.array_equal(master.pixels[..., 0], pixels[..., 0])
@@ -136,3 +138,38 @@ def test_a_viewer_turns_the_derivative_as_it_turns_the_master(format_: str, orie
     assert shown.shape == seen.shape
     assert (shown.shape[0] > shown.shape[1]) == (orientation > 4)
     assert np.abs(shown - seen).mean() < 3
+
+
+def restored(folder: Path, **options: float) -> tuple[bytes, list[str]]:
+    """The derivative of a coarse JPEG that the network makes a grainy one, and the warnings of its record."""
+    source, target = Bucket(folder / "old"), Bucket(folder / "new")
+    source.write("a.jpg", encoded(SMOOTH, "jpeg", Q=90))
+    photos = [Photo(item.key, item.version, item.size) for item in source.list()]
+    restore_photos(Roughening(), source, target, photos, RestoreOptions(**options), lambda row: None)  # type: ignore[arg-type]
+    return target.read("photos/a.jpg"), json.loads(target.read("records/a.jpg.json"))["warnings"]
+
+
+class Roughening(InvertingRestorer):
+    def restore(self, pixels: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        return np.clip(pixels + np.random.default_rng(0).normal(0, 12, pixels.shape), 0, 255).astype(np.uint8)
+
+
+def test_a_jpeg_grows_by_half_at_most_unless_more_is_asked_for(tmp_path: Path) -> None:
+    size, label = len(encoded(SMOOTH, "jpeg", Q=90)), 2000
+    bound, warnings = restored(tmp_path / "bound")
+    assert len(bound) <= 1.5 * size + label
+    assert len(warnings) == 1
+    assert f"quality {quality(bound)} instead of 90" in warnings[0]
+    free, silence = restored(tmp_path / "free", max_growth=0)
+    assert len(free) > 1.5 * size + label
+    assert (quality(free), silence) == (90, [])
+
+
+@pytest.mark.parametrize("value", [-1.0, 0.5, float("nan"), float("inf")])
+def test_a_growth_that_makes_no_sense_is_refused(value: float) -> None:
+    with pytest.raises(ConfigError, match="max_growth is"):
+        RestoreOptions(max_growth=value)
+
+
+def test_another_growth_is_another_derivative() -> None:
+    assert RestoreOptions(max_growth=0).digest() != RestoreOptions().digest() == RestoreOptions(max_growth=1.5).digest()

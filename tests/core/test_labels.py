@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
@@ -14,12 +15,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fakes import DetectingRestorer
 from PIL import Image, ImageCms
 from scan_files import encoded, photo
 from test_scans import described
 
+from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
 from oldphoto_core.scans import Label, Scan, read_scan, spool_scan, write_scan, write_spooled
 from oldphoto_core.scans.xmp import COMPOSITE, LARGEST, with_label
+from oldphoto_core.storage import Bucket
 
 LABEL = Label(
     software="oldphoto 0.1.0",
@@ -228,3 +232,29 @@ def test_compressed_xmp_of_a_png_is_read() -> None:
     scan = read_scan(data[:33] + chunk + data[33:])
     assert scan.metadata["xmp"] == PACKET.encode()
     assert not [name for name in scan.metadata if name.endswith("iTXt")]
+
+
+@pytest.mark.parametrize("way", [{}, {"in_flight_megapixels": 1e-4}], ids=["in memory", "from disk"])
+def test_a_restored_photo_names_its_run_its_model_and_its_master(
+    way: dict[str, float], tmp_path: Path, exiftool: Callable[..., dict[str, Any]]
+) -> None:
+    (tmp_path / "old/album").mkdir(parents=True)
+    (tmp_path / "old/album/a.jpg").write_bytes(master_of("jpeg"))
+    (tmp_path / "old/b.tif").write_bytes(master_of("tiff", b"<x:xmpmeta"))
+    (tmp_path / "old/c.png").write_bytes(b"no photo at all")
+    source, target = Bucket(tmp_path / "old"), Bucket(tmp_path / "new")
+    photos = [Photo(item.key, item.version, item.size) for item in source.list()]
+    options = RestoreOptions(on_failure="copy", **way)  # type: ignore[arg-type]
+    restore_photos(DetectingRestorer(), source, target, photos, options, lambda row: None, run_id="the run")
+    for key in ("album/a.jpg", "b.tif"):
+        found = exiftool(tmp_path / "new/photos" / key)
+        record = json.loads((tmp_path / f"new/records/{key}.json").read_text())
+        assert found["XMP-iptcExt:DigitalSourceType"] == COMPOSITE
+        assert found["XMP-oldphoto:RunID"] == record["run_id"] == "the run"
+        assert found["XMP-oldphoto:Software"] == f"oldphoto {record['software']['oldphoto']}"
+        assert (found["XMP-oldphoto:Model"], found["XMP-oldphoto:ModelDigest"]) == ("detect", "c" * 64)
+        assert found["XMP-oldphoto:MasterKey"] == record["source"]["key"] == key
+        master = hashlib.sha256((tmp_path / "old" / key).read_bytes()).hexdigest()
+        assert found["XMP-oldphoto:MasterSHA256"] == master
+        assert [("XMP packet is broken" in warning) for warning in record["warnings"]] == [True] * (key == "b.tif")
+    assert (tmp_path / "new/photos/c.png").read_bytes() == b"no photo at all"

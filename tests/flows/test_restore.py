@@ -139,10 +139,11 @@ def test_only_what_is_found_or_given_as_damaged_is_filled(places: tuple[Bucket, 
         assert np.array_equal(master[intact], filled[intact])
         assert not np.array_equal(master, filled)
     assert "2 already restored" in oldphoto(*call).out
-    assert oldphoto(*call, "--masks-only").code == 0
+    assert oldphoto(*call, "--masks-only", "--max-growth", "2").code == 0
     assert not decoded(target.read("masks/b.jpg.png")).any()
     options = summary_of(target)["options"]
     assert (options["mode"], options["detect"], options["max_damage"]) == ("scratches", False, 0.5)
+    assert options["max_growth"] == 2.0
 
 
 def test_photos_that_are_too_damaged_are_named(tmp_path: Path, oldphoto) -> None:
