@@ -39,7 +39,9 @@ def test_quality_of_a_jpeg_gives_way_to_the_size_allowed_and_no_more_than_it_mus
     assert chosen is not None
     if len(bound) <= allowed:
         assert LEAST_QUALITY <= chosen < 90
-        assert len(write_scan(replace(scan, encoding=replace(scan.encoding, jpeg_quality=chosen + 1)), GRAINY)) > allowed
+        assert (
+            len(write_scan(replace(scan, encoding=replace(scan.encoding, jpeg_quality=chosen + 1)), GRAINY)) > allowed
+        )
     assert f"quality {chosen} instead of 90" in warnings[0]
 
 

@@ -312,7 +312,13 @@ def test_record_and_ledger_say_what_was_done_and_from_what(tmp_path: Path) -> No
         "widened_by": 1,
         "coverage": row.mask_coverage,
     }
-    assert said["options"] == {"mode": "scratches", "format": "keep", "max_growth": 1.5, "max_damage": 0.4, "digest": row.options}
+    assert said["options"] == {
+        "mode": "scratches",
+        "format": "keep",
+        "max_growth": 1.5,
+        "max_damage": 0.4,
+        "digest": row.options,
+    }
     assert said["derivative"]["key"] == row.output == "photos/a.jpg.png"
     assert 0 < said["changed_share"] == row.changed_share <= row.mask_coverage
     assert set(said["stage_seconds"]) == {"fetch", "decode", "detect", "restore"}
