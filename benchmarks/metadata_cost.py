@@ -3,8 +3,8 @@
     python benchmarks/metadata_cost.py [--megapixels 2] [--model starter]
 
 The master has a profile, EXIF and an XMP packet of 20 kB. `reading` takes what surrounds the master's pixels, `label`
-merges XMP, `metadata` puts everything around pixels that are encoded, `record` is made and written to a folder. All of it
-is CPU time, so that other work beside it counts little: the best of several for these, once for the network, which is shown
+merges XMP, `metadata` puts everything around encoded pixels, `record` is made and written to a folder. All of it is CPU
+time, so that other work beside it counts little: the best of several for these, once for the network, which is shown
 the colour photo of 8 bits.
 """
 
