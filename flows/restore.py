@@ -46,6 +46,7 @@ def restore(
     masks_only: Annotated[bool, Field(description="Use the given masks and no detector")] = False,
     max_damage: Annotated[float, Field(ge=0, le=1, description="Share of a photo that may be damaged")] = 0.5,
     max_growth: Annotated[float, Field(ge=0, description="Most that a lossy file may grow; 0: any")] = 1.5,
+    operator: Annotated[str, Field(description="Who is named in the records")] = "",
 ) -> Summary:
     """Restore a collection; the summary is also `TARGET/runs/<run id>/summary.json`.
 
@@ -70,6 +71,7 @@ def restore(
         memory=memory,
         precision=precision,
         limit=limit,
+        operator=operator,
         options=options,
     )
     run = open_run(job)

@@ -67,6 +67,9 @@ def restore(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many photos.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Only say what would be done with each file.")] = False,
     json: Annotated[bool, typer.Option("--json", help="With --check: everything as JSON, a row per file.")] = False,
+    operator: Annotated[
+        str, typer.Option(metavar="NAME", help="Who is named in the records; nobody unless given here.")
+    ] = "",
 ) -> None:
     """Restore a collection of old photos. A rerun does only what is left to do.
 
@@ -96,6 +99,7 @@ def restore(
         memory=allowed,
         precision=precision,
         limit=limit,
+        operator=operator,
         options=options,
     )
     if json and not check:
@@ -124,6 +128,7 @@ def restore(
             masks_only=masks_only,
             max_damage=max_damage,
             max_growth=max_growth,
+            operator=operator,
         )
     report(summary)
     if summary["failed"]:

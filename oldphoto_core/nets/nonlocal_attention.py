@@ -47,11 +47,15 @@ class Evidence:
         return Evidence(torch.cat([part.keys for part in parts], 2), torch.cat([part.values for part in parts], 2))
 
 
+SEED = 0
+"""Of the only draw in a restoration."""
+
+
 def drawn(count: int, most: int = MOST_KEYS) -> Tensor:
     """Which of `count` positions are kept when `most` may be, in order; the seed is fixed."""
     if count <= most:
         return torch.arange(count)
-    return torch.randperm(count, generator=torch.Generator().manual_seed(0))[:most].sort().values
+    return torch.randperm(count, generator=torch.Generator().manual_seed(SEED))[:most].sort().values
 
 
 _shared: ContextVar[dict[nn.Module, Evidence] | None] = ContextVar("shared_evidence", default=None)

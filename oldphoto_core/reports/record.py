@@ -7,10 +7,13 @@ import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-SCHEMA = "oldphoto-record/1"
+SCHEMA = "oldphoto-record/2"
+KNOWN_SCHEMAS = (SCHEMA, "oldphoto-record/1")
+"""Of records that are read; /1 lacks what /2 calls facts, differences, operator and mask file."""
 
 
 def build_record(
@@ -22,14 +25,18 @@ def build_record(
     options: Mapping[str, Any],
     mask: Mapping[str, Any] | None,
     mask_file: Mapping[str, Any] | None,
-    changed_share: float | None,
+    difference: Mapping[str, Any] | None,
     seconds: float,
     device: str,
     status: str = "restored",
+    operator: str = "",
     stage_seconds: Mapping[str, float] | None = None,
     warnings: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """A record as plain values; `status` is `restored`, or `copied` for an original that could not be restored."""
+    """A record as plain values, as `schemas/record-2.json` describes them.
+
+    `status` is `restored`, or `copied` for an original that could not be restored.
+    """
     return {
         "schema": SCHEMA,
         "status": status,
@@ -39,12 +46,16 @@ def build_record(
         "options": dict(options),
         "mask": dict(mask) if mask else None,
         "mask_file": dict(mask_file) if mask_file else None,
-        "changed_share": changed_share,
+        "changed_share": difference["changed_share"] if difference else None,
+        "difference": {name: value for name, value in difference.items() if name != "changed_share"}
+        if difference
+        else None,
         "seconds": round(seconds, 3),
         "stage_seconds": {stage: round(spent, 4) for stage, spent in (stage_seconds or {}).items()},
         "device": device,
         "software": software_versions(),
         "run_id": run_id,
+        "operator": operator or None,
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "warnings": list(warnings),
     }
@@ -56,12 +67,19 @@ def encode_record(record: Mapping[str, Any]) -> bytes:
 
 
 def decode_record(data: bytes) -> dict[str, Any] | None:
-    """The record in these bytes, or None where they are no record of ours."""
+    """The record in these bytes, of any version that is known, or None where they are no record of ours."""
     try:
         record = json.loads(data)
     except ValueError:
         return None
-    return record if isinstance(record, dict) and record.get("schema") == SCHEMA else None
+    return record if isinstance(record, dict) and record.get("schema") in KNOWN_SCHEMAS else None
+
+
+def record_schema() -> dict[str, Any]:
+    """The JSON Schema of the records that are written."""
+    text = (resources.files("oldphoto_core.reports") / "schemas/record-2.json").read_text("utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
 
 
 @lru_cache(maxsize=1)

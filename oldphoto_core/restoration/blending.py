@@ -7,12 +7,16 @@ one in memory.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from oldphoto_core.restoration.canvas import most
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.canvas import Canvas
@@ -98,11 +102,67 @@ def blend(master: Canvas, restored: Canvas, plane: Canvas) -> None:
         restored.write(top, mixed)
 
 
-def changed_share(master: Canvas, restored: Canvas) -> float:
-    """Share of the pixels that differ in any channel, from 0 to 1."""
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How far two pictures are from each other: |derivative - master|, in levels of their depth."""
+
+    peak: int
+    """The highest level, 255 or 65535."""
+    pixels: int
+    changed: int
+    """Pixels that differ in any channel."""
+    sums: tuple[int, ...]
+    """Of the differences, per channel."""
+    squares: tuple[int, ...]
+    """Of the squared differences, summed, per channel."""
+    maxima: tuple[int, ...]
+    """The largest difference, per channel."""
+
+    @property
+    def changed_share(self) -> float:
+        """Share of the pixels that differ in any channel, from 0 to 1."""
+        return self.changed / self.pixels
+
+    @property
+    def means(self) -> tuple[float, ...]:
+        """Of the differences, per channel."""
+        return tuple(total / self.pixels for total in self.sums)
+
+    @property
+    def rms(self) -> float:
+        """Root of the mean square over all channels."""
+        return math.sqrt(sum(self.squares) / (self.pixels * len(self.squares)))
+
+    @property
+    def psnr(self) -> float:
+        """Peak signal-to-noise ratio in dB; infinite where nothing differs."""
+        return 20 * math.log10(self.peak / self.rms) if self.rms else math.inf
+
+
+def difference(master: Canvas, restored: Canvas) -> Difference:
+    """In sums of integers, so that a picture on disk gets the same numbers as one in memory."""
     height, width, _ = master.shape
-    pairs = ((master.read(*slab), restored.read(*slab)) for slab in slabs(master))
-    return sum(int((old != new).any(axis=2).sum()) for old, new in pairs) / (height * width)
+    counted = [_differences(master.read(*slab), restored.read(*slab)) for slab in slabs(master)]
+    sums, squares, maxima = ([tuple(part[field]) for part in counted] for field in (1, 2, 3))
+    return Difference(
+        most(master.dtype),
+        height * width,
+        sum(part[0] for part in counted),
+        tuple(map(sum, zip(*sums, strict=True))),
+        tuple(map(sum, zip(*squares, strict=True))),
+        tuple(map(max, zip(*maxima, strict=True))),
+    )
+
+
+def _differences(old: NDArray[Any], new: NDArray[Any]) -> tuple[int, list[int], list[int], list[int]]:
+    """Of some rows: pixels that differ; sums, squared sums and maxima per channel."""
+    planes = cv2.split(cv2.absdiff(old, new))
+    differs = planes[0]
+    for plane in planes[1:]:
+        differs = cv2.bitwise_or(differs, plane)
+    sums = [round(cv2.sumElems(plane)[0]) for plane in planes]
+    squares = [round(cv2.norm(plane, cv2.NORM_L2SQR)) for plane in planes]
+    return cv2.countNonZero(differs), sums, squares, [int(plane.max()) for plane in planes]
 
 
 def _mixture(old: NDArray[Any], new: NDArray[Any], weight: NDArray[np.uint8]) -> NDArray[Any]:

@@ -46,17 +46,18 @@ def restore_photos(
     *,
     masks: Bucket | None = None,
     run_id: str = "",
+    operator: str = "",
     on_part: OnPart = lambda _key, _done, _total: None,
 ) -> None:
     """Restore every photo into `target`; `on_row` is called on this thread, once per photo, when it is done with.
 
     `on_part` hears how far a photo is that is restored from disk, in parts: first the search for damage, if there is a
-    detector, then the restoration.
+    detector, then the restoration. `operator` is who the records name.
 
     An exception out of `on_row` (or Ctrl-C) ends the call: photos being written are finished and reported, the rest is
     left alone. Raises RunStopped when `options.on_failure` is `abort` and a photo failed.
     """
-    place = Workplace(restorer, source, target, options, run_id, masks, on_part)
+    place = Workplace(restorer, source, target, options, run_id, masks, operator, on_part)
     with dask_threads(options.threads) as client:
         pipeline = _Pipeline(client, place, photos, on_row)
         try:

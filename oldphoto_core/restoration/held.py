@@ -14,6 +14,7 @@ from oldphoto_core.restoration import blending
 from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas
 from oldphoto_core.scans import (
     UnusableProfileError,
+    read_facts,
     read_header,
     read_mask,
     read_scan,
@@ -23,8 +24,9 @@ from oldphoto_core.scans import (
 )
 
 if TYPE_CHECKING:
+    from oldphoto_core.restoration.blending import Difference
     from oldphoto_core.restoration.photo import FindsDamage, RestoresPhotos
-    from oldphoto_core.scans import Label, OutputFormat, Scan, ScanHeader, SpooledScan, WorkingSpace
+    from oldphoto_core.scans import FileFacts, Label, OutputFormat, Scan, ScanHeader, SpooledScan, WorkingSpace
     from oldphoto_core.storage import Bucket, ObjectInfo
 
 OnPart = Callable[[int, int], None]
@@ -41,6 +43,8 @@ class HeldPhoto(ABC):
     """What its pixels go through to the network and back; None: they are sRGB, or count as such."""
     about_colours: str = ""
     """What its record must say of that, for people."""
+    facts: FileFacts | None = None
+    """Of the master's file, once it is decoded."""
 
     @abstractmethod
     def header(self) -> ScanHeader:
@@ -94,9 +98,9 @@ class HeldPhoto(ABC):
         if self.mask is not None:
             blending.blend(self.photo, self.result, self.mask)
 
-    def changed_share(self) -> float:
-        """Of the pixels, how many differ from the master's in any channel."""
-        return 0.0 if self.result is self.photo else blending.changed_share(self.photo, self.result)
+    def difference(self) -> Difference:
+        """How far the derivative's pixels, before they are encoded, are from the master's."""
+        return blending.difference(self.photo, self.result)
 
     @abstractmethod
     def encode(
@@ -177,6 +181,7 @@ class InMemory(HeldPhoto):
         self._choose_space()
         if self.space is not None:
             self._shown = ArrayCanvas(self.space.shown(self.scan.pixels))
+        self.facts = read_facts(self._data)
         self._data = b""
 
     def take_mask(self, masks: Bucket, given: ObjectInfo) -> None:

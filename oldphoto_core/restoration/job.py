@@ -9,6 +9,8 @@ from oldphoto_core.errors import ConfigError, UsageError
 from oldphoto_core.restoration.options import Precision, RestoreOptions
 from oldphoto_core.storage import Bucket, take_inventory
 
+LONGEST_OPERATOR = 200
+"""Characters."""
 RESULT_FOLDERS = ("photos", "masks", "records", "runs")
 
 
@@ -40,6 +42,9 @@ class RestoreJob:
     limit: int | None = None
     """At most this many files of the source, in key order."""
 
+    operator: str = ""
+    """Who is to be named in the records as having run it; nobody unless told: it is never taken from the system."""
+
     options: RestoreOptions = field(default_factory=RestoreOptions)
     """Mode, output format and policies."""
 
@@ -50,6 +55,11 @@ class RestoreJob:
             raise ConfigError(f"precision is {self.precision!r}; choose one of {', '.join(get_args(Precision))}")
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"limit is {self.limit}; give 1 or more, or leave it out for everything")
+        if not self.operator.isprintable() or len(self.operator) > LONGEST_OPERATOR:
+            raise ConfigError(
+                f"operator is {self.operator[:LONGEST_OPERATOR]!r}; give one line of {LONGEST_OPERATOR} characters at"
+                " most, or leave it out"
+            )
         if self.masks is None and not self.options.detect:
             raise UsageError(
                 "--masks-only uses given masks alone, and none are given; name their bucket with --masks URL"

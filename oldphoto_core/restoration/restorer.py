@@ -54,10 +54,12 @@ class Restorer:
         self.card: ModelCard = model.card
         self.name: str = model.card.name
         self.digest: str = model.card.weights_sha256
+        self.card_digest: str = model.card.digest
         self.max_megapixels = max_megapixels
         self._runner = Runner(model, device, memory, precision, compiled=compiled)
         self.device = self._runner.device
         self.memory = self._runner.memory
+        self.precision: str = self._runner.precision
         self._finder: DamageFinder | None = None
         if detector is not None:
             weights = self.card.parts[self.card.detector.get("file", DETECTOR)]

@@ -141,6 +141,7 @@ def restore_shard(
             settle_photo,
             masks=masks,
             run_id=run.run_id,
+            operator=job.operator,
             on_part=on_part,
         )
 

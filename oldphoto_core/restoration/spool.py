@@ -12,7 +12,15 @@ from oldphoto_core.restoration import blending
 from oldphoto_core.restoration.colours import SrgbView
 from oldphoto_core.restoration.held import HeldPhoto, OnPart
 from oldphoto_core.restoration.photo import RestoresCanvases, RestoresPhotos
-from oldphoto_core.scans import RawPixels, read_header_of, spool_mask, spool_scan, write_mask_file, write_spooled
+from oldphoto_core.scans import (
+    RawPixels,
+    read_facts,
+    read_header_of,
+    spool_mask,
+    spool_scan,
+    write_mask_file,
+    write_spooled,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +51,7 @@ class Spool(HeldPhoto):
         """The master's pixels, and room for those restored; the master itself is not needed any more."""
         self._check_room()
         self.scan = spool_scan(self.master, self.folder)
+        self.facts = read_facts(self.master)
         self.master.unlink()
         self._choose_space()
         self.restored = RawPixels.create(self.folder / "restored.tif", *self.scan.pixels.shape, self.scan.pixels.dtype)

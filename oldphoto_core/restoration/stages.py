@@ -11,35 +11,27 @@ the two leaves nothing that a rerun cannot recognise.
 from __future__ import annotations
 
 import hashlib
-import math
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import MaskMismatch, OldPhotoError, ScanTooLarge, StorageError, TooDamaged
-from oldphoto_core.reports.record import build_record, encode_record, software_versions
+from oldphoto_core.reports.record import encode_record, software_versions
 from oldphoto_core.restoration.blending import margin_of
 from oldphoto_core.restoration.held import HeldPhoto, InMemory
 from oldphoto_core.restoration.photo import RestoresCanvases
+from oldphoto_core.restoration.recording import identity, record_of, sha256_of
 from oldphoto_core.restoration.spool import Spool
 from oldphoto_core.scans import Label
 from oldphoto_core.storage import Bucket
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.work import Work
-    from oldphoto_core.scans import Scan, SpooledScan
 
 
 LARGE_FILE = 64 * 2**20
 """Bytes of a file from which it is fetched to disk."""
-
-_CONVERSIONS = {
-    "CMYK": "its colours were converted into sRGB before anything else",
-    "CIELab": "its colours were converted into sRGB before anything else",
-    "float": "its values from 0 to 1 were made 16 bits before anything else",
-}
-"""What a record says of a master whose pixels are not the derivative's kind, by `Carried.converted`."""
 
 
 def fetch(work: Work) -> None:
@@ -84,6 +76,7 @@ def decode(work: Work) -> None:
     """Bytes to pixels; the given mask, if there is one, to a plane of the same size."""
     held = _held(work)
     held.decode()
+    work.source_facts = held.facts
     if work.given_mask is not None and work.place.masks is not None:
         held.take_mask(work.place.masks, work.given_mask)
 
@@ -123,17 +116,17 @@ def deliver(work: Work) -> None:
     held.bring_back()
     if options.mode == "scratches":
         held.keep_intact()
-    work.changed_share = held.changed_share()
+    work.difference = held.difference()
     allowed = round(options.max_growth * work.photo.size) or None
     format_ = options.output_format(key, held.scan.format)
     derivative = held.encode(format_, _label(work), allowed, work.notes.append)
-    work.output_sha256 = _sha256(derivative)
+    work.output_sha256 = sha256_of(derivative)
     if not (work.photo.masks and work.place.mask_is_output):
         mask = held.encode_mask()
-        work.mask_file = {"key": f"masks/{key}.png", "sha256": _sha256(mask), "bytes": _size(mask)}
+        work.mask_file = identity(f"masks/{key}.png", mask)
         _put(target, f"masks/{key}.png", mask)
     output = options.output_key(key)
-    target.write(f"records/{key}.json", encode_record(_record(work, output, _size(derivative))))
+    target.write(f"records/{key}.json", encode_record(record_of(work, output, derivative)))
     try:
         _put(target, f"photos/{output}", derivative)
     except StorageError:
@@ -169,17 +162,6 @@ def _put(target: Bucket, key: str, content: bytes | Path) -> None:
         target.write(key, content)
 
 
-def _sha256(content: bytes | Path) -> str:
-    if isinstance(content, bytes):
-        return hashlib.sha256(content).hexdigest()
-    with content.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _size(content: bytes | Path) -> int:
-    return content.stat().st_size if isinstance(content, Path) else len(content)
-
-
 def copy_original(work: Work) -> None:
     """Put the untouched original where the derivative would be, unless something is there already."""
     target, key = work.place.target, work.photo.key
@@ -187,61 +169,6 @@ def copy_original(work: Work) -> None:
         return
     data = work.place.source.read(key, version=work.photo.version)
     work.source_sha256 = work.output_sha256 = hashlib.sha256(data).hexdigest()
-    target.write(f"records/{key}.json", encode_record(_record(work, key, len(data))))
+    target.write(f"records/{key}.json", encode_record(record_of(work, key, data)))
     target.write(f"photos/{key}", data)
     work.output = f"photos/{key}"
-
-
-def _record(work: Work, output: str, size: int) -> dict[str, Any]:
-    place, photo = work.place, work.photo
-    chosen = {name: getattr(place.options, name) for name in ("mode", "format", "max_growth", "max_damage")}
-    return build_record(
-        status="copied" if work.error else "restored",
-        run_id=place.run_id,
-        source={"bucket": place.source.url, "key": photo.key, "version": photo.version, "sha256": work.source_sha256},
-        derivative={"key": f"photos/{output}", "sha256": work.output_sha256, "bytes": size, **_shape(work.scan)},
-        model={"name": place.restorer.name, "digest": place.restorer.digest},
-        options={**chosen, "digest": place.digest(photo)},
-        mask=_mask(work),
-        mask_file=None if work.error else work.mask_file,
-        changed_share=_known(work.changed_share),
-        seconds=work.seconds,
-        stage_seconds=work.stage_seconds,
-        device=place.restorer.device,
-        warnings=_warnings(work),
-    )
-
-
-def _warnings(work: Work) -> tuple[str, ...]:
-    """Why it was not restored; of what was, how its pixels differ from the master's before any restoration, and what
-    its file could not keep."""
-    if work.error:
-        return (work.complaint,)
-    converted = work.scan.converted if work.scan else None
-    said = () if converted is None else (f"the master is {converted}: {_CONVERSIONS[converted]}",)
-    about_colours = [work.held.about_colours] if work.held and work.held.about_colours else []
-    return (*said, *about_colours, *work.notes)
-
-
-def _mask(work: Work) -> dict[str, Any] | None:
-    """Where the mask is from and how large it is; None where nobody looked for damage."""
-    given, coverage = work.given_mask, _known(work.mask_coverage)
-    if given is None and coverage is None:
-        return None
-    return {
-        "key": given.key if given else None,
-        "version": given.version if given else None,
-        "detector": work.place.detector_digest or None,
-        "widened_by": work.margin,
-        "coverage": coverage,
-    }
-
-
-def _known(share: float) -> float | None:
-    return None if math.isnan(share) else share
-
-
-def _shape(scan: Scan | SpooledScan | None) -> dict[str, int]:
-    if scan is None:
-        return {}
-    return {"width": scan.width, "height": scan.height, "channels": scan.channels, "bits": scan.bits}

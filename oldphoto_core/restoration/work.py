@@ -14,8 +14,9 @@ from oldphoto_core.restoration.photo import FindsDamage, Photo, RestoresPhotos, 
 from oldphoto_core.storage import Bucket, LedgerRow
 
 if TYPE_CHECKING:
+    from oldphoto_core.restoration.blending import Difference
     from oldphoto_core.restoration.held import HeldPhoto
-    from oldphoto_core.scans import Scan, SpooledScan
+    from oldphoto_core.scans import FileFacts, Scan, SpooledScan
     from oldphoto_core.storage import ObjectInfo
 
 DECODED_BYTES = 30
@@ -34,6 +35,8 @@ class Workplace:
     options: RestoreOptions
     run_id: str = ""
     masks: Bucket | None = None
+    operator: str = ""
+    """Who is named in the records."""
     on_part: Callable[[str, int, int], None] = lambda _key, _done, _total: None
     """Hears of a photo on disk how many parts are searched for damage, then how many are restored, of how many."""
 
@@ -75,15 +78,17 @@ class Work:
     held: HeldPhoto | None = None
     """Its file, pixels and mask, in memory or on disk."""
     source_sha256: str = ""
+    source_facts: FileFacts | None = None
+    mask_file: dict[str, Any] | None = None
+    """Key, sha256 and bytes of the mask that was put into the target; None: the given one lies there."""
     megapixels: float = 0.0
     seconds: float = 0.0
     stage_seconds: dict[str, float] = field(default_factory=dict)
     margin: int = 0
     """Pixels by which its mask was widened."""
     mask_coverage: float = math.nan
-    changed_share: float = math.nan
-    mask_file: dict[str, Any] | None = None
-    """Key, digest and size of the mask that was put into the target; None: the given one lies there."""
+    difference: Difference | None = None
+    """Between master and derivative, once that is made."""
     output: str = ""
     output_sha256: str = ""
     notes: list[str] = field(default_factory=list)
@@ -138,7 +143,7 @@ class Work:
             detect_seconds=round(detected, 4),
             megapixels=round(self.megapixels, 6),
             mask_coverage=self.mask_coverage,
-            changed_share=self.changed_share,
+            changed_share=self.difference.changed_share if self.difference else math.nan,
             output=self.output,
             output_sha256=self.output_sha256,
             model=self.place.restorer.digest,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from oldphoto_core.scans.carried import Encoding, Resolution
     from oldphoto_core.scans.colour import WorkingSpace, working_space
+    from oldphoto_core.scans.facts import FileFacts, read_facts
     from oldphoto_core.scans.foresight import SparseCopy, TooScattered, foresee
     from oldphoto_core.scans.formats import file_extension
     from oldphoto_core.scans.icc import UnusableProfileError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Encoding",
+    "FileFacts",
     "Format",
     "Label",
     "OutputFormat",
@@ -37,6 +39,7 @@ __all__ = [
     "WorkingSpace",
     "file_extension",
     "foresee",
+    "read_facts",
     "read_header",
     "read_header_of",
     "read_mask",
@@ -54,6 +57,7 @@ _HOMES = {
     "carried": ("Encoding", "Resolution"),
     "foresight": ("SparseCopy", "TooScattered", "foresee"),
     "colour": ("WorkingSpace", "working_space"),
+    "facts": ("FileFacts", "read_facts"),
     "formats": ("file_extension",),
     "icc": ("UnusableProfileError",),
     "masks": ("read_mask", "spool_mask", "write_mask", "write_mask_file"),

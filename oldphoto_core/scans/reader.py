@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -120,6 +121,20 @@ def spool_scan(
     with translated("read"), FileView(path) as data:
         format_, (pixels, alpha), carried = _read(data, max_pixels, lambda image: _on_disk(image, folder))
     return SpooledScan(pixels=pixels, alpha=alpha, format=format_, **fields_of(carried))
+
+
+def read_stored(data: Data) -> tuple[ScanHeader, Carried]:
+    """Header and what is carried, both as the file has them: nothing converted, `converted` naming what would be.
+
+    The file must be one that `read_scan` takes, else what is wrong with it may be told wrongly.
+    """
+    format_ = recognise(data[:HEAD])
+    carried = _READ_CARRIED[format_](data)
+    if format_ == "jpeg2000":
+        return jpeg2000.read_header(data), carried
+    image = kinds.open_scan(data, format_)
+    header = ScanHeader(format_, image.width, image.height, image.bands, _DEPTHS.get(image.format, 0))
+    return header, replace(carried, converted=kinds.kind_of(image))
 
 
 def check_size(header: ScanHeader, max_pixels: int | None) -> None:

@@ -34,6 +34,19 @@ _OFFSETS_AND_COUNTS = ((273, 279), (324, 325))
 _LOSSLESS = {1: "none", 5: "lzw", 8: "deflate", 32946: "deflate", 32773: "packbits"}
 _LOSSY = {6, 7, 34892}
 _FAX = {2, 3, 4}
+_COMPRESSIONS = {
+    **_LOSSLESS,
+    2: "ccitt",
+    3: "ccitt group 3",
+    4: "ccitt group 4",
+    6: "jpeg",
+    7: "jpeg",
+    34712: "jpeg2000",
+    34892: "jpeg",
+    34925: "lzma",
+    50000: "zstd",
+    50001: "webp",
+}
 _DESCRIPTIONS = (EXIF_IFD, GPS_IFD, 18246, 40091, 40092, 40093, 40094, 40095)
 """Besides all text fields: EXIF, GPS, rating, and Windows' title, comment, author, keywords, subject."""
 _UNIT_CODES = {"none": 1, "in": 2, "cm": 3}
@@ -105,6 +118,12 @@ def read_carried(data: Data) -> Carried:
         icc_profile=entries[_ICC].data if _ICC in entries else None,
         metadata=metadata,
     )
+
+
+def compression_of(data: Data) -> str:
+    """How the pixels are compressed, by the name that people use."""
+    code = _first(read_ifd(data, Layout.of(data)), _COMPRESSION, 1)
+    return _COMPRESSIONS.get(code, f"TIFF compression {code}")
 
 
 def insert_carried(encoded: Data, carried: Carried) -> Iterator[bytes]:

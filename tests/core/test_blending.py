@@ -80,4 +80,4 @@ def test_a_pixel_has_changed_when_any_channel_has() -> None:
     restored = master.copy()
     restored[3, 4, 1] ^= 1
     restored[5, 6] ^= 1
-    assert blending.changed_share(ArrayCanvas(master), ArrayCanvas(restored)) == pytest.approx(2 / 2000)
+    assert blending.difference(ArrayCanvas(master), ArrayCanvas(restored)).changed_share == pytest.approx(2 / 2000)

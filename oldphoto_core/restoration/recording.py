@@ -1,0 +1,130 @@
+"""What is written down of a photo: its record, from all that its stages found out."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oldphoto_core.errors import ScanError
+from oldphoto_core.nets.nonlocal_attention import SEED
+from oldphoto_core.reports.record import build_record
+from oldphoto_core.scans import read_facts
+
+if TYPE_CHECKING:
+    from oldphoto_core.restoration.work import Work
+
+_CONVERSIONS = {
+    "CMYK": "its colours were converted into sRGB before anything else",
+    "CIELab": "its colours were converted into sRGB before anything else",
+    "float": "its values from 0 to 1 were made 16 bits before anything else",
+}
+"""What a record says of a master whose pixels are not the derivative's kind, by `Carried.converted`."""
+
+
+def record_of(work: Work, output: str, derivative: bytes | Path) -> dict[str, Any]:
+    """The record of a photo whose derivative is about to be put at `photos/<output>`; of a copy, where it failed."""
+    place, photo = work.place, work.photo
+    chosen = {name: getattr(place.options, name) for name in ("mode", "format", "max_growth", "detect", "max_damage")}
+    if work.error:
+        # a copy is its master, byte for byte
+        facts = source_facts = _facts_if_any(derivative)
+    else:
+        assert work.source_facts is not None
+        facts, source_facts = asdict(read_facts(derivative)), asdict(work.source_facts)
+    return build_record(
+        status="copied" if work.error else "restored",
+        run_id=place.run_id,
+        operator=place.operator,
+        source={
+            "bucket": place.source.url,
+            "key": photo.key,
+            "version": photo.version,
+            "sha256": work.source_sha256,
+            "bytes": photo.size,
+            **source_facts,
+        },
+        derivative={**identity(f"photos/{output}", derivative, work.output_sha256), **facts},
+        model={
+            "name": place.restorer.name,
+            "digest": place.restorer.digest,
+            # registered networks need no card and choose their arithmetic themselves
+            "card_digest": getattr(place.restorer, "card_digest", None),
+            "precision": getattr(place.restorer, "precision", None),
+            "seed": SEED,
+        },
+        options={**chosen, "digest": place.digest(photo)},
+        mask=_mask(work),
+        mask_file=None if work.error else work.mask_file,
+        difference=_difference(work),
+        seconds=work.seconds,
+        stage_seconds=work.stage_seconds,
+        device=place.restorer.device,
+        warnings=_warnings(work),
+    )
+
+
+def identity(key: str, content: bytes | Path, sha256: str = "") -> dict[str, Any]:
+    """Key, sha256 and bytes of something in the target."""
+    size = len(content) if isinstance(content, bytes) else content.stat().st_size
+    return {"key": key, "sha256": sha256 or sha256_of(content), "bytes": size}
+
+
+def sha256_of(content: bytes | Path) -> str:
+    """In hex."""
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest()
+    with content.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _facts_if_any(file: bytes | Path) -> dict[str, Any]:
+    try:
+        return asdict(read_facts(file))
+    except ScanError:
+        return {}
+
+
+def _difference(work: Work) -> dict[str, Any] | None:
+    if work.difference is None or work.error:
+        return None
+    it = work.difference
+    return {
+        "changed_share": it.changed_share,
+        "levels": it.peak,
+        "mean": [round(mean, 6) for mean in it.means],
+        "max": list(it.maxima),
+        "rms": round(it.rms, 6),
+        "psnr": None if math.isinf(it.psnr) else round(it.psnr, 4),
+    }
+
+
+def _warnings(work: Work) -> tuple[str, ...]:
+    """Why it was not restored; of what was, how its pixels differ from the master's before any restoration, and what
+    its file could not keep."""
+    if work.error:
+        return (work.complaint,)
+    converted = work.scan.converted if work.scan else None
+    said = () if converted is None else (f"the master is {converted}: {_CONVERSIONS[converted]}",)
+    about_colours = [work.held.about_colours] if work.held and work.held.about_colours else []
+    return (*said, *about_colours, *work.notes)
+
+
+def _mask(work: Work) -> dict[str, Any] | None:
+    """Where the mask is from and how large it is; None where nobody looked for damage."""
+    given, coverage = work.given_mask, _known(work.mask_coverage)
+    if given is None and coverage is None:
+        return None
+    return {
+        "key": given.key if given else None,
+        "version": given.version if given else None,
+        "detector": work.place.detector_digest or None,
+        "widened_by": work.margin,
+        "coverage": coverage,
+    }
+
+
+def _known(share: float) -> float | None:
+    return None if math.isnan(share) else share

@@ -1,0 +1,93 @@
+"""What a file says of itself, as a provenance record states it, of masters and derivatives alike."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import ImageCms
+
+from oldphoto_core.scans import tiff
+from oldphoto_core.scans.carried import Unit
+from oldphoto_core.scans.reader import read_stored
+from oldphoto_core.scans.scan import Format
+from oldphoto_core.scans.views import Data, FileView
+from oldphoto_core.scans.vips import translated
+
+_UNREADABLE = "(no name that can be read)"
+_COMPRESSIONS: dict[Format, str] = {"jpeg": "jpeg", "png": "deflate", "webp": "webp", "jpeg2000": "jpeg2000"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileFacts:
+    """Of an image file, before anything is converted. Palettes count as RGB; 1, 2 and 4 bits as 8."""
+
+    format: Format
+    width: int
+    """Pixels, in stored order."""
+    height: int
+    """Pixels, in stored order."""
+    kind: str
+    """"grey", "RGB", "CMYK" or "CIELab"."""
+    channels: int
+    """1, 3 or 4; alpha does not count."""
+    bits: int
+    """Of a channel: 8, 16 or 32."""
+    sample: str
+    """"integer" or "float"."""
+    alpha: bool
+    profile: str | None
+    """The name that the ICC profile gives itself; None without a profile."""
+    compression: str
+    """"jpeg", "deflate", "lzw", "none", ..."""
+    lossless: bool
+    pixels_per_mm: tuple[float, float] | None
+    """Across and down, as the file states it, rounded to a millionth."""
+    resolution_unit: Unit | None
+    """"in", "cm", or "none", where `pixels_per_mm` only says how pixels are shaped."""
+    orientation: int
+    """EXIF/TIFF orientation, 1 to 8."""
+
+
+def read_facts(file: bytes | Path) -> FileFacts:
+    """Facts of a file, in memory or on this machine, without decoding a pixel. Raises ScanError as `read_header`."""
+    with translated("read"):
+        if isinstance(file, bytes):
+            return _facts(file)
+        with FileView(file) as data:
+            return _facts(data)
+
+
+def _facts(data: Data) -> FileFacts:
+    header, carried = read_stored(data)
+    colours = carried.converted if carried.converted in ("CMYK", "CIELab") else "RGB" if header.bands > 2 else "grey"
+    channels = {"grey": 1, "CMYK": 4}.get(colours, 3)
+    resolution = carried.resolution
+    return FileFacts(
+        format=header.format,
+        width=header.width,
+        height=header.height,
+        kind=colours,
+        channels=channels,
+        bits=header.bits,
+        sample="float" if carried.converted == "float" else "integer",
+        alpha=header.bands > channels,
+        profile=profile_name(carried.icc_profile),
+        compression=tiff.compression_of(data) if header.format == "tiff" else _COMPRESSIONS[header.format],
+        lossless=carried.encoding.lossless,
+        pixels_per_mm=(round(resolution.x_per_mm, 6), round(resolution.y_per_mm, 6)) if resolution else None,
+        resolution_unit=resolution.unit if resolution else None,
+        orientation=carried.orientation,
+    )
+
+
+def profile_name(profile: bytes | None) -> str | None:
+    """What an ICC profile calls itself, in one line; None for none."""
+    if profile is None:
+        return None
+    try:
+        name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return _UNREADABLE
+    return "".join(letter for letter in " ".join(name.split()) if letter.isprintable()) or _UNREADABLE
