@@ -2,9 +2,9 @@
 
     python benchmarks/record_cost.py [--model starter] [--megapixels 2 20]
 
-Each photo is an enlarged sample, once as JPEG and once as 16-bit TIFF, restored from folder to folder. What a record is made
-of (facts of both files, the difference between the pictures, the checksum of the mask, the record itself, its write) is then
-timed by itself, the best of five times. The checksum of the derivative is not counted: the ledger needs it anyway.
+Each photo is an enlarged sample, once as JPEG and once as 16-bit TIFF, restored from folder to folder. What a record
+costs (facts of both files, the difference between the pictures, the checksum of the mask, the record and its write) is
+then timed by itself, the best of five times. The derivative's checksum is not counted: the ledger needs it anyway.
 """
 
 from __future__ import annotations
