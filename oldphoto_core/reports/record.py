@@ -13,7 +13,7 @@ from typing import Any
 
 SCHEMA = "oldphoto-record/2"
 KNOWN_SCHEMAS = (SCHEMA, "oldphoto-record/1")
-"""Of records that are read; /1 lacks what /2 calls facts, differences, operator and mask file."""
+"""Of records that are read; /1 lacks most facts of the files, the difference and the operator."""
 
 
 def build_record(

@@ -142,12 +142,12 @@ class Difference:
 def difference(master: Canvas, restored: Canvas) -> Difference:
     """In sums of integers, so that a picture on disk gets the same numbers as one in memory."""
     height, width, _ = master.shape
-    counted = [_differences(master.read(*slab), restored.read(*slab)) for slab in slabs(master)]
-    sums, squares, maxima = ([tuple(part[field]) for part in counted] for field in (1, 2, 3))
+    parts = (_differences(master.read(*slab), restored.read(*slab)) for slab in slabs(master))
+    changed, sums, squares, maxima = zip(*parts, strict=True)
     return Difference(
         most(master.dtype),
         height * width,
-        sum(part[0] for part in counted),
+        sum(changed),
         tuple(map(sum, zip(*sums, strict=True))),
         tuple(map(sum, zip(*squares, strict=True))),
         tuple(map(max, zip(*maxima, strict=True))),

@@ -316,6 +316,7 @@ def test_record_and_ledger_say_what_was_done_and_from_what(tmp_path: Path) -> No
         "mode": "scratches",
         "format": "keep",
         "max_growth": 1.5,
+        "detect": True,
         "max_damage": 0.4,
         "digest": row.options,
     }
