@@ -47,6 +47,7 @@ def restore(
     max_damage: Annotated[float, Field(ge=0, le=1, description="Share of a photo that may be damaged")] = 0.5,
     max_growth: Annotated[float, Field(ge=0, description="Most that a lossy file may grow; 0: any")] = 1.5,
     operator: Annotated[str, Field(description="Who is named in the records")] = "",
+    report: Annotated[bool, Field(description="Make thumbnails, and a report to look at")] = True,
 ) -> Summary:
     """Restore a collection; the summary is also `TARGET/runs/<run id>/summary.json`.
 
@@ -61,6 +62,7 @@ def restore(
         existing=existing,
         on_failure=on_failure,
         max_failure_rate=max_failure_rate,
+        report=report,
     )
     job = RestoreJob(
         source=source,

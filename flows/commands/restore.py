@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from oldphoto_core.reports.summary import Summary
 
 FAILURES_SHOWN = 20
+INDEX = "report/index.html"
 
 
 def register(app: typer.Typer) -> None:
@@ -65,6 +66,9 @@ def restore(
         float, typer.Option(min=0.0, max=1.0, help="Stop once more than this share of the photos has failed.")
     ] = 1.0,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many photos.")] = None,
+    no_report: Annotated[
+        bool, typer.Option("--no-report", help="Make no thumbnails, and no report to look at.")
+    ] = False,
     check: Annotated[bool, typer.Option("--check", help="Only say what would be done with each file.")] = False,
     json: Annotated[bool, typer.Option("--json", help="With --check: everything as JSON, a row per file.")] = False,
     operator: Annotated[
@@ -129,6 +133,7 @@ def restore(
             max_damage=max_damage,
             max_growth=max_growth,
             operator=operator,
+            report=not no_report,
         )
     report(summary)
     if summary["failed"]:
@@ -138,6 +143,7 @@ def restore(
 def report(summary: Summary) -> None:
     """What became of the run, and every failure by name (the first ones, where there are many)."""
     from oldphoto_core.restoration.run import failed_rows
+    from oldphoto_core.storage import Bucket
 
     for row in failed_rows(summary)[:FAILURES_SHOWN]:
         say(f"failed: {row.key}: {row.reason}: {row.detail}")
@@ -156,4 +162,9 @@ def report(summary: Summary) -> None:
         )
     if summary["restored"] or "already restored" in summary["skipped_reasons"]:
         show(f"restored photos: {summary['target']}/photos")
-    show(f"ledger and summary: {summary['target']}/runs/{summary['run_id']}")
+    run = f"{summary['target']}/runs/{summary['run_id']}"
+    show(f"ledger and summary: {run}")
+    if Bucket(run).info(INDEX) is not None:
+        show(f"report: {run}/{INDEX}")
+    elif summary["options"].get("report", True):
+        say(f"note: the report could not be written; oldphoto report {summary['target']} {summary['run_id']} tries again")

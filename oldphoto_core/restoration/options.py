@@ -67,6 +67,9 @@ class RestoreOptions:
     threads: int = 0
     """Dask threads that read, decode, encode and write around the network; 0 takes one per core, two at least."""
 
+    report: bool = True
+    """Whether thumbnails are made of every photo, and a report of them at the end."""
+
     def __post_init__(self) -> None:
         _check_choice("mode", self.mode, get_args(Mode))
         _check_choice("format", self.format, get_args(OutputFormat))

@@ -18,6 +18,7 @@ from oldphoto_core.restoration.photo import detector_of
 from oldphoto_core.restoration.plan import Plan, cut_shards, make_plan
 from oldphoto_core.restoration.recovery import FACTS, settle, settle_killed_runs
 from oldphoto_core.restoration.rows import rows_by_key
+from oldphoto_core.restoration.showing import report_of_closed
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, read_ledger, take_inventory, write_manifest
 
 if TYPE_CHECKING:
@@ -152,11 +153,14 @@ def _detector_digest(restorer: RestoresPhotos) -> str:
 
 
 def close_run(run: Run, stopped: str = "") -> Summary:
-    """Hold the ledger against the manifest and the bucket, then write ledger.parquet and summary.json.
+    """Hold the ledger against the manifest and the bucket, then write ledger.parquet, summary.json and the report.
 
     `stopped` says why the run ended before its time.
     """
-    return settle(Bucket(run.job.target), run.bucket, run.facts, stopped)
+    target = Bucket(run.job.target)
+    summary = settle(target, run.bucket, run.facts, stopped)
+    report_of_closed(target, summary)
+    return summary
 
 
 def failed_rows(summary: Summary) -> list[LedgerRow]:

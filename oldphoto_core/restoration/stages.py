@@ -22,6 +22,7 @@ from oldphoto_core.restoration.blending import margin_of
 from oldphoto_core.restoration.held import HeldPhoto, InMemory
 from oldphoto_core.restoration.photo import RestoresCanvases
 from oldphoto_core.restoration.recording import identity, record_of, sha256_of
+from oldphoto_core.restoration.showing import show
 from oldphoto_core.restoration.spool import Spool
 from oldphoto_core.scans import Label
 from oldphoto_core.storage import Bucket
@@ -94,6 +95,7 @@ def detect(work: Work) -> None:
     if place.detector is not None or work.given_mask is not None or not place.options.detect:
         work.mask_coverage = covered
     if covered > place.options.max_damage:
+        show(work)
         raise TooDamaged(
             f"{covered:.1%} of {work.photo.key} is damaged, more than the {place.options.max_damage:.1%} that"
             " --max-damage allows; restore it by hand, or raise --max-damage"
@@ -135,6 +137,7 @@ def deliver(work: Work) -> None:
             target.delete(f"records/{key}.json")
         raise
     work.output = f"photos/{output}"
+    show(work)
 
 
 def _held(work: Work) -> HeldPhoto:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from oldphoto_core.errors import OldPhotoError, ScanError, StorageError
+from oldphoto_core.reports.page.thumbnails import REPORT
 from oldphoto_core.restoration.options import RestoreOptions
 from oldphoto_core.restoration.photo import FindsDamage, Photo, RestoresPhotos, detector_of
 from oldphoto_core.storage import Bucket, LedgerRow
@@ -63,6 +64,11 @@ class Workplace:
             return False
         ours = self.target.join("masks")
         return ours.contains(self.masks) and self.masks.contains(ours)
+
+    @property
+    def report(self) -> Bucket | None:
+        """Where thumbnails go; None: nowhere."""
+        return self.target.join("runs", self.run_id, REPORT) if self.run_id and self.options.report else None
 
     def digest(self, photo: Photo) -> str:
         """Of the options, the mask and the detector that shape this photo's derivative."""

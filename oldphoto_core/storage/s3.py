@@ -6,6 +6,7 @@ import base64
 import contextlib
 import functools
 import hashlib
+import mimetypes
 import os
 import re
 from collections.abc import Iterator
@@ -159,11 +160,11 @@ class S3Store:
     def _put(self, key: str, source: BinaryIO) -> _Sent:
         data = next(chunks_of(source, PART_BYTES), b"")
         digest = _md5(data)
-        reply = self._call("put_object", key, Body=data, ContentMD5=_base64(digest))
+        reply = self._call("put_object", key, Body=data, ContentMD5=_base64(digest), ContentType=_content_type(key))
         return reply["ETag"].strip('"'), [digest]
 
     def _put_parts(self, key: str, source: BinaryIO) -> _Sent:
-        upload = self._call("create_multipart_upload", key)["UploadId"]
+        upload = self._call("create_multipart_upload", key, ContentType=_content_type(key))["UploadId"]
         try:
             parts, digests = [], []
             for number, part in enumerate(chunks_of(source, PART_BYTES), start=1):
@@ -246,6 +247,11 @@ async def _chunk(body: Any) -> bytes:
         pieces.append(piece)
         missing -= len(piece)
     return b"".join(pieces)
+
+
+def _content_type(key: str) -> str:
+    # a browser shows what a bucket says is a page, and saves what it does not
+    return mimetypes.guess_type(key, strict=False)[0] or "application/octet-stream"
 
 
 def _md5(data: bytes) -> bytes:
