@@ -167,4 +167,7 @@ def report(summary: Summary) -> None:
     if Bucket(run).info(INDEX) is not None:
         show(f"report: {run}/{INDEX}")
     elif summary["options"].get("report", True):
-        say(f"note: the report could not be written; oldphoto report {summary['target']} {summary['run_id']} tries again")
+        say(
+            "note: the report could not be written;"
+            f" oldphoto report {summary['target']} {summary['run_id']} tries again"
+        )

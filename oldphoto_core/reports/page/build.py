@@ -146,7 +146,12 @@ def _index(summary: Summary, build: str, photos: int) -> bytes:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(asset("index.html").decode())
     return template.render(
-        summary=summary, duration=_duration(summary["seconds"]), build=build, photos=photos, chunk=CHUNK, scripts=ASSETS[1:]
+        summary=summary,
+        duration=_duration(summary["seconds"]),
+        build=build,
+        photos=photos,
+        chunk=CHUNK,
+        scripts=ASSETS[1:],
     ).encode()
 
 

@@ -157,8 +157,8 @@ def _jpeg(picture: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def _overlay(damaged_HW1: Rgb) -> bytes:
-    overlay = Image.fromarray((damaged_HW1[..., 0] != 0).astype(np.uint8), "P")
+def _overlay(damaged: Rgb) -> bytes:
+    overlay = Image.fromarray((damaged[..., 0] != 0).astype(np.uint8), "P")
     overlay.putpalette((0, 0, 0, *RED))
     out = io.BytesIO()
     overlay.save(out, "PNG", transparency=0, bits=1, optimize=True)

@@ -1,0 +1,197 @@
+"""The report in a real Chromium: from a disk and from a bucket, with hostile names, by mouse, keyboard and finger."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import encoded, picture, register, scratched
+from runs import copied, restore
+
+from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter
+
+pytestmark = pytest.mark.slow
+register()
+
+HOSTILE = (
+    "<img src=x onerror=window.hit=1>.png",
+    '"><script>window.hit=1</script>.png',
+    "javascript:window.hit=1.png",
+    "\U0001f4f7 \"quoted\" 'twice' {{ 7 * 7 }}.png",
+    "%2e%2e/%2e%2e/100%.png",
+    "line\nbreak\u2028.png",
+)
+PLANTED = LedgerRow(
+    key="../../../etc/passwd", version="1", status="failed", reason="<b onclick=window.hit=1>bad</b>",
+    detail="</script><script>window.hit=1</script>",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("there is no chromium on this machine (apt-get install chromium)")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of 50 photos with ordinary names, one broken and one too damaged, and some with names that attack."""
+    folder = tmp_path_factory.mktemp("report")
+    for number, key in enumerate([*(f"album/{n:03d}.png" for n in range(50)), *HOSTILE]):
+        path = folder / "source" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(scratched(picture(seed=number)), ".png"))
+    (folder / "source/album/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    (folder / "source/album/lost.png").write_bytes(encoded(scratched(picture(), 2, 38), ".png"))
+    target = Bucket(folder / "target")
+    run_id = restore(Bucket(folder / "source"), target, model="detect")["run_id"]
+    from oldphoto_core.restoration.showing import make_report
+    from oldphoto_core.storage import merge_ledger
+
+    with LedgerWriter(target.join("runs", run_id), "planted") as ledger:
+        ledger.add(PLANTED)
+    merge_ledger(target.join("runs", run_id))
+    return folder / "target" / make_report(target, run_id)
+
+
+class Visit:
+    """A page that was opened, and what went wrong on it."""
+
+    def __init__(self, browser: Any, url: str, **context: Any) -> None:
+        self.page = browser.new_context(**context).new_page()
+        self.page.set_default_timeout(60_000)
+        self.requested: list[str] = []
+        self.wrong: list[str] = []
+        self.page.on("request", lambda request: self.requested.append(request.url))
+        self.page.on("console", lambda message: self.wrong.append(message.text))
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.wrong.append(dialog.message))
+        self.page.goto(url)
+        self.page.wait_for_selector(".card")
+
+    def keys(self) -> list[str]:
+        return [name.strip() for name in self.page.locator(".card .name").all_inner_texts()]
+
+    def filter(self, name: str, value: str = "") -> list[str]:
+        self.page.locator(f"[data-filter={name}]").click()
+        self.page.fill("#search", value)
+        self.page.wait_for_timeout(1500)
+        return self.keys()
+
+    def open(self, place: int) -> None:
+        self.page.locator(f"[data-place='{place}']").click()
+        self.page.wait_for_function("document.getElementById('before').complete && before.naturalWidth > 0")
+
+    def shown(self) -> str:
+        return self.page.locator("#viewer-place").inner_text()
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def url(request: pytest.FixtureRequest, report: Path) -> str:
+    if request.param == "disk":
+        return report.as_uri()
+    endpoint, place = request.getfixturevalue("s3_endpoint"), request.getfixturevalue("s3_bucket_url")
+    copied(Bucket(report.parents[3] / "runs"), Bucket(place).join("target", "runs"))
+    return f"{endpoint}/{place.removeprefix('s3://')}/target/{report.relative_to(report.parents[3])}"
+
+
+def test_it_opens_without_an_error_and_asks_nobody_else(browser: Any, url: str) -> None:
+    visit = Visit(browser, url)
+    visit.open(0)
+    assert visit.page.locator("#charts svg").count() == 3
+    assert visit.wrong == []
+    ours = url.rpartition("/")[0]
+    assert [other for other in visit.requested if not other.startswith(ours)] == []
+
+
+def test_nothing_of_a_hostile_name_is_run(browser: Any, report: Path) -> None:
+    visit = Visit(browser, report.as_uri())
+    failed = visit.filter("failed")
+    assert "../../../etc/passwd" in failed
+    for place in range(len(failed)):
+        visit.page.locator(f"[data-place='{place}']").click()
+        visit.page.wait_for_timeout(100)
+        visit.page.keyboard.press("Escape")
+    names = " ".join([*failed, *visit.filter("all", "<"), *visit.filter("all", "hit"), *visit.filter("all", "7 * 7")])
+    assert all(part in names for part in ("<img src=x onerror=window.hit=1>", "<script>", "{{ 7 * 7 }}", "javascript:"))
+    visit.open(0)
+    file = visit.page.locator("#file").evaluate("link => link.href")
+    assert file.startswith(report.parents[3].as_uri() + "/photos/")
+    assert visit.page.evaluate("window.hit") is None
+    assert visit.wrong == []
+
+
+def test_filters_and_search_show_what_they_name(browser: Any, report: Path) -> None:
+    visit = Visit(browser, report.as_uri())
+    assert len(visit.keys()) == 48
+    visit.page.get_by_label("Next page").click()
+    visit.page.wait_for_function("document.querySelectorAll('.card').length < 48")
+    assert visit.filter("damaged") == ["album/lost.png"]
+    assert "album/broken.png" in visit.filter("failed")
+    assert visit.filter("all", "ALBUM/03") == [f"album/03{n}.png" for n in range(10)]
+    assert visit.filter("skipped") == []
+    assert visit.page.locator("#count").inner_text() == "No photo is of this kind."
+    shares = [
+        float(text.split()[0]) for text in (visit.filter("changed"), visit.page.locator(".badge").all_inner_texts())[1]
+    ]
+    assert len(shares) == 48
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_the_slider_moves_by_mouse_and_by_key(browser: Any, report: Path) -> None:
+    visit = Visit(browser, report.as_uri())
+    visit.filter("all", "album/001")
+    visit.open(0)
+    box = visit.page.locator("#picture").bounding_box()
+    visit.page.mouse.click(box["x"] + box["width"] * 0.25, box["y"] + box["height"] / 2)
+    assert abs(int(visit.page.input_value("#split")) - 25) <= 1
+    left = visit.page.locator("#handle").bounding_box()["x"]
+    assert abs(left - box["x"] - box["width"] * 0.25) < box["width"] * 0.02
+    visit.page.focus("#split")
+    visit.page.keyboard.press("ArrowRight")
+    assert abs(int(visit.page.input_value("#split")) - 26) <= 1
+    assert (
+        visit.page.locator("#after").evaluate("e => getComputedStyle(e).clipPath").startswith("inset(0px 0px 0px 26%")
+    )
+    visit.page.keyboard.press("m")
+    assert visit.page.locator("#mask").is_visible()
+    visit.page.keyboard.press("+")
+    assert visit.page.locator("#zoom-fit").inner_text() == "150%"
+
+
+def test_it_is_used_by_keyboard_alone(browser: Any, report: Path) -> None:
+    visit = Visit(browser, report.as_uri())
+    visit.page.focus("[data-place='0']")
+    visit.page.keyboard.press("ArrowRight")
+    visit.page.keyboard.press("Enter")
+    visit.page.wait_for_function("document.getElementById('viewer-place').textContent.startsWith('2 of')")
+    visit.page.keyboard.press("ArrowRight")
+    visit.page.wait_for_function("document.getElementById('viewer-place').textContent.startsWith('3 of')")
+    visit.page.keyboard.press("Escape")
+    visit.page.wait_for_function("document.activeElement.dataset.place === '2'")
+    assert visit.page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    assert not visit.page.locator("#viewer").is_visible()
+    nameless = "[...document.querySelectorAll('button')].filter(b => !b.textContent.trim() && !b.ariaLabel).length"
+    assert visit.page.evaluate(nameless) == 0
+
+
+def test_a_phone_shows_it_without_scrolling_sideways(browser: Any, report: Path) -> None:
+    visit = Visit(browser, report.as_uri(), viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
+    visit.page.locator("[data-place='0']").tap()
+    visit.page.wait_for_function("document.getElementById('viewer-place').textContent.startsWith('1 of')")
+    visit.page.locator("#next").tap()
+    visit.page.wait_for_function("document.getElementById('viewer-place').textContent.startsWith('2 of')")
+    buttons = visit.page.locator("dialog button:visible, dialog input:visible").all()
+    boxes = [button.bounding_box() for button in buttons]
+    assert all(box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["y"] + box["height"] <= 844 for box in boxes)
+    assert visit.wrong == []
