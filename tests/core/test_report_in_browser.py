@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from fakes import encoded, picture, register, scratched
 from runs import copied, restore
@@ -100,6 +102,11 @@ def url(request: pytest.FixtureRequest, report: Path) -> str:
     if request.param == "disk":
         return report.as_uri()
     endpoint, place = request.getfixturevalue("s3_endpoint"), request.getfixturevalue("s3_bucket_url")
+    name = place.removeprefix("s3://").partition("/")[0]
+    # a browser that is not signed in sees what anybody may read
+    anybody = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{name}/*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [anybody]})
+    boto3.client("s3", endpoint_url=endpoint).put_bucket_policy(Bucket=name, Policy=policy)
     copied(Bucket(report.parents[3] / "runs"), Bucket(place).join("target", "runs"))
     return f"{endpoint}/{place.removeprefix('s3://')}/target/{report.relative_to(report.parents[3])}"
 
