@@ -48,6 +48,9 @@ def restore(
     max_growth: Annotated[float, Field(ge=0, description="Most that a lossy file may grow; 0: any")] = 1.5,
     operator: Annotated[str, Field(description="Who is named in the records")] = "",
     report: Annotated[bool, Field(description="Make thumbnails, and a report to look at")] = True,
+    max_megapixels: Annotated[float, Field(gt=0, description="Larger photos fail")] = 500.0,
+    photo_timeout: Annotated[float | None, Field(gt=0, description="Seconds that a photo may take")] = None,
+    isolate: Annotated[bool, Field(description="Decode in processes of their own")] = True,
 ) -> Summary:
     """Restore a collection; the summary is also `TARGET/runs/<run id>/summary.json`.
 
@@ -63,6 +66,9 @@ def restore(
         on_failure=on_failure,
         max_failure_rate=max_failure_rate,
         report=report,
+        max_megapixels=max_megapixels,
+        photo_timeout=photo_timeout,
+        isolate=isolate,
     )
     job = RestoreJob(
         source=source,

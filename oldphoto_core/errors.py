@@ -9,7 +9,9 @@
     │   ├── UnsupportedScan           an image of a kind that is not handled
     │   ├── ScanTooLarge              over the pixel or memory bound
     │   ├── MaskMismatch              a mask that is missing its photo's size, or given twice
-    │   └── TooDamaged                more of a photo is damaged than a machine should make up
+    │   ├── TooDamaged                more of a photo is damaged than a machine should make up
+    │   ├── CrashesDecoder            the process that decoded it died, and so did a fresh one
+    │   └── TimedOut                  over the time that a photo may take
     ├── StorageError                  a bucket cannot do what was asked
     │   ├── SourceMissing             nothing at that URL, or nothing in it
     │   ├── NoCredentials             the store refused the credentials, or none were found
@@ -30,6 +32,39 @@ so code above those rooms only ever handles this tree.
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal, get_args
+
+SkippedReason = Literal["not an image", "already restored", "output exists", "run stopped"]
+"""Why a ledger's row is `skipped`."""
+
+FailedReason = Literal[
+    "unreadable",
+    "truncated",
+    "unsupported",
+    "too large",
+    "mask mismatch",
+    "too damaged",
+    "crashes the decoder",
+    "timed out",
+    "missing",
+    "changed while reading",
+    "unsafe key",
+    "write failed",
+    "storage error",
+    "out of memory",
+    "unexpected error",
+    "derivative missing",
+    "no result",
+]
+"""Why a ledger's row is `failed`. What each means is told in docs/bad-input.md."""
+
+REASONS: dict[str, frozenset[str]] = {
+    "restored": frozenset({""}),
+    "skipped": frozenset(get_args(SkippedReason)),
+    "failed": frozenset(get_args(FailedReason)),
+}
+"""All reasons there are, by a row's status; no other reaches a ledger."""
+
 
 class OldPhotoError(Exception):
     """Root of the tree. `str(error)` is one line that names the thing, the value and the way out."""
@@ -48,9 +83,9 @@ class ConfigError(UsageError):
 
 
 class ScanError(OldPhotoError):
-    """One photo cannot be read, restored or written. `reason` is one of a fixed vocabulary for the ledger."""
+    """One photo cannot be read, restored or written. `reason` is the ledger's word for it."""
 
-    reason = "unreadable"
+    reason: ClassVar[FailedReason] = "unreadable"
 
 
 class UnreadableScan(ScanError):
@@ -87,10 +122,22 @@ class TooDamaged(ScanError):
     reason = "too damaged"
 
 
+class CrashesDecoder(ScanError):
+    """A file on which a decoder process died, and a fresh one that had read nothing else, too."""
+
+    reason = "crashes the decoder"
+
+
+class TimedOut(ScanError):
+    """A photo that took longer than it may."""
+
+    reason = "timed out"
+
+
 class StorageError(OldPhotoError):
     """A bucket cannot do what was asked. `reason` is the ledger's word when it concerns one object."""
 
-    reason = "storage error"
+    reason: ClassVar[FailedReason] = "storage error"
 
 
 class SourceMissing(StorageError):

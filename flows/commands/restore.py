@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from flows.commands.check import show_check
-from flows.commands.terminal import known_device, parsed_size, say, show
+from flows.commands.terminal import above_zero, known_device, parsed_size, say, show
 
 if TYPE_CHECKING:
     from oldphoto_core.reports.summary import Summary
@@ -65,6 +65,15 @@ def restore(
     max_failure_rate: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Stop once more than this share of the photos has failed.")
     ] = 1.0,
+    max_megapixels: Annotated[
+        float, typer.Option(callback=above_zero, metavar="N", help="Larger photos fail, before they are decoded.")
+    ] = 500.0,
+    photo_timeout: Annotated[
+        float | None, typer.Option(callback=above_zero, metavar="SECONDS", help="A photo that takes longer fails.")
+    ] = None,
+    isolate: Annotated[
+        bool, typer.Option(help="Decode in processes of their own: a file that crashes the decoder fails alone.")
+    ] = True,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many photos.")] = None,
     no_report: Annotated[
         bool, typer.Option("--no-report", help="Make no thumbnails, and no report to look at.")
@@ -134,6 +143,9 @@ def restore(
             max_growth=max_growth,
             operator=operator,
             report=not no_report,
+            max_megapixels=max_megapixels,
+            photo_timeout=photo_timeout,
+            isolate=isolate,
         )
     report(summary)
     if summary["failed"]:

@@ -45,6 +45,13 @@ def parsed_size(text: str) -> int:
     return int(float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " "))
 
 
+def above_zero(number: float | None) -> float | None:
+    """Callback of options whose number must be above 0, where there is one."""
+    if number is not None and not number > 0:
+        raise typer.BadParameter(f"{number:g} is not above 0")
+    return number
+
+
 def known_device(name: str) -> str:
     """Callback of `--device`: refuses what is no device before anything heavy is imported."""
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):

@@ -19,6 +19,7 @@ from oldphoto_core.restoration.lanes import dask_threads, default_threads
 from oldphoto_core.restoration.options import RestoreOptions
 from oldphoto_core.restoration.photo import Photo, RestoresPhotos
 from oldphoto_core.restoration.work import Work, Workplace
+from oldphoto_core.scans import Decoders
 from oldphoto_core.storage import Bucket, LedgerRow
 
 if TYPE_CHECKING:
@@ -57,8 +58,9 @@ def restore_photos(
     An exception out of `on_row` (or Ctrl-C) ends the call: photos being written are finished and reported, the rest is
     left alone. Raises RunStopped when `options.on_failure` is `abort` and a photo failed.
     """
-    place = Workplace(restorer, source, target, options, run_id, masks, operator, on_part)
-    with dask_threads(options.threads) as client:
+    threads = options.threads or default_threads()
+    with dask_threads(threads) as client, Decoders(threads, isolated=options.isolate) as decoders:
+        place = Workplace(restorer, source, target, options, decoders, run_id, masks, operator, on_part)
         pipeline = _Pipeline(client, place, photos, on_row)
         try:
             pipeline.run()
@@ -112,6 +114,7 @@ class _Pipeline:
                 if ticket in self._delivering:
                     with suppress(RunStopped):
                         self._close(ticket)
+        self._place.decoders.close()
         for ticket in list(self._open):
             self._forget(ticket)
 

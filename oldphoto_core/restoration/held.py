@@ -12,20 +12,13 @@ from numpy.typing import NDArray
 
 from oldphoto_core.restoration import blending
 from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas
-from oldphoto_core.scans import (
-    UnusableProfileError,
-    read_facts,
-    read_header,
-    read_mask,
-    read_scan,
-    working_space,
-    write_mask,
-    write_scan,
-)
+from oldphoto_core.restoration.photo import RestoresCanvases
+from oldphoto_core.scans import UnusableProfileError, damage_of, working_space, write_mask, write_scan
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.blending import Difference
     from oldphoto_core.restoration.photo import FindsDamage, RestoresPhotos
+    from oldphoto_core.restoration.reading import PhotoFiles
     from oldphoto_core.scans import FileFacts, Label, OutputFormat, Scan, ScanHeader, SpooledScan, WorkingSpace
     from oldphoto_core.storage import Bucket, ObjectInfo
 
@@ -47,15 +40,15 @@ class HeldPhoto(ABC):
     """Of the master's file, once it is decoded."""
 
     @abstractmethod
-    def header(self) -> ScanHeader:
+    def header(self, files: PhotoFiles) -> ScanHeader:
         """Of the master."""
 
     @abstractmethod
-    def decode(self) -> None:
+    def decode(self, files: PhotoFiles) -> None:
         """The master's pixels; its file is not needed any more."""
 
     @abstractmethod
-    def take_mask(self, masks: Bucket, given: ObjectInfo) -> None:
+    def take_mask(self, masks: Bucket, given: ObjectInfo, files: PhotoFiles) -> None:
         """Makes the given file the mask. Raises MaskMismatch when it has another size."""
 
     def find_damage(self, detector: FindsDamage, on_part: OnPart) -> None:
@@ -170,34 +163,35 @@ class InMemory(HeldPhoto):
         self._shown: ArrayCanvas | None = None
         self._made: NDArray[Any] | None = None
 
-    def header(self) -> ScanHeader:
+    def header(self, files: PhotoFiles) -> ScanHeader:
         """Of the master."""
-        return read_header(self._data)
+        return files.header(self._data)
 
-    def decode(self) -> None:
+    def decode(self, files: PhotoFiles) -> None:
         """The master's pixels, and what networks see of them."""
-        self.scan = read_scan(self._data)
+        self.scan = files.scan(self._data)
         self._photo = self._shown = ArrayCanvas(self.scan.pixels)
         self._choose_space()
         if self.space is not None:
             self._shown = ArrayCanvas(self.space.shown(self.scan.pixels))
-        self.facts = read_facts(self._data)
+        self.facts = files.facts(self._data)
         self._data = b""
 
-    def take_mask(self, masks: Bucket, given: ObjectInfo) -> None:
+    def take_mask(self, masks: Bucket, given: ObjectInfo, files: PhotoFiles) -> None:
         """Makes the given file the mask."""
-        damaged = read_mask(masks.read(given.key, version=given.version), self.photo.shape[:2])
+        height, width, _ = self.photo.shape
+        damaged = damage_of(files.scan(masks.read(given.key, version=given.version)), (height, width))
         self.mask = ArrayCanvas(damaged.view(np.uint8)[..., np.newaxis])
 
-    def find_damage(self, detector: FindsDamage, on_part: OnPart) -> None:
-        """Adds what the detector finds to the mask; a photo that fits in memory is not reported part by part."""
-        super().find_damage(detector, _unheard)
-
     def restore(self, restorer: RestoresPhotos, on_part: OnPart) -> None:
-        """The network."""
+        """The network; one that restores canvases says between its parts how far it is."""
         assert self.scan is not None
         pixels = self.shown.read(0, self.scan.height)
-        restored = restorer.restore(pixels, self._damaged())
+        if isinstance(restorer, RestoresCanvases):
+            restored = np.empty_like(pixels)
+            restorer.restore_canvas(self.shown, ArrayCanvas(restored), self.mask, on_part)
+        else:
+            restored = restorer.restore(pixels, self._damaged())
         if restored.shape != pixels.shape or restored.dtype != pixels.dtype:
             raise ValueError(f"the network made {restored.shape} {restored.dtype} of {pixels.shape} {pixels.dtype}")
         if self.space is not None:
@@ -261,7 +255,3 @@ class InMemory(HeldPhoto):
 
     def _let_go(self, canvas: Canvas | None) -> None:
         """Arrays go with their last name."""
-
-
-def _unheard(_done: int, _total: int) -> None:
-    return

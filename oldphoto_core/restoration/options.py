@@ -64,6 +64,16 @@ class RestoreOptions:
     in_flight_megapixels: float = 64.0
     """Decoded megapixels held in memory at once; a larger photo goes alone, from disk to disk."""
 
+    max_megapixels: float = 500.0
+    """Larger photos fail as `too large`, judged from the header before a pixel is decoded."""
+
+    photo_timeout: float | None = None
+    """Seconds that work on one photo may take, waiting left out; over that it fails as `timed out`. None: no bound but
+    that of 10 minutes for decoding one file."""
+
+    isolate: bool = True
+    """Decode in processes of their own, so that a file that crashes the decoder costs one photo and not the run."""
+
     threads: int = 0
     """Dask threads that read, decode, encode and write around the network; 0 takes one per core, two at least."""
 
@@ -86,6 +96,10 @@ class RestoreOptions:
         _check_share("max_failure_rate", self.max_failure_rate)
         if not self.in_flight_megapixels > 0:
             raise ConfigError(f"in_flight_megapixels is {self.in_flight_megapixels}; give a number above 0")
+        if not self.max_megapixels > 0:
+            raise ConfigError(f"max_megapixels is {self.max_megapixels}; give a number above 0")
+        if self.photo_timeout is not None and not self.photo_timeout > 0:
+            raise ConfigError(f"photo_timeout is {self.photo_timeout}; give seconds above 0, or leave it out")
         if self.threads < 0:
             raise ConfigError(f"threads is {self.threads}; give 0 (one per core) or more")
 

@@ -12,20 +12,13 @@ from oldphoto_core.restoration import blending
 from oldphoto_core.restoration.colours import SrgbView
 from oldphoto_core.restoration.held import HeldPhoto, OnPart
 from oldphoto_core.restoration.photo import RestoresCanvases, RestoresPhotos
-from oldphoto_core.scans import (
-    RawPixels,
-    read_facts,
-    read_header_of,
-    spool_mask,
-    spool_scan,
-    write_mask_file,
-    write_spooled,
-)
+from oldphoto_core.scans import RawPixels, spool_damage, write_mask_file, write_spooled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from oldphoto_core.restoration.canvas import Canvas
+    from oldphoto_core.restoration.reading import PhotoFiles
     from oldphoto_core.scans import Label, OutputFormat, ScanHeader, SpooledScan
     from oldphoto_core.storage import Bucket, ObjectInfo
 
@@ -43,25 +36,25 @@ class Spool(HeldPhoto):
         self.master = self.folder / "master"
         self._planes: list[RawPixels] = []
 
-    def header(self) -> ScanHeader:
+    def header(self, files: PhotoFiles) -> ScanHeader:
         """Of the master, which has been put in place."""
-        return read_header_of(self.master)
+        return files.header(self.master)
 
-    def decode(self) -> None:
+    def decode(self, files: PhotoFiles) -> None:
         """The master's pixels, and room for those restored; the master itself is not needed any more."""
-        self._check_room()
-        self.scan = spool_scan(self.master, self.folder)
-        self.facts = read_facts(self.master)
+        self._check_room(self.header(files))
+        self.scan = files.spooled(self.master, self.folder)
+        self.facts = files.facts(self.master)
         self.master.unlink()
         self._choose_space()
         self.restored = RawPixels.create(self.folder / "restored.tif", *self.scan.pixels.shape, self.scan.pixels.dtype)
 
-    def take_mask(self, masks: Bucket, given: ObjectInfo) -> None:
+    def take_mask(self, masks: Bucket, given: ObjectInfo, files: PhotoFiles) -> None:
         """Makes the given file the mask."""
         path = self.folder / "given-mask"
         masks.download(given.key, path, version=given.version)
         height, width, _ = self.photo.shape
-        self.mask = spool_mask(path, self.folder, (height, width))
+        self.mask = spool_damage(files.spooled(path, self.folder), self.folder, (height, width))
         path.unlink()
 
     def restore(self, restorer: RestoresPhotos, on_part: OnPart) -> None:
@@ -127,8 +120,7 @@ class Spool(HeldPhoto):
         if isinstance(canvas, RawPixels):
             canvas.discard()
 
-    def _check_room(self) -> None:
-        header = self.header()
+    def _check_room(self, header: ScanHeader) -> None:
         area = header.width * header.height
         # old and new pixels, and the new file, which is no larger than they are; damage as found and as widened
         needed = 3 * area * header.bands * max(1, header.bits // 8) + 2 * area

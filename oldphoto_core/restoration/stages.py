@@ -52,13 +52,13 @@ def fetch(work: Work) -> None:
         data = place.source.read(photo.key, version=photo.version)
         work.source_sha256 = hashlib.sha256(data).hexdigest()
         work.held = InMemory(data)
-    header = work.held.header()
+    header = work.held.header(work.files)
     work.megapixels = header.width * header.height / 1e6
-    bound = place.restorer.max_megapixels
+    bound = min(place.restorer.max_megapixels, place.options.max_megapixels)
     if work.megapixels > bound:
         raise ScanTooLarge(
             f"{photo.key} has {work.megapixels:.1f} megapixels, and the bound here is {bound:.1f};"
-            " reduce the scan or raise the bound"
+            " reduce the scan, or raise --max-megapixels"
         )
     _choose_memory_or_disk(work, data)
 
@@ -76,10 +76,10 @@ def _choose_memory_or_disk(work: Work, data: bytes) -> None:
 def decode(work: Work) -> None:
     """Bytes to pixels; the given mask, if there is one, to a plane of the same size."""
     held = _held(work)
-    held.decode()
+    held.decode(work.files)
     work.source_facts = held.facts
     if work.given_mask is not None and work.place.masks is not None:
-        held.take_mask(work.place.masks, work.given_mask)
+        held.take_mask(work.place.masks, work.given_mask, work.files)
 
 
 def detect(work: Work) -> None:
@@ -89,7 +89,7 @@ def detect(work: Work) -> None:
     """
     held, place = _held(work), work.place
     if place.detector is not None:
-        held.find_damage(place.detector, partial(place.on_part, work.photo.key))
+        held.find_damage(place.detector, partial(_hear, work))
     work.margin = margin_of(*held.photo.shape[:2]) if place.options.mode == "scratches" else 0
     covered = held.settle_mask(work.margin)
     if place.detector is not None or work.given_mask is not None or not place.options.detect:
@@ -108,7 +108,14 @@ def restore(work: Work) -> None:
     if place.options.mode == "scratches" and held.mask is None:
         held.keep_master()
     else:
-        held.restore(place.restorer, partial(place.on_part, work.photo.key))
+        held.restore(place.restorer, partial(_hear, work))
+
+
+def _hear(work: Work, done: int, total: int) -> None:
+    """A part is done: the network cannot be stopped within one, but is between them."""
+    work.check_time()
+    if isinstance(work.held, Spool):
+        work.place.on_part(work.photo.key, done, total)
 
 
 def deliver(work: Work) -> None:

@@ -8,16 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from oldphoto_core.errors import OldPhotoError, ScanError, StorageError
+from oldphoto_core.errors import REASONS, OldPhotoError, ScanError, StorageError, TimedOut
 from oldphoto_core.reports.page.thumbnails import REPORT
 from oldphoto_core.restoration.options import RestoreOptions
 from oldphoto_core.restoration.photo import FindsDamage, Photo, RestoresPhotos, detector_of
+from oldphoto_core.restoration.reading import PhotoFiles
+from oldphoto_core.scans.isolation.pool import SECONDS
 from oldphoto_core.storage import Bucket, LedgerRow
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.blending import Difference
     from oldphoto_core.restoration.held import HeldPhoto
-    from oldphoto_core.scans import FileFacts, Scan, SpooledScan
+    from oldphoto_core.scans import Decoders, FileFacts, Scan, SpooledScan
     from oldphoto_core.storage import ObjectInfo
 
 DECODED_BYTES = 30
@@ -34,6 +36,7 @@ class Workplace:
     source: Bucket
     target: Bucket
     options: RestoreOptions
+    decoders: Decoders
     run_id: str = ""
     masks: Bucket | None = None
     operator: str = ""
@@ -100,6 +103,27 @@ class Work:
     notes: list[str] = field(default_factory=list)
     """What its derivative could not keep, for people."""
     error: Exception | None = None
+    _stage_began: float = 0.0
+
+    @property
+    def files(self) -> PhotoFiles:
+        """Reads this photo's files, within its bounds."""
+        most = round(self.place.options.max_megapixels * 1e6)
+        return PhotoFiles(self.place.decoders, most, min(SECONDS, self.seconds_left))
+
+    @property
+    def seconds_left(self) -> float:
+        """Of the time that work on this photo may take."""
+        allowed = self.place.options.photo_timeout or math.inf
+        return allowed - self.seconds - (time.perf_counter() - self._stage_began)
+
+    def check_time(self) -> None:
+        """Raises TimedOut when none is left."""
+        if self.seconds_left < 0:
+            raise TimedOut(
+                f"{self.photo.key} took longer than the {self.place.options.photo_timeout:g} s that a photo may take;"
+                " raise --photo-timeout, or restore it by itself"
+            )
 
     @property
     def scan(self) -> Scan | SpooledScan | None:
@@ -113,12 +137,15 @@ class Work:
 
     def run(self, stage: Callable[[Work], None]) -> None:
         """Do one stage; what goes wrong becomes this photo's error and nobody else's."""
-        started = time.perf_counter()
+        self._stage_began = time.perf_counter()
         try:
+            # what failed is out of time no more: its original may still be copied
+            if self.error is None:
+                self.check_time()
             stage(self)
         except Exception as error:
             self.error = self.error or error
-        spent = time.perf_counter() - started
+        spent = time.perf_counter() - self._stage_began
         self.stage_seconds[stage.__name__] = spent
         self.seconds += spent
 
@@ -158,6 +185,7 @@ class Work:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, ScanError | StorageError):
+    # a network of somebody else's may raise kinds of its own
+    if isinstance(error, ScanError | StorageError) and error.reason in REASONS["failed"]:
         return error.reason
     return "out of memory" if isinstance(error, MemoryError) else "unexpected error"

@@ -1,6 +1,7 @@
 """One scanned photograph in and out, and masks. Only `ScanError`s leave this room.
 
-`read_scan` and `write_scan` go by memory; `spool_scan` and `write_spooled` do the same from file to file.
+`read_scan` and `write_scan` go by memory; `spool_scan` and `write_spooled` do the same from file to file. `Decoders`
+read in processes of their own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from oldphoto_core.scans.foresight import SparseCopy, TooScattered, foresee
     from oldphoto_core.scans.formats import file_extension
     from oldphoto_core.scans.icc import UnusableProfileError
-    from oldphoto_core.scans.masks import read_mask, spool_mask, write_mask, write_mask_file
+    from oldphoto_core.scans.isolation.pool import Decoders
+    from oldphoto_core.scans.masks import damage_of, read_mask, spool_damage, spool_mask, write_mask, write_mask_file
     from oldphoto_core.scans.raw import RawPixels
     from oldphoto_core.scans.reader import read_header, read_header_of, read_scan, spool_scan
     from oldphoto_core.scans.scan import Format, Scan, ScanHeader, SpooledScan
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from oldphoto_core.scans.xmp import Label
 
 __all__ = [
+    "Decoders",
     "Encoding",
     "FileFacts",
     "Format",
@@ -37,6 +40,7 @@ __all__ = [
     "TooScattered",
     "UnusableProfileError",
     "WorkingSpace",
+    "damage_of",
     "file_extension",
     "foresee",
     "read_facts",
@@ -44,6 +48,7 @@ __all__ = [
     "read_header_of",
     "read_mask",
     "read_scan",
+    "spool_damage",
     "spool_mask",
     "spool_scan",
     "working_space",
@@ -60,7 +65,8 @@ _HOMES = {
     "facts": ("FileFacts", "read_facts"),
     "formats": ("file_extension",),
     "icc": ("UnusableProfileError",),
-    "masks": ("read_mask", "spool_mask", "write_mask", "write_mask_file"),
+    "isolation.pool": ("Decoders",),
+    "masks": ("damage_of", "read_mask", "spool_damage", "spool_mask", "write_mask", "write_mask_file"),
     "raw": ("RawPixels",),
     "reader": ("read_header", "read_header_of", "read_scan", "spool_scan"),
     "scan": ("Format", "Scan", "ScanHeader", "SpooledScan"),

@@ -28,7 +28,11 @@ def read_mask(data: bytes, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
         MaskMismatch: the mask has another size.
         ScanError: it cannot be read.
     """
-    mask = read_scan(data)
+    return damage_of(read_scan(data), size)
+
+
+def damage_of(mask: Scan, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """`read_mask` of a file that was read."""
     _check_size(mask, size)
     return _damaged(mask.pixels, mask.alpha, mask.bits)
 
@@ -45,7 +49,11 @@ def spool_mask(path: str | os.PathLike[str], folder: str | os.PathLike[str], siz
         MaskMismatch: the mask has another size.
         ScanError: it cannot be read, or the folder has no room; nothing is left there.
     """
-    mask = spool_scan(path, folder)
+    return spool_damage(spool_scan(path, folder), folder, size)
+
+
+def spool_damage(mask: SpooledScan, folder: str | os.PathLike[str], size: tuple[int, int]) -> RawPixels:
+    """`spool_mask` of a file that was spooled, whose own pixels are removed."""
     try:
         _check_size(mask, size)
         with new_pixels(folder, "mask", (*size, 1), np.uint8) as damage:

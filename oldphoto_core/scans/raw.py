@@ -31,13 +31,17 @@ class RawPixels:
     position and never mapped: nothing of it counts as this process's memory, and threads need no lock.
     """
 
-    def __init__(self, path: str, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
+    def __init__(self, path: str, shape: tuple[int, int, int], dtype: np.dtype[Any], *, is_there: bool = False) -> None:
         self.path = path
         self.height, self.width, self.channels = shape
         self.dtype = dtype
         self._row = self.width * self.channels * dtype.itemsize
         head = _head(shape, dtype)
         self._start = len(head)
+        if is_there:
+            with self._named("opened"):
+                self._file = io.FileIO(path, "r+")
+            return
         with self._named("created"):
             self._file = io.FileIO(path, "w+")
             try:
@@ -69,6 +73,15 @@ class RawPixels:
         if min(shape) < 1 or channels not in (1, 3) or dtype not in (np.uint8, np.uint16):
             raise UnsupportedScan(f"pixels {shape} {dtype} are none of a photo: 1 or 3 channels of uint8 or uint16")
         return cls(os.fspath(path), shape, dtype)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], shape: tuple[int, int, int], dtype: npt.DTypeLike) -> RawPixels:
+        """A file that `create` made with this shape (height, width, channels) and dtype, in this process or another.
+
+        Raises:
+            ScanError: it cannot be opened.
+        """
+        return cls(os.fspath(path), shape, np.dtype(dtype), is_there=True)
 
     @property
     def shape(self) -> tuple[int, int, int]:

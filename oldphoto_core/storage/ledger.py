@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal
 
-from oldphoto_core.errors import SourceMissing
+from oldphoto_core.errors import REASONS, FailedReason, SkippedReason, SourceMissing, UsageError
 from oldphoto_core.storage.bucket import Bucket
 from oldphoto_core.storage.keys import printable, safe_key
 from oldphoto_core.storage.tables import read_table, write_table
@@ -43,7 +43,7 @@ class LedgerRow:
     """The source's version as the manifest pinned it."""
     status: Status
     """restored: a derivative was written; skipped: none was needed; failed: none could be made."""
-    reason: str = ""
+    reason: FailedReason | SkippedReason | Literal[""] = ""
     """One of a fixed vocabulary when not restored, e.g. "truncated", "not an image"."""
     detail: str = ""
     """The same for people, in one line."""
@@ -90,7 +90,13 @@ class LedgerWriter:
         self._lock = threading.Lock()
 
     def add(self, row: LedgerRow) -> None:
-        """Takes a row, and puts a part down when it is time."""
+        """Takes a row, and puts a part down when it is time.
+
+        Raises:
+            UsageError: its reason is none of those that `errors.REASONS` knows for its status.
+        """
+        if row.reason not in REASONS[row.status]:
+            raise UsageError(f"{row.reason!r} is no reason of a {row.status} row; take one of errors.REASONS")
         with self._lock:
             self._rows.append(row)
             due = time.monotonic() - self._flushed_at >= self._every_seconds

@@ -28,7 +28,8 @@ from oldphoto_core.storage.tables import write_table
 
 
 def row(key: str, status: str = "restored", **more: object) -> LedgerRow:
-    return LedgerRow(key=key, version="v1", status=status, **more)  # type: ignore[arg-type]
+    why = {"restored": "", "skipped": "run stopped", "failed": "unreadable"}
+    return LedgerRow(**{"key": key, "version": "v1", "status": status, "reason": why[status], **more})  # type: ignore[arg-type]
 
 
 @pytest.fixture
