@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from oldphoto_core.errors import RunStopped
+from oldphoto_core.errors import RunStopped, SkippedReason
 from oldphoto_core.restoration.masks import MaskIndex
 from oldphoto_core.restoration.options import RestoreOptions
 from oldphoto_core.restoration.photo import Photo
@@ -132,13 +132,13 @@ def _place(photo: Photo, there: Derivatives, plan: Plan) -> None:
         output = there.options.output_key(photo.key)
         raise RunStopped(f"photos/{output} exists in the target; nothing was done: choose --existing skip or overwrite")
     else:
-        reason = "already restored" if standing == "current" else "output exists"
+        reason: SkippedReason = "already restored" if standing == "current" else "output exists"
         plan.skipped.append(_skipped(photo, reason, there))
 
 
-def _skipped(photo: Photo, reason: str, there: Derivatives) -> LedgerRow:
+def _skipped(photo: Photo, reason: SkippedReason, there: Derivatives) -> LedgerRow:
     before = there.row(photo.key) if reason == "already restored" else None
-    details = {
+    details: dict[SkippedReason, str] = {
         "not an image": "its name does not end like an image's",
         "already restored": "same source version, model and options as before",
         "output exists": "not written by a known run; --existing overwrite replaces it",

@@ -30,7 +30,7 @@ def record_of(work: Work, output: str, derivative: bytes | Path) -> dict[str, An
     chosen = {name: getattr(place.options, name) for name in ("mode", "format", "max_growth", "detect", "max_damage")}
     if work.error:
         # a copy is its master, byte for byte
-        facts = source_facts = _facts_if_any(derivative)
+        facts = source_facts = _facts_of_copy(work, derivative)
     else:
         assert work.source_facts is not None
         facts, source_facts = asdict(read_facts(derivative)), asdict(work.source_facts)
@@ -80,9 +80,10 @@ def sha256_of(content: bytes | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _facts_if_any(file: bytes | Path) -> dict[str, Any]:
+def _facts_of_copy(work: Work, file: bytes | Path) -> dict[str, Any]:
+    """As far as the file tells; whatever it was that failed of it may fail once more, so decoders read it."""
     try:
-        return asdict(read_facts(file))
+        return asdict(work.files.facts(file))
     except ScanError:
         return {}
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from oldphoto_core.errors import REASONS, OldPhotoError, ScanError, StorageError, TimedOut
+from oldphoto_core.errors import REASONS, FailedReason, OldPhotoError, ScanError, StorageError, TimedOut
 from oldphoto_core.reports.page.thumbnails import REPORT
 from oldphoto_core.restoration.options import RestoreOptions
 from oldphoto_core.restoration.photo import FindsDamage, Photo, RestoresPhotos, detector_of
@@ -184,7 +184,7 @@ class Work:
         )
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception) -> FailedReason:
     # a network of somebody else's may raise kinds of its own
     if isinstance(error, ScanError | StorageError) and error.reason in REASONS["failed"]:
         return error.reason

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import InvertingRestorer, decoded, encoded, fill
+from fakes import DetectingRestorer, InvertingRestorer, decoded, encoded, fill
 
-from oldphoto_core.errors import RunStopped
+from oldphoto_core.errors import RunStopped, ScanError
 from oldphoto_core.restoration import Photo, RestoreOptions, engine, restore_photos
+from oldphoto_core.restoration.canvas import Canvas
 from oldphoto_core.restoration.masks import MaskIndex
 from oldphoto_core.storage import Bucket, LedgerRow
 
@@ -190,6 +193,72 @@ def test_a_photo_larger_than_the_bound_goes_alone(tmp_path: Path) -> None:
     rows = run(tmp_path / "old", tmp_path / "new", restorer, in_flight_megapixels=0.1)
     assert [row.status for row in rows.values()] == ["restored"] * 3
     assert restorer.most == pytest.approx(0.2)
+
+
+class PatientRestorer(DetectingRestorer):
+    """Takes a minute for pictures that are 61 pixels wide, in parts; keeps count of them."""
+
+    parts: int = 0
+
+    def restore_canvas(
+        self, photo: Canvas, result: Canvas, mask: Canvas | None, on_progress: Callable[[int, int], None]
+    ) -> None:
+        super().restore_canvas(photo, result, mask, lambda _done, _total: None)
+        for part in range(1200 if photo.shape[1] == 61 else 1):
+            time.sleep(0.05)
+            self.parts += 1
+            on_progress(part + 1, 1200)
+
+
+@pytest.mark.parametrize("in_flight", [64.0, 0.0001])
+def test_a_photo_that_takes_the_network_too_long_is_given_up_between_its_parts(
+    tmp_path: Path, in_flight: float
+) -> None:
+    fill(tmp_path / "old", ["a.png", "c.png"])
+    fill(tmp_path / "old", ["b.png"], width=61)
+    restorer = PatientRestorer()
+    rows = run(
+        tmp_path / "old", tmp_path / "new", restorer, photo_timeout=5.0, max_damage=1.0, in_flight_megapixels=in_flight
+    )
+    assert {key: (row.status, row.reason) for key, row in rows.items()} == {
+        "a.png": ("restored", ""),
+        "b.png": ("failed", "timed out"),
+        "c.png": ("restored", ""),
+    }
+    assert "longer than the 5 s" in rows["b.png"].detail
+    assert 1 < restorer.parts < 1200
+    assert not (tmp_path / "new/photos/b.png").exists()
+
+
+def test_the_original_of_a_photo_that_took_too_long_may_still_be_copied(tmp_path: Path) -> None:
+    fill(tmp_path / "old", ["b.png"], width=61)
+    rows = run(tmp_path / "old", tmp_path / "new", PatientRestorer(), photo_timeout=1.0, on_failure="copy")
+    assert (rows["b.png"].reason, rows["b.png"].output) == ("timed out", "photos/b.png")
+    assert (tmp_path / "new/photos/b.png").read_bytes() == (tmp_path / "old/b.png").read_bytes()
+
+
+def test_the_bound_on_megapixels_is_the_users(tmp_path: Path) -> None:
+    fill(tmp_path / "old", ["a.png"], height=100, width=120)
+    fill(tmp_path / "old", ["b.png"])
+    rows = run(tmp_path / "old", tmp_path / "new", max_megapixels=0.01)
+    assert (rows["a.png"].reason, rows["b.png"].status) == ("too large", "restored")
+    assert "--max-megapixels" in rows["a.png"].detail
+
+
+class OddError(ScanError):
+    """As somebody else's network may raise."""
+
+    reason = "the weather"  # type: ignore[assignment]
+
+
+class OddRestorer(InvertingRestorer):
+    def restore(self, pixels: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        raise OddError("it rains")
+
+
+def test_no_reason_outside_the_vocabulary_reaches_a_row(tmp_path: Path) -> None:
+    rows = run(fill(tmp_path / "old", ["a.png"]), tmp_path / "new", OddRestorer())
+    assert (rows["a.png"].reason, rows["a.png"].detail) == ("unexpected error", "it rains")
 
 
 def test_dask_listens_on_loopback_only(tmp_path: Path) -> None:

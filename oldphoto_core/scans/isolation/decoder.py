@@ -68,9 +68,7 @@ class Decoder:
         try:
             receive(self._line)
         except (EOFError, OSError) as error:
-            how = self.cause_of_death()
-            self.end()
-            raise NotStarted(f"{' '.join(self._process.args[:-1])}: {how}") from error
+            raise NotStarted(f"{sys.executable} -m {_WORKER}: {self.cause_of_death()}") from error
         self._ready = True
 
     def ask(self, request: Request, file: int | None) -> tuple[Any, int | None]:

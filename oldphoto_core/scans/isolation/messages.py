@@ -103,7 +103,7 @@ def in_memory(parts: Iterable[bytes | Pixels]) -> Iterator[int]:
         os.unlink(path)
     try:
         for part in parts:
-            view = memoryview(part).cast("B")
+            view = (part.data if isinstance(part, np.ndarray) else memoryview(part)).cast("B")
             while view:
                 # one write takes 2 GiB at most
                 view = view[os.write(file, view) :]

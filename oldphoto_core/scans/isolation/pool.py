@@ -60,7 +60,7 @@ class Decoders:
             ScanError: as the function in `reader`.
         """
         try:
-            header, _ = self._ask(Request(what="header", seconds=seconds, **_place_of(file)), file)
+            header, _ = self._ask(Request(what="header", path=_path_of(file), seconds=seconds), file)
         except NotStarted:
             return reader.read_header(file) if isinstance(file, bytes) else reader.read_header_of(file)
         assert isinstance(header, ScanHeader)
@@ -105,9 +105,10 @@ class Decoders:
         Raises:
             CrashesDecoder, TimedOut, ScanError: as `read_header`.
         """
-        where = {**_place_of(path), "folder": str(folder.absolute())}
+        place = str(folder.absolute())
+        request = Request(what="spool", path=_path_of(path), folder=place, max_pixels=max_pixels, seconds=seconds)
         try:
-            reply, _ = self._ask(Request(what="spool", max_pixels=max_pixels, seconds=seconds, **where), path)
+            reply, _ = self._ask(request, path)
         except NotStarted:
             return reader.spool_scan(path, folder, max_pixels=max_pixels)
         assert isinstance(reply, Reply)
@@ -165,15 +166,12 @@ class Decoders:
         if not self._isolated:
             raise NotStarted
         try:
-            with contextlib.suppress(queue.Empty):
-                while not fresh:
-                    decoder = self._idle.get_nowait()
-                    if decoder.is_alive():
-                        decoder.wait_until_ready()
-                        return decoder
-                    self._let_go(decoder)
-            decoder = self._start()
-            decoder.wait_until_ready()
+            decoder = self._start() if fresh else self._idle_one() or self._start()
+            try:
+                decoder.wait_until_ready()
+            except BaseException:
+                self._let_go(decoder)
+                raise
         except NotStarted as error:
             if fresh:
                 # a file that may have killed one process is not read in this one
@@ -184,6 +182,13 @@ class Decoders:
             _log.warning("files are decoded in this process, where one may crash it: no other starts (%s)", error)
             raise
         return decoder
+
+    def _idle_one(self) -> Decoder | None:
+        with contextlib.suppress(queue.Empty):
+            while not (decoder := self._idle.get_nowait()).is_alive():
+                self._let_go(decoder)
+            return decoder
+        return None
 
     def _start(self) -> Decoder:
         decoder = Decoder()
@@ -210,8 +215,8 @@ class _Died(Exception):
     """A process that had read other files before: nobody knows which one it died of."""
 
 
-def _place_of(file: bytes | Path) -> dict[str, str]:
-    return {"path": str(file.absolute())} if isinstance(file, Path) else {}
+def _path_of(file: bytes | Path) -> str:
+    return str(file.absolute()) if isinstance(file, Path) else ""
 
 
 def _opened(plane: Plane) -> RawPixels:

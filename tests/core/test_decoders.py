@@ -1,0 +1,308 @@
+"""Decoder processes: what they read is what is read here, and what kills them kills one photo.
+
+The faults are real: `faults/sitecustomize.py` makes decoder processes, and no other, do what a planted file says.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from fakes import InvertingRestorer, fill, mark
+from test_scans_bad_input import KINDS
+
+from oldphoto_core.errors import CrashesDecoder, ScanError, ScanTooLarge, TimedOut
+from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
+from oldphoto_core.scans import Decoders, SpooledScan, read_header, read_scan
+from oldphoto_core.storage import Bucket, LedgerRow
+
+FAULTS = Path(__file__).parent / "faults"
+ROOT = Path(__file__).parents[2]
+PNG = KINDS["png"]
+
+
+def planted(word: str) -> bytes:
+    """A file at whose beginning a fault stands."""
+    return b"\x89PNG\r\n\x1a\nFAULT:" + word.encode()
+
+
+@pytest.fixture
+def faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(FAULTS))
+
+
+@pytest.fixture(scope="module")
+def decoders() -> Iterator[Decoders]:
+    with Decoders() as decoders:
+        yield decoders
+
+
+@pytest.fixture
+def faulty(faults: None) -> Iterator[Decoders]:
+    with Decoders() as decoders:
+        yield decoders
+
+
+def still_there(process: int) -> bool:
+    return psutil.pid_exists(process) and psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+
+
+def wait_until_gone(processes: list[int]) -> None:
+    deadline = time.monotonic() + 60
+    while any(map(still_there, processes)):
+        assert time.monotonic() < deadline, processes
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_decoder_reads_is_what_is_read_here(decoders: Decoders, tmp_path: Path, kind: str) -> None:
+    data = KINDS[kind]
+    (tmp_path / "file").write_bytes(data)
+    assert decoders.read_header(data) == decoders.read_header(tmp_path / "file") == read_header(data)
+    ours, theirs = read_scan(data), decoders.read_scan(data)
+    (tmp_path / "pixels").mkdir()
+    with decoders.spool_scan(tmp_path / "file", tmp_path / "pixels") as spooled:
+        for scan in (theirs, spooled):
+            for name in ("format", "encoding", "orientation", "resolution", "icc_profile", "metadata", "converted"):
+                assert getattr(scan, name) == getattr(ours, name)
+            for plane in ("pixels", "alpha"):
+                assert np.array_equal(all_of(scan, plane), all_of(ours, plane))
+
+
+def all_of(scan: object, plane: str) -> np.ndarray:
+    pixels = getattr(scan, plane)
+    if isinstance(scan, SpooledScan) and pixels is not None:
+        pixels = pixels.read(0, scan.height)
+    return np.zeros(0) if pixels is None else np.squeeze(pixels)
+
+
+def test_pixels_of_a_decoder_may_be_written_to_and_belong_to_the_caller_alone(decoders: Decoders) -> None:
+    first, second = decoders.read_scan(PNG), decoders.read_scan(PNG)
+    first.pixels[:] = 0
+    assert np.array_equal(second.pixels, read_scan(PNG).pixels)
+
+
+def test_what_is_refused_here_is_refused_there_in_the_same_words(decoders: Decoders) -> None:
+    for data in (b"", b"just text", PNG[:-50], b"%PDF-1.7", KINDS["lzw tiff"][:500]):
+        told = []
+        for read in (read_scan, decoders.read_scan):
+            with pytest.raises(ScanError) as caught:
+                read(data)
+            told.append((type(caught.value), str(caught.value)))
+        assert told[0] == told[1]
+    with pytest.raises(ScanTooLarge, match="96 x 64"):
+        decoders.read_scan(PNG, max_pixels=96 * 64 - 1)
+
+
+@pytest.mark.parametrize(
+    ("word", "told"), [("SEGV", "SIGSEGV"), ("ABRT", "SIGABRT"), ("KILL", "SIGKILL"), ("EXIT", "exit code 7")]
+)
+def test_a_file_that_kills_its_decoder_is_told_so_and_the_next_file_is_read(
+    faulty: Decoders, word: str, told: str
+) -> None:
+    faulty.read_scan(PNG)
+    for read in (faulty.read_scan, faulty.read_header):
+        with pytest.raises(CrashesDecoder, match=told) as caught:
+            read(planted(word))
+        assert caught.value.reason == "crashes the decoder"
+    assert np.array_equal(faulty.read_scan(PNG).pixels, read_scan(PNG).pixels)
+
+
+def test_a_file_is_not_blamed_for_a_process_that_somebody_else_kills(decoders: Decoders) -> None:
+    decoders.read_scan(PNG)
+    before = decoders.processes
+    for process in before:
+        os.kill(process, signal.SIGSTOP)
+    killer = threading.Timer(0.3, lambda: [os.kill(process, signal.SIGKILL) for process in before])
+    killer.start()
+    assert np.array_equal(decoders.read_scan(PNG).pixels, read_scan(PNG).pixels)
+    killer.join()
+    assert not set(before) & set(decoders.processes)
+
+
+@pytest.mark.parametrize("word", ["HANG", "SPIN"])
+def test_a_decoder_that_hangs_is_killed_when_its_time_is_over(faulty: Decoders, word: str) -> None:
+    faulty.read_scan(PNG)
+    hanging = list(faulty.processes)
+    with pytest.raises(TimedOut, match=r"stopped after 0\.5 s"):
+        faulty.read_scan(planted(word), seconds=0.5)
+    wait_until_gone(hanging)
+    assert faulty.read_scan(PNG).width == 96
+
+
+def test_a_file_that_wants_more_memory_than_its_size_warrants_is_too_large(faulty: Decoders) -> None:
+    with pytest.raises(ScanTooLarge):
+        faulty.read_scan(planted("MEMORY"))
+
+
+def test_where_no_process_starts_files_are_read_in_this_one(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for program in ("/bin/false", "/no/such/python"):
+        monkeypatch.setattr(sys, "executable", program)
+        with caplog.at_level(logging.WARNING), Decoders() as decoders:
+            assert np.array_equal(decoders.read_scan(PNG).pixels, read_scan(PNG).pixels)
+            assert decoders.read_header(PNG).width == 96
+            assert decoders.processes == ()
+        assert "may crash" in caplog.text
+        caplog.clear()
+
+
+def test_a_suspect_file_is_never_read_in_this_process(faulty: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
+    faulty.read_scan(PNG)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(CrashesDecoder, match="no other starts"):
+        faulty.read_scan(planted("SEGV"))
+
+
+def test_isolation_can_be_switched_off() -> None:
+    with Decoders(isolated=False) as decoders:
+        assert np.array_equal(decoders.read_scan(PNG).pixels, read_scan(PNG).pixels)
+        assert decoders.processes == ()
+
+
+def test_decoders_know_no_credentials_and_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    with Decoders() as decoders:
+        decoders.read_scan(PNG)
+        process = psutil.Process(decoders.processes[0])
+        assert "AWS_SECRET_ACCESS_KEY" not in process.environ()
+        assert not [file.path for file in process.memory_maps() if "torch" in file.path]
+
+
+def test_many_threads_share_a_few_processes(tmp_path: Path) -> None:
+    seen: set[int] = set()
+    wrong: list[str] = []
+
+    def read(decoders: Decoders, kind: str) -> None:
+        for _ in range(4):
+            if not np.array_equal(decoders.read_scan(KINDS[kind]).pixels, read_scan(KINDS[kind]).pixels):
+                wrong.append(kind)
+            seen.update(decoders.processes)
+
+    with Decoders(2) as decoders:
+        threads = [threading.Thread(target=read, args=(decoders, kind)) for kind in list(KINDS)[:8]]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
+    assert 1 <= len(seen) <= 2
+
+
+def test_nothing_is_left_behind_when_the_decoders_are_closed(faults: None) -> None:
+    here = set(os.listdir("/proc/self/fd"))
+    shared = set(os.listdir("/dev/shm"))
+    with Decoders() as decoders:
+        scan = decoders.read_scan(PNG)
+        with pytest.raises(CrashesDecoder):
+            decoders.read_scan(planted("SEGV"))
+        scan = decoders.read_scan(PNG)
+        processes = list(decoders.processes)
+        assert processes
+    assert not any(map(still_there, processes))
+    assert scan.pixels.any()
+    del scan
+    assert set(os.listdir("/dev/shm")) == shared
+    assert len(os.listdir("/proc/self/fd")) == len(here)
+
+
+def test_closing_ends_a_file_that_is_being_read(faulty: Decoders) -> None:
+    ended: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            faulty.read_scan(planted("HANG"))
+        except ScanError as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    time.sleep(0.3)
+    faulty.close()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert len(ended) == 1
+
+
+@pytest.mark.parametrize("word", ["HANG", "SPIN", ""])
+def test_decoders_end_with_the_process_that_is_killed(word: str) -> None:
+    code = f"""
+import sys
+from oldphoto_core.errors import ScanError
+from oldphoto_core.scans import Decoders
+decoders = Decoders()
+try:
+    decoders.read_scan(b"no image")
+except ScanError:
+    print(*decoders.processes, flush=True)
+if {word!r}:
+    decoders.read_scan({planted(word)!r})
+sys.stdin.read()
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(FAULTS)))}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        processes = [int(process) for process in parent.stdout.readline().split()]
+        time.sleep(0.3)  # until it is in the middle of the planted file
+        assert processes
+        assert all(map(still_there, processes))
+        parent.kill()
+    wait_until_gone(processes)
+
+
+def restored(source: Path, target: Path, **options: object) -> dict[str, LedgerRow]:
+    rows: dict[str, LedgerRow] = {}
+    photos = [Photo(o.key, o.version, o.size) for o in Bucket(source).list()]
+    chosen = RestoreOptions(**options)  # type: ignore[arg-type]
+    places = Bucket(source), Bucket(target)
+    restore_photos(InvertingRestorer(), *places, photos, chosen, lambda row: rows.update({row.key: row}))
+    return rows
+
+
+def test_files_that_crash_and_hang_cost_one_photo_each(tmp_path: Path, faults: None) -> None:
+    good = [f"{number:02}.png" for number in range(6)]
+    fill(tmp_path / "old", good)
+    (tmp_path / "old/03-crash.png").write_bytes(planted("SEGV"))
+    (tmp_path / "old/04-abort.tif").write_bytes(planted("ABRT"))
+    (tmp_path / "old/05-hang.jpg").write_bytes(planted("HANG"))
+    children = set(psutil.Process().children())
+    rows = restored(tmp_path / "old", tmp_path / "new", photo_timeout=10)
+    assert {key: row.status for key, row in rows.items() if row.status == "restored"} == dict.fromkeys(good, "restored")
+    failed = {key: row.reason for key, row in rows.items() if row.status == "failed"}
+    assert failed == {
+        "03-crash.png": "crashes the decoder",
+        "04-abort.tif": "crashes the decoder",
+        "05-hang.jpg": "timed out",
+    }
+    assert "SIGSEGV" in rows["03-crash.png"].detail
+    assert set(psutil.Process().children()) <= children
+
+
+def test_a_mask_that_crashes_the_decoder_costs_its_photo(tmp_path: Path, faults: None) -> None:
+    fill(tmp_path / "old", ["a.png", "b.png"])
+    mark(tmp_path / "masks", ["b.png"])
+    (tmp_path / "masks/a.png").write_bytes(planted("SEGV"))
+    from oldphoto_core.restoration.masks import MaskIndex
+
+    index = MaskIndex(Bucket(tmp_path / "masks").list())
+    photos = [Photo(o.key, o.version, o.size, index.candidates(o.key)) for o in Bucket(tmp_path / "old").list()]
+    rows: dict[str, LedgerRow] = {}
+    places = Bucket(tmp_path / "old"), Bucket(tmp_path / "new")
+    restore_photos(
+        InvertingRestorer(), *places, photos, RestoreOptions(), lambda row: rows.update({row.key: row}),
+        masks=Bucket(tmp_path / "masks"),
+    )  # fmt: skip
+    assert (rows["a.png"].reason, rows["b.png"].status) == ("crashes the decoder", "restored")
