@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types bench install clean
+.PHONY: demo test lint types bench fuzz install clean
 
 # one resolution for every machine: versions come from constraints.txt
 $(STAMP): pyproject.toml constraints.txt
@@ -30,6 +30,11 @@ types: install
 
 bench: install
 	$(BIN)/python benchmarks/throughput.py
+
+# mutated files through the decoders; `make fuzz INPUTS=1000000` for a night
+INPUTS := 100000
+fuzz: install
+	OLDPHOTO_FUZZ=$(INPUTS) $(BIN)/python -m pytest -q -s tests/core/test_fuzz.py
 
 clean:
 	rm -rf $(VENV) build demo *.egg-info .pytest_cache .mypy_cache .ruff_cache

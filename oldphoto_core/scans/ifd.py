@@ -18,6 +18,8 @@ _UNIT_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 1, 7: 1, 8: 2, 9: 4, 10: 4, 11: 
 _PER_VALUE = {5: 2, 10: 2}
 """Units a value is made of; one unless named."""
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, LONG8 = 1, 2, 3, 4, 5, 7, 16
+_MOST_ENTRIES = 2**16
+"""Of a directory: there are no more tags, but a BigTIFF can claim more entries."""
 _LAYERS = 37724
 """Photoshop's layers: as large as the picture, and never kept."""
 
@@ -102,7 +104,8 @@ def read_ifd(data: Data, layout: Layout | None = None, offset: int | None = None
     budget = len(data)
     for position in range(start, start + count * size, size):
         tag, kind = _unpack(layout.order + "HH", data, position)
-        if tag == _LAYERS:
+        # of a tag that is there twice the first counts, as in libtiff
+        if tag == _LAYERS or tag in entries:
             continue
         value = _value(data, layout, position, kind)
         # thousands of tags that all claim the whole file would fill the memory
@@ -170,6 +173,8 @@ def as_big_tiff(entries: Mapping[int, Entry]) -> bytes:
 def _head(data: Data, layout: Layout, at: int) -> tuple[int, int]:
     count = _unpack(layout.order + ("Q" if layout.big else "H"), data, at)[0]
     size = 20 if layout.big else 12
+    if count > _MOST_ENTRIES:
+        raise BrokenIfdError(f"the directory at byte {at} claims {count} entries")
     if at + count * size > len(data):
         raise BrokenIfdError(f"the directory at byte {at} ends outside the file")
     return count, size
