@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
@@ -28,9 +27,14 @@ def unpack(data: bytes, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = load(data)
         length = int.from_bytes(data[:8], "little")
         header = json.loads(data[8 : 8 + length])
-        return tensors, json.loads(header.get("__metadata__", {}).get(METADATA_KEY, "{}"))
-    except (SafetensorError, ValueError) as error:
-        raise DamagedWeights(f"{name} is not a whole safetensors file ({error}); fetch or train it again") from error
+        metadata = json.loads(header.get("__metadata__", {}).get(METADATA_KEY, "{}"))
+        if not isinstance(metadata, dict):
+            raise TypeError("its metadata is no table")
+    # a damaged header can make safetensors and torch raise anything at all
+    except Exception as error:
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise DamagedWeights(f"{name} is not a whole safetensors file ({why}); fetch or train it again") from error
+    return tensors, metadata
 
 
 def prefixed(prefix: str, module: nn.Module) -> dict[str, Tensor]:

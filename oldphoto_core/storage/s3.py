@@ -102,6 +102,8 @@ class S3Store:
                     yield chunk
             except S3_RETRYABLE_ERRORS as error:
                 problem = error
+            except Exception as error:  # the other place where aiohttp's errors come out
+                raise StorageError(f"{self._name(key)} breaks off while reading: {_clean(error)}; try again") from error
             if came == size:
                 return
             failures = 0 if came > start else failures + 1

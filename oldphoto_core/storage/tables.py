@@ -28,10 +28,9 @@ def read_table(bucket: Bucket, key: str) -> pd.DataFrame:
         SourceMissing: it is not there.
     """
     import pandas as pd
-    import pyarrow
 
     data = bucket.read(key)
     try:
         return pd.read_parquet(io.BytesIO(data), engine="pyarrow")
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
+    except Exception as error:  # pandas and pyarrow raise of damaged files whatever they come upon
         raise StorageError(f"{bucket.url}/{key} is not a table that can be read: restore it or remove it") from error

@@ -1,0 +1,345 @@
+"""One tree of errors: what other libraries raise is translated at one place each, and nothing is raised beside the tree."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import importlib
+import io
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scan_files import encoded, photo
+
+from oldphoto_core import errors
+from oldphoto_core.errors import REASONS, DamagedWeights, OldPhotoError, ScanError, StorageError
+from oldphoto_core.storage import Bucket
+
+CORE = Path(errors.__file__).parent
+ROOT = CORE.parent
+
+
+def tree(root: type = OldPhotoError) -> Iterator[type]:
+    yield root
+    for child in root.__subclasses__():
+        if child.__module__ == errors.__name__:
+            yield from tree(child)
+
+
+def test_the_tree_in_the_docstring_is_the_tree_there_is() -> None:
+    drawn = re.findall(r"(?:── |^    )([A-Z]\w+)", errors.__doc__ or "", re.MULTILINE)
+    assert sorted(drawn) == sorted(cls.__name__ for cls in tree())
+
+
+def test_every_error_of_a_photo_has_a_reason_of_the_vocabulary() -> None:
+    assert {cls.reason for cls in tree() if issubclass(cls, ScanError | StorageError)} <= REASONS["failed"]
+
+
+def test_every_reason_is_explained_in_the_manual() -> None:
+    rows = [line for line in (ROOT / "docs/bad-input.md").read_text().splitlines() if line.startswith("| ")]
+    told = {(status, word) for status, words in (re.split(r" \| ", row[2:])[:2] for row in rows if row.count(" | ") > 1)
+            for word in re.findall(r"`([^`]+)`", words)}  # fmt: skip
+    for status in ("skipped", "failed"):
+        assert {word for known, word in told if known == status} == REASONS[status]
+
+
+# --- nothing beside the tree ---------------------------------------------------------------------------------------
+
+INNER = {
+    "scans/ifd.py": {"BrokenIfdError"},  # never leaves scans/: `translated` and its own callers catch it
+    "scans/raw.py": {"OSError"},  # caught a few lines above, in `_named`
+    "scans/isolation/messages.py": {"EOFError"},
+    "scans/isolation/decoder.py": {"NotStarted"},
+    "scans/isolation/pool.py": {"NotStarted", "_Died"},
+    "storage/local.py": {"OSError"},
+    "checkpoints/archives.py": {"BadZipFile"},
+}
+"""What a file may raise beside the tree, because the same room catches it."""
+MISTAKES = {"AttributeError", "AssertionError", "TypeError", "NotImplementedError", "KeyboardInterrupt"}
+"""Of programs, not of input."""
+
+
+def raised(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Raise) and node.exc is not None:
+            called = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+            name = ast.unparse(called).split(".")[-1].split("(")[0]
+            if re.match(r"_?[A-Z]", name):
+                yield name
+
+
+@pytest.mark.parametrize("path", sorted(CORE.rglob("*.py")), ids=lambda path: str(path.relative_to(CORE)))
+def test_nothing_is_raised_on_purpose_that_is_not_of_the_tree(path: Path) -> None:
+    ours = {cls.__name__ for cls in tree()} | MISTAKES | INNER.get(str(path.relative_to(CORE)), set())
+    mistakes = {"ValueError", "OSError"} if path.relative_to(CORE).parts[0] in ("nets", "restoration") else set()
+    assert set(raised(path)) <= ours | mistakes
+
+
+# --- libraries that answer bad input with exceptions are called in few places --------------------------------------
+
+SEAMS = {
+    "pyvips": {"scans/vips.py", "scans/kinds.py"},
+    "s3fs": {"storage/s3.py"},
+    "fsspec": {"storage/s3.py", "storage/memory.py"},
+    "safetensors": {"checkpoints/tensors.py"},
+    "zipfile": {"checkpoints/archives.py"},
+    "pyarrow": {"storage/tables.py"},
+    "pickle": {"scans/isolation/messages.py"},
+    "subprocess": {"scans/isolation/decoder.py"},
+    **dict.fromkeys(("botocore", "boto3", "aiobotocore", "aiohttp", "tifffile", "imageio", "skimage.io", "tarfile"), set()),
+}  # fmt: skip
+DECODING = {
+    "cv2.imdecode": {"scans/jpeg2000.py"},
+    "cv2.imread": set(),
+    "torch.load": {"checkpoints/archives.py"},
+    "Image.open": set(),
+    "np.load": set(),
+    "pd.read_parquet": {"storage/tables.py"},
+}
+"""Calls that read files, of libraries that are used for other things, too."""
+
+
+def test_libraries_that_read_untrusted_input_are_called_at_their_seams_only() -> None:
+    strayed = []
+    for path in sorted(CORE.rglob("*.py")):
+        here, text = str(path.relative_to(CORE)), path.read_text()
+        nodes = list(ast.walk(ast.parse(text)))
+        imported = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+        imported += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+        called = [ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)]
+        for library, homes in SEAMS.items():
+            uses = [name for name in imported if name == library or name.startswith(f"{library}.")]
+            strayed += [f"{here} imports {name}" for name in uses if here not in homes]
+        strayed += [f"{here} calls {name}" for name, homes in DECODING.items() if name in called and here not in homes]
+    assert strayed == []
+
+
+# --- every exception of a library, raised at its seam --------------------------------------------------------------
+
+BUILTIN: list[type[Exception]] = [
+    ValueError, TypeError, KeyError, IndexError, OverflowError, EOFError, OSError, PermissionError, FileNotFoundError,
+    TimeoutError, ConnectionResetError, RuntimeError, AttributeError, UnicodeDecodeError, ZeroDivisionError,
+    RecursionError, MemoryError, AssertionError, struct.error, zlib.error, zipfile.BadZipFile,
+]  # fmt: skip
+
+
+def exceptions_of(*modules: str) -> list[type[Exception]]:
+    """All exception classes that the libraries of these modules have defined once the modules are imported."""
+    libraries = {importlib.import_module(name).__name__.split(".")[0] for name in modules}
+
+    def below(cls: type) -> Iterator[type]:
+        for child in type.__subclasses__(cls):
+            yield child
+            yield from below(child)
+
+    found = {cls for cls in below(Exception) if cls.__module__.split(".")[0] in libraries and speaks(cls)}
+    assert found
+    return sorted(found, key=lambda cls: (cls.__module__, cls.__qualname__))
+
+
+def made(cls: type[Exception]) -> Exception:
+    """One of it, without the arguments of its own that some want."""
+    error = cls.__new__(cls)
+    error.args = ("as the library says it",)
+    return error
+
+
+def speaks(cls: type[Exception]) -> bool:
+    try:
+        return bool(str(made(cls)))
+    except Exception:
+        return False
+
+
+def leaks(call: Callable[[], Any], translated: type[Exception]) -> str:
+    """What comes out of a call beside one line of our own; empty if nothing does."""
+    try:
+        call()
+    except translated as error:
+        return "several lines" if "\n" in str(error) else ""
+    except Exception as error:
+        return type(error).__name__
+    return "nothing"
+
+
+def unmapped(
+    classes: list[type[Exception]], calls: dict[str, Callable[[type[Exception]], Any]], translated: type[Exception]
+) -> list[str]:
+    found = [(cls, name, leaks(lambda: calls[name](cls), translated)) for cls in classes for name in calls]  # noqa: B023
+    return [f"{cls.__module__}.{cls.__qualname__} by {name}: {leak}" for cls, name, leak in found if leak]
+
+
+def test_whatever_a_decoder_raises_is_a_scan_error() -> None:
+    from oldphoto_core.scans.vips import translated
+
+    def fail(cls: type[Exception], done: str) -> None:
+        with translated(done):
+            raise made(cls)
+
+    calls = {done: lambda cls, done=done: fail(cls, done) for done in ("read", "decoded", "written")}
+    assert unmapped([*BUILTIN, *exceptions_of("pyvips", "PIL.JpegImagePlugin", "cv2")], calls, ScanError) == []
+
+
+def test_whatever_libvips_raises_is_a_scan_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same through the functions that users call, at the call that the library gets."""
+    import pyvips
+
+    from oldphoto_core.scans import read_header, read_scan, write_scan
+
+    data = encoded(photo(3, 8), "png")
+    scan = read_scan(data)
+    raising: list[type[Exception]] = []
+
+    def fail(*_arguments: Any, **_options: Any) -> None:
+        raise made(raising[-1])
+
+    def through(call: Callable[[], Any]) -> Callable[[type[Exception]], Any]:
+        return lambda cls: (raising.append(cls), call())
+
+    calls = {
+        "read_header": through(lambda: read_header(data)),
+        "read_scan": through(lambda: read_scan(data)),
+        "write_scan": through(lambda: write_scan(scan, scan.pixels)),
+    }
+    monkeypatch.setattr(pyvips.Operation, "call", fail)
+    assert unmapped([*BUILTIN, *exceptions_of("pyvips")], calls, ScanError) == []
+
+
+@pytest.fixture
+def bucket(s3_bucket_url: str) -> Bucket:
+    bucket = Bucket(s3_bucket_url)
+    bucket.write("there", b"bytes")
+    return bucket
+
+
+def of_the_network() -> list[type[Exception]]:
+    """What s3fs and what lies below it raise."""
+    return [
+        *BUILTIN,
+        *exceptions_of("botocore.exceptions", "aiohttp", "aiobotocore.session", "s3fs.core", "fsspec.asyn"),
+    ]
+
+
+def test_whatever_the_object_store_raises_is_a_storage_error(monkeypatch: pytest.MonkeyPatch, bucket: Bucket) -> None:
+    raising: list[type[Exception]] = []
+
+    def fail(*_arguments: Any, **_options: Any) -> None:
+        raise made(raising[-1])
+
+    def through(call: Callable[[], Any]) -> Callable[[type[Exception]], Any]:
+        return lambda cls: (raising.append(cls), call())
+
+    calls = {
+        "list": through(lambda: list(bucket.list())),
+        "folders": through(lambda: list(bucket.folders())),
+        "info": through(lambda: bucket.info("there")),
+        "read": through(lambda: bucket.read("there")),
+        "write": through(lambda: bucket.write("here", b"x")),
+        "delete": through(lambda: bucket.delete("here")),
+        "check_writable": through(bucket.check_writable),
+    }
+    monkeypatch.setattr(bucket._store._files, "call_s3", fail)
+    found = unmapped(of_the_network(), calls, StorageError)
+    # of an object that is not there `info` says None
+    assert [line for line in found if not line.endswith("by info: nothing")] == []
+
+
+def test_whatever_breaks_a_body_off_is_a_storage_error(monkeypatch: pytest.MonkeyPatch, bucket: Bucket) -> None:
+    from oldphoto_core.storage import s3
+
+    raising: list[type[Exception]] = []
+
+    async def fail(_body: Any) -> bytes:
+        raise made(raising[-1])
+
+    def read(cls: type[Exception]) -> None:
+        raising.append(cls)
+        bucket.read("there")
+
+    monkeypatch.setattr(s3, "_chunk", fail)
+    assert unmapped(of_the_network(), {"read": read}, StorageError) == []
+
+
+def test_whatever_the_system_says_of_a_folder_is_a_storage_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bucket = Bucket(tmp_path / "bucket")
+    bucket.write("there", b"bytes")
+    real, raising = builtins.open, []
+
+    def fail(path: Any, *arguments: Any, **options: Any) -> Any:
+        if str(path).startswith(str(tmp_path)):
+            raise made(raising[-1])
+        return real(path, *arguments, **options)
+
+    def read(cls: type[Exception]) -> None:
+        raising.append(cls)
+        bucket.read("there")
+
+    def write(cls: type[Exception]) -> None:
+        raising.append(cls)
+        bucket.write("there", b"other bytes")
+
+    monkeypatch.setattr(builtins, "open", fail)
+    of_files = [cls for cls in BUILTIN if issubclass(cls, OSError)]
+    assert unmapped(of_files, {"read": read, "write": write}, StorageError) == []
+
+
+def test_whatever_reads_weights_raises_is_damaged_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from oldphoto_core.checkpoints import archives, tensors
+
+    raising: list[type[Exception]] = []
+
+    def fail(*_arguments: Any, **_options: Any) -> None:
+        raise made(raising[-1])
+
+    def through(call: Callable[[], Any]) -> Callable[[type[Exception]], Any]:
+        return lambda cls: (raising.append(cls), call())
+
+    monkeypatch.setattr(tensors, "load", fail)
+    monkeypatch.setattr(torch, "load", fail)
+    calls = {
+        "unpack": through(lambda: tensors.unpack(b"", "weights")),
+        "read_state": through(lambda: archives.read_state(b"no zip", "weights")),
+    }
+    assert unmapped([*BUILTIN, *exceptions_of("safetensors", "torch")], calls, DamagedWeights) == []
+
+
+@pytest.mark.parametrize("metadata", ["[]", "3", '"text"', "null", "{", "[" * 100_000])
+def test_metadata_of_weights_that_is_no_table_is_damaged(metadata: str) -> None:
+    import torch
+    from safetensors.torch import save
+
+    from oldphoto_core.checkpoints import tensors
+
+    with pytest.raises(DamagedWeights):
+        tensors.unpack(save({"a": torch.zeros(1)}, metadata={tensors.METADATA_KEY: metadata}), "weights")
+
+
+def test_whatever_a_table_raises_is_a_storage_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import pandas as pd
+
+    from oldphoto_core.storage.tables import read_table
+
+    bucket, raising = Bucket(tmp_path), []
+    bucket.write("table.parquet", b"no table")
+
+    def fail(_file: io.BytesIO, **_options: Any) -> None:
+        raise made(raising[-1])
+
+    def read(cls: type[Exception]) -> None:
+        raising.append(cls)
+        read_table(bucket, "table.parquet")
+
+    with pytest.raises(StorageError):
+        read_table(bucket, "table.parquet")
+    monkeypatch.setattr(pd, "read_parquet", fail)
+    assert unmapped([*BUILTIN, *exceptions_of("pyarrow")], {"read_table": read}, StorageError) == []
