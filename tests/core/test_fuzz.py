@@ -91,7 +91,11 @@ def test_a_mutated_file_is_read_or_refused(decoders: Decoders, tmp_path: Path, d
     except (CrashesDecoder, TimedOut):
         raise
     except ScanError as error:
-        assert "\n" not in str(error)
+        refusal = str(error)
+    else:
+        refusal = ""
+    if refusal:
+        assert "\n" not in refusal
         return
     assert header is not None
     assert (scan.width, scan.height) == (header.width, header.height)
