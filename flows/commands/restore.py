@@ -102,6 +102,7 @@ def restore(
         detect=not masks_only,
         max_damage=max_damage,
         existing=existing,
+        max_megapixels=max_megapixels,
     )
     job = RestoreJob(
         source=source,

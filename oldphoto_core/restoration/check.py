@@ -132,7 +132,7 @@ class Look:
         self._options, self._folder = job.options, folder
         self._source = Bucket(job.source)
         self._masks = Bucket(job.masks) if job.masks is not None else None
-        self._most = restorer.max_megapixels
+        self._most = min(restorer.max_megapixels, job.options.max_megapixels)
 
     def at(self, photo: Photo) -> Outlook:
         """What would become of it."""
@@ -176,7 +176,7 @@ class Look:
         path = self._folder / secrets.token_hex(8)
         try:
             with SparseCopy(path, size, fetch) as copy:
-                return foresee(copy)
+                return foresee(copy, max_pixels=round(self._options.max_megapixels * 1e6))
         finally:
             path.unlink(missing_ok=True)
 

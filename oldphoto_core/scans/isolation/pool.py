@@ -66,14 +66,14 @@ class Decoders:
         assert isinstance(header, ScanHeader)
         return header
 
-    def read_facts(self, file: bytes | Path, *, seconds: float = SECONDS) -> FileFacts:
+    def read_facts(self, file: bytes | Path, *, seconds: float = SECONDS) -> facts.FileFacts:
         """`facts.read_facts`.
 
         Raises:
             CrashesDecoder, TimedOut, ScanError: as `read_header`.
         """
         try:
-            found, _ = self._ask(Request(what="facts", seconds=seconds, **_place_of(file)), file)
+            found, _ = self._ask(Request(what="facts", path=_path_of(file), seconds=seconds), file)
         except NotStarted:
             return facts.read_facts(file)
         assert isinstance(found, facts.FileFacts)

@@ -58,18 +58,20 @@ class DetectionBatches(Batches):
         earlier = rng.permutation(np.arange(oldest, newest - every))[: max(0, config.batch - every)].tolist()
         made = [self._crop(number, rng) for number in (fresh + earlier + fresh * config.batch)[: config.batch]]
         self._forget(oldest)
-        images, masks, weights = (np.stack(planes) for planes in zip(*made, strict=True))
-        grey = torch.from_numpy(images)[:, None].float() / 127.5 - 1.0
-        return Batch(grey, grey, to_mask(masks), weight=torch.from_numpy(weights)[:, None])
+        images, masks, weights = zip(*made, strict=True)
+        grey = torch.from_numpy(np.stack(images))[:, None].float() / 127.5 - 1.0
+        return Batch(grey, grey, to_mask(masks), weight=torch.from_numpy(np.stack(weights))[:, None])
 
     def _crop(self, number: int, rng: np.random.Generator) -> Canvas:
         """A square of a canvas, turned and mirrored at random."""
-        canvas = self._canvas(number)
-        square = window(canvas[0].shape, self.config.crop, rng)
-        quarters, is_mirrored = int(rng.integers(4)), bool(rng.random() < 0.5)
-        planes = (np.rot90(plane[square], quarters) for plane in canvas)
-        image, mask, weight = (plane[:, ::-1] if is_mirrored else plane for plane in planes)
-        return image, mask, weight
+        image, mask, weight = self._canvas(number)
+        rows, columns = window(image.shape, self.config.crop, rng)
+        quarters, step = int(rng.integers(4)), -1 if rng.random() < 0.5 else 1
+        return (
+            np.rot90(image[rows, columns], quarters)[:, ::step],
+            np.rot90(mask[rows, columns], quarters)[:, ::step],
+            np.rot90(weight[rows, columns], quarters)[:, ::step],
+        )
 
     def _canvas(self, number: int) -> Canvas:
         """The canvas of that number: made by the first thread that asks, awaited by the others."""
