@@ -12,6 +12,7 @@ from prefect.artifacts import create_table_artifact
 from pydantic import Field
 
 from flows.progress import RestoreProgress
+from oldphoto_core.checkpoints import place_of
 from oldphoto_core.errors import RunStopped
 from oldphoto_core.reports.summary import Summary
 from oldphoto_core.restoration import run as core
@@ -33,7 +34,7 @@ def restore(
     source: Annotated[str, Field(description="Bucket of the old photos: a folder, file://, s3:// or memory://")],
     target: Annotated[str, Field(description="Bucket that receives photos/, masks/, records/ and runs/")],
     masks: Annotated[str | None, Field(description="Bucket of masks of what is damaged, white")] = None,
-    model: Annotated[str, Field(description="Name of the weights, or where they lie")] = "starter",
+    model: Annotated[str, Field(description="Weights by name or place, champion or NAME@VERSION")] = "starter",
     device: Annotated[str, Field(description="auto, cpu or cuda")] = "auto",
     memory: Annotated[int | None, Field(ge=1, description="Bytes that restoring a photo may take")] = None,
     precision: Annotated[Precision, Field(description="Of the network's arithmetic")] = "auto",
@@ -74,7 +75,7 @@ def restore(
         source=source,
         target=target,
         masks=masks,
-        model=model,
+        model=place_of(model),
         device=device,
         memory=memory,
         precision=precision,

@@ -41,7 +41,7 @@ def train(
     create_table_artifact(
         key="train",
         table=[
-            {"stage": result["config"]["stage"], **{k: v for k, v in result.items() if k != "config"}}
+            {"stage": result["config"]["stage"], **{k: v for k, v in result.items() if isinstance(v, int | float)}}
             for result in results
         ],
         description=f"Training of {name} in {out}",

@@ -20,7 +20,8 @@
     │   └── WriteFailed               the store did not take, or did not keep, the bytes
     ├── ModelError                    weights that cannot be used
     │   ├── UnknownModel              no model of that name
-    │   └── DamagedWeights            the file does not match its card, or its network
+    │   ├── DamagedWeights            the file does not match its card, or its network
+    │   └── RegistryRefused           a version that is there already, or a champion that moved meanwhile
     ├── RunStopped                    a policy ended a restoration early; what was done stays, a rerun goes on
     ├── AuditFailed                   something in a target is not what was recorded, and that was to be an error
     ├── RollbackRefused               what a run wrote was altered since; nothing was removed
@@ -178,6 +179,10 @@ class UnknownModel(ModelError):
 
 class DamagedWeights(ModelError):
     """The weights file does not match its card's digest, or its network's shapes."""
+
+
+class RegistryRefused(ModelError):
+    """The registry does not take it: that version exists, or the champion is no longer the one that was looked at."""
 
 
 class RunStopped(OldPhotoError):

@@ -1,4 +1,4 @@
-"""`oldphoto models list | show | import`."""
+"""`oldphoto models list | show | import | publish | promote | rollback | history`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.terminal import say, show
+from flows.commands.terminal import RegistryOption, say, show, table
+
+Why = Annotated[str, typer.Option(metavar="TEXT", help="The reason, for the history.")]
+Who = Annotated[str, typer.Option(metavar="NAME", help="Who decided it; by default user@machine.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -18,6 +21,8 @@ def register(app: typer.Typer) -> None:
     importing.callback()(_from_elsewhere)
     importing.command("official")(import_official)
     group.add_typer(importing, name="import")
+    for command in (publish, promote, rollback, history):
+        group.command()(command)
     app.add_typer(group, name="models")
 
 
@@ -25,22 +30,85 @@ def _from_elsewhere() -> None:
     """Make weights from elsewhere models of oldphoto."""
 
 
-def list_models() -> None:
-    """Names of the models that come with oldphoto and of those that were imported, one line each."""
-    from oldphoto_core.checkpoints import imported_models, read_card, shipped_models
+def list_models(registry: RegistryOption = None) -> None:
+    """Names of the models that come with oldphoto, of imported ones, and of the registry's, one line each."""
+    from oldphoto_core.checkpoints import Registry, imported_models, read_card, shipped_models
 
     for name in [*shipped_models(), *imported_models()]:
         card = read_card(name)
         show(f"{name}  {card.preset}  {card.weights_sha256[:12]}  {card.summary}")
+    if registry is None:
+        return
+    there = Registry(registry)
+    now = there.current()
+    pointers = {now[1].previous: "  (previous)", now[1].champion: "  (champion)"} if now else {}
+    for reference in there.versions():
+        card = read_card(there.folder(reference).url)
+        show(f"{reference}  {card.preset}  {card.weights_sha256[:12]}{pointers.get(reference, '')}  {card.summary}")
 
 
 def show_model(
-    name: Annotated[str, typer.Argument(help="A name of `oldphoto models list`, or where weights lie.")],
+    name: Annotated[
+        str, typer.Argument(help="A name of `oldphoto models list`, champion, previous, or where weights lie.")
+    ],
+    registry: RegistryOption = None,
 ) -> None:
-    """The model card: data, training, metrics, limits."""
-    from oldphoto_core.checkpoints import read_card
+    """The model card: data, training, lineage, metrics, limits."""
+    from oldphoto_core.checkpoints import place_of, read_card
 
-    show(read_card(name).to_json().rstrip())
+    show(read_card(place_of(name, registry)).to_json().rstrip())
+
+
+def publish(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name, folder or URL of a model.")],
+    version: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="What it becomes in the registry.")],
+    registry: RegistryOption = None,
+    data: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="What it was trained on and under what terms; repeatable.")
+    ] = None,
+    licence: Annotated[str, typer.Option(metavar="TEXT", help="Terms of the weights.")] = "",
+) -> None:
+    """Copy a model into the registry as a version that nothing replaces. It is nobody's champion yet."""
+    from oldphoto_core.checkpoints import Registry, publish_version
+
+    there = Registry(registry)
+    card = publish_version(there, model, version, data=data or (), licence=licence)
+    show(f"published: {version} ({card.weights_sha256[:12]}) in {there.folder(version).url}")
+
+
+def promote(
+    version: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="A published version.")],
+    why: Why,
+    registry: RegistryOption = None,
+    who: Who = "",
+    replacing: Annotated[
+        str | None, typer.Option(metavar="NAME@VERSION", help="Refuse unless this is the champion until then.")
+    ] = None,
+) -> None:
+    """Make a version the champion, which `--model champion` means; the champion until then becomes `previous`."""
+    from oldphoto_core.checkpoints import Registry
+
+    done = Registry(registry).promote(version, why=why, who=who, replacing=replacing)
+    show(f"champion: {done.champion}; previous: {done.previous or 'none'}")
+
+
+def rollback(why: Why, registry: RegistryOption = None, who: Who = "") -> None:
+    """Undo the last promotion that was not undone yet."""
+    from oldphoto_core.checkpoints import Registry
+
+    done = Registry(registry).rollback(why=why, who=who)
+    show(f"champion: {done.champion}; previous: {done.previous or 'none'}")
+
+
+def history(registry: RegistryOption = None) -> None:
+    """Every promotion and rollback: who, when, why."""
+    from oldphoto_core.checkpoints import Registry
+
+    rows = [
+        (str(number), done.when, done.action, done.champion, done.who, done.why)
+        for number, done in Registry(registry).history()
+    ]
+    table(("number", "when", "what", "champion", "who", "why"), rows, most=len(rows))
 
 
 def import_official(

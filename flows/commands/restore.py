@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from flows.commands.check import show_check
-from flows.commands.terminal import above_zero, known_device, parsed_size, say, show
+from flows.commands.terminal import RegistryOption, above_zero, known_device, parsed_size, say, show
 
 if TYPE_CHECKING:
     from oldphoto_core.reports.summary import Summary
@@ -41,7 +41,10 @@ def restore(
     max_damage: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="A photo damaged over more than this share of it fails.")
     ] = 0.5,
-    model: Annotated[str, typer.Option(metavar="NAME", help="Weights by name, or where they lie.")] = "starter",
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help="Weights by name or place, or champion, NAME@VERSION of the registry.")
+    ] = "starter",
+    registry: RegistryOption = None,
     device: Annotated[str, typer.Option(callback=known_device, help="auto, cpu, cuda or cuda:N.")] = "auto",
     memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Memory that a photo may take, as 2G; larger ones go in parts.")
@@ -89,6 +92,7 @@ def restore(
     Exit codes: 0 every photo restored or skipped, 1 could not be done, 2 wrong usage, 3 done but some photos failed.
     """
     from flows.prefect_session import prefect_session
+    from oldphoto_core.checkpoints.registry import place_of
     from oldphoto_core.restoration.job import RestoreJob, check_places
     from oldphoto_core.restoration.models import load_restorer
     from oldphoto_core.restoration.options import RestoreOptions
@@ -104,6 +108,7 @@ def restore(
         existing=existing,
         max_megapixels=max_megapixels,
     )
+    model = place_of(model, registry)
     job = RestoreJob(
         source=source,
         target=target,

@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
+
+RegistryOption = Annotated[
+    str | None, typer.Option("--registry", metavar="URL", envvar="OLDPHOTO_REGISTRY", help="Registry of models.")
+]
 
 
 def say(line: str) -> None:

@@ -42,6 +42,10 @@ class ModelCard:
     """Further networks of the same model: file beside the weights -> sha256. Read only by who asks for them."""
     detector: dict[str, Any] = field(default_factory=dict)
     """What finds the damage, if the model can: `file` (one of `parts`) and `threshold` of the probability."""
+    lineage: list[dict[str, str]] = field(default_factory=list)
+    """What its weights began with: `stage`, `model`, `weights_sha256`. Empty: with random weights, or not recorded."""
+    code: dict[str, str] = field(default_factory=dict)
+    """Versions of what trained it: `oldphoto`, `torch`, `python`."""
     version: int = CARD_VERSION
     """Version of this card's schema."""
 

@@ -1,6 +1,7 @@
 """Models by name, folder or URL: `weights.safetensors` with its `card.json`, digests verified on every load.
 
-A name is that of a model inside the package, or of one that was imported into the user's folder of models.
+A name is that of a model inside the package, of one that was imported into the user's folder of models, or what the
+registry of OLDPHOTO_REGISTRY calls `champion`, `previous` or NAME@VERSION.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 
 from oldphoto_core.checkpoints.card import ModelCard
 from oldphoto_core.checkpoints.published import PIECES
+from oldphoto_core.checkpoints.registry import place_of
+from oldphoto_core.checkpoints.sums import read_verified
 from oldphoto_core.checkpoints.tensors import check_fit, load_prefixed, pack, prefixed, unpack
 from oldphoto_core.errors import DamagedWeights, ModelError, SourceMissing, UnknownModel
 from oldphoto_core.nets.architectures import PUBLISHED, architecture_named
@@ -79,7 +82,7 @@ def imported_models() -> list[str]:
 def read_card(model: str | Path) -> ModelCard:
     """The card alone, without loading weights; UnknownModel lists the names there are."""
     bucket = _folder_of(model)
-    return ModelCard.from_json(bucket.read(CARD).decode("utf-8", "replace"), str(model))
+    return ModelCard.from_json(read_verified(bucket, CARD).decode("utf-8", "replace"), str(model))
 
 
 def load_model(model: str | Path) -> Model:
@@ -89,8 +92,9 @@ def load_model(model: str | Path) -> Model:
 
     Raises UnknownModel, or DamagedWeights if the file is not the one that its card describes.
     """
-    if str(model).endswith(HIGH_RESOLUTION):
-        return _with_high_resolution(str(model))
+    model = place_of(str(model))  # once: a champion may change between its card and its weights
+    if model.endswith(HIGH_RESOLUTION):
+        return _with_high_resolution(model)
     card = read_card(model)
     tensors = _read(model, WEIGHTS, card.weights_sha256)
     networks = architecture_named(card.preset).build(card.partial_nonlocal)
@@ -135,7 +139,7 @@ def load_part(model: str | Path, part: str) -> dict[str, Tensor]:
 
 def load_detector(model: str | Path) -> Detector | None:
     """The model's detector in float32 and evaluation mode; None if it has none."""
-    name = str(model).removesuffix(HIGH_RESOLUTION)
+    name = place_of(str(model).removesuffix(HIGH_RESOLUTION))
     card = read_card(name)
     settings = card.detector
     if not settings and card.preset == PUBLISHED and DETECTOR in card.parts:
@@ -180,12 +184,17 @@ def _packed(tensors: Mapping[str, Tensor], card: ModelCard, *, half: bool) -> by
 
 
 def _read(model: str | Path, file: str, sha256: str) -> dict[str, Tensor]:
+    return unpack(read_file(model, file, sha256), f"{file} of model {model}")[0]
+
+
+def read_file(model: str | Path, file: str, sha256: str) -> bytes:
+    """One file of a model; DamagedWeights if it is not the one of that digest."""
     try:
         data = _folder_of(model).read(file)
     except SourceMissing as error:
         raise _missing(model, file) from error
     _check_digest(model, file, hashlib.sha256(data).hexdigest(), sha256)
-    return unpack(data, f"{file} of model {model}")[0]
+    return data
 
 
 def _missing(model: str | Path, file: str) -> DamagedWeights:
@@ -201,7 +210,7 @@ def _check_digest(model: str | Path, file: str, found: str, expected: str) -> No
 
 
 def _folder_of(model: str | Path) -> Bucket:
-    name = str(model)
+    name = place_of(str(model))
     if name in shipped_models():
         return Bucket(str(resources.files("oldphoto_core.checkpoints") / "weights" / name))
     if name in imported_models():

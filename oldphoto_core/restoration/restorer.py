@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oldphoto_core.checkpoints import Detector, Model, ModelCard, load_detector, load_model
+from oldphoto_core.checkpoints import Detector, Model, ModelCard, load_detector, load_model, place_of
 from oldphoto_core.checkpoints.store import DETECTOR
 from oldphoto_core.errors import MaskMismatch, ModelError, ScanTooLarge, UnsupportedScan
 from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas, Subject
@@ -76,13 +76,14 @@ class Restorer:
         precision: Precision = "auto",
         max_megapixels: float = math.inf,
     ) -> Restorer:
-        """A shipped model by name, or the folder or URL of one.
+        """A model by name, folder or URL; of the registry `champion`, `previous` or NAME@VERSION.
 
         Raises:
             UnknownModel: no such model; the message lists those there are.
             DamagedWeights: the weights are not those that their card describes.
             UsageError: no such device here, or too little memory for any tile.
         """
+        model = place_of(str(model))  # once, so that networks and detector are of the same version
         return cls(
             load_model(model),
             device=device,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oldphoto_core.storage.bucket import Bucket
+    from oldphoto_core.storage.journal import Journal
     from oldphoto_core.storage.keys import is_image_key, safe_key
     from oldphoto_core.storage.ledger import (
         LEDGER_COLUMNS,
@@ -23,6 +24,7 @@ __all__ = [
     "LEDGER_COLUMNS",
     "MANIFEST_COLUMNS",
     "Bucket",
+    "Journal",
     "LedgerRow",
     "LedgerWriter",
     "ObjectInfo",
@@ -38,6 +40,7 @@ __all__ = [
 
 _HOMES = {
     "bucket": ("Bucket",),
+    "journal": ("Journal",),
     "keys": ("is_image_key", "safe_key"),
     "ledger": ("LEDGER_COLUMNS", "LedgerRow", "LedgerWriter", "merge_ledger", "previous_results", "read_ledger"),
     "manifest": ("MANIFEST_COLUMNS", "read_manifest", "take_inventory", "write_manifest"),

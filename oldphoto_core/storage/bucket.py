@@ -123,6 +123,18 @@ class Bucket:
         """
         return self._put(key, io.BytesIO(data))
 
+    def create(self, key: str, data: bytes) -> bool:
+        """`write`, but only where nothing lies yet. Of several callers at once, on any machines, exactly one succeeds.
+
+        Returns:
+            False if something was there already, which is left as it is. After a lost reply of S3 it may be these very
+            bytes: who must know reads them.
+
+        Raises:
+            WriteFailed, NoCredentials, UnsafeKey: as `write`.
+        """
+        return self._store.create(safe_key(key), io.BytesIO(data))
+
     def upload(self, key: str, path: str | os.PathLike[str]) -> str:
         """`write` of a file of this machine, some MiB at a time; it must not change meanwhile.
 

@@ -7,7 +7,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO
@@ -71,17 +71,31 @@ class LocalStore:
 
     def write(self, key: str, source: BinaryIO) -> None:
         """Temporary name in the same folder, fsync, read back, rename: a killed writer leaves no such key."""
+        self._place(self.root / key, source, os.replace)
+
+    def create(self, key: str, source: BinaryIO) -> bool:
+        """The same with a hard link for the rename, which fails where the name is taken, over NFS too."""
         path = self.root / key
+        try:
+            self._place(path, source, os.link)
+        except WriteFailed as error:
+            if isinstance(error.__cause__, FileExistsError) and os.path.lexists(path):
+                return False
+            raise
+        return True
+
+    def _place(self, path: Path, source: BinaryIO, put: Callable[[Path, Path], None]) -> None:
         temporary = path.parent / f"{TEMP_PREFIX}{secrets.token_hex(8)}"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _write_verified(temporary, source)
-            os.replace(temporary, path)
+            put(temporary, path)
             _sync_folder(path.parent)
         except OSError as error:
+            raise WriteFailed(f"cannot write {printable(str(path))}: {why(error)}; nothing was left there") from error
+        finally:
             with contextlib.suppress(OSError):
                 temporary.unlink()
-            raise WriteFailed(f"cannot write {printable(str(path))}: {why(error)}; nothing was left there") from error
 
     def delete(self, key: str) -> None:
         """Removes the file; its folder stays."""

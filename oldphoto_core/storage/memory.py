@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from threading import Lock
 from typing import Any, BinaryIO
 
 from oldphoto_core.errors import ChangedWhileReading, SourceMissing, WriteFailed
 from oldphoto_core.storage.keys import is_temporary, printable
 from oldphoto_core.storage.store import ObjectInfo
+
+_creating = Lock()
 
 
 class MemoryStore:
@@ -61,6 +64,14 @@ class MemoryStore:
             self.files.pipe_file(f"{self.root}/{key}", source.read())
         except OSError as error:
             raise WriteFailed(f"cannot write {printable(key)} to memory:/{self.root}: {error}") from error
+
+    def create(self, key: str, source: BinaryIO) -> bool:
+        """All bytes in one step, unless something is there; threads of this process take turns."""
+        with _creating:
+            if self._bytes(key) is not None:
+                return False
+            self.write(key, source)
+        return True
 
     def delete(self, key: str) -> None:
         """Removes the object if it is there."""

@@ -126,9 +126,22 @@ class S3Store:
 
     def write(self, key: str, source: BinaryIO) -> None:
         """One PUT, or parts made visible together; both carry checksums that the store must confirm."""
+        self._write(key, source, {})
+
+    def create(self, key: str, source: BinaryIO) -> bool:
+        """The same on the condition that the store finds nothing there (If-None-Match)."""
+        try:
+            self._write(key, source, {"IfNoneMatch": "*"})
+        except WriteFailed as error:
+            if isinstance(error.__cause__, ChangedWhileReading):
+                return False
+            raise
+        return True
+
+    def _write(self, key: str, source: BinaryIO, condition: dict[str, str]) -> None:
         try:
             size = source.seek(0, os.SEEK_END)
-            etag, digests = (self._put if size <= PART_BYTES else self._put_parts)(key, source)
+            etag, digests = (self._put if size <= PART_BYTES else self._put_parts)(key, source, condition)
             if etag != _etag(digests):
                 self._compare(key, etag, source)
         except (WriteFailed, NoCredentials):
@@ -159,13 +172,14 @@ class S3Store:
         finally:
             body.close()
 
-    def _put(self, key: str, source: BinaryIO) -> _Sent:
+    def _put(self, key: str, source: BinaryIO, condition: dict[str, str]) -> _Sent:
         data = next(chunks_of(source, PART_BYTES), b"")
         digest = _md5(data)
-        reply = self._call("put_object", key, Body=data, ContentMD5=_base64(digest), ContentType=_content_type(key))
+        kind = _content_type(key)
+        reply = self._call("put_object", key, Body=data, ContentMD5=_base64(digest), ContentType=kind, **condition)
         return reply["ETag"].strip('"'), [digest]
 
-    def _put_parts(self, key: str, source: BinaryIO) -> _Sent:
+    def _put_parts(self, key: str, source: BinaryIO, condition: dict[str, str]) -> _Sent:
         upload = self._call("create_multipart_upload", key, ContentType=_content_type(key))["UploadId"]
         try:
             parts, digests = [], []
@@ -174,7 +188,8 @@ class S3Store:
                 numbers = {"UploadId": upload, "PartNumber": number}
                 reply = self._call("upload_part", key, Body=part, ContentMD5=_base64(digests[-1]), **numbers)
                 parts.append({"PartNumber": number, "ETag": reply["ETag"]})
-            done = self._call("complete_multipart_upload", key, UploadId=upload, MultipartUpload={"Parts": parts})
+            whole = {"UploadId": upload, "MultipartUpload": {"Parts": parts}}
+            done = self._call("complete_multipart_upload", key, **whole, **condition)
         except BaseException:
             with contextlib.suppress(StorageError):
                 self._call("abort_multipart_upload", key, UploadId=upload)
@@ -222,7 +237,7 @@ class S3Store:
             return NoCredentials(f"{name}: the store refused these credentials ({code or 'denied'}): {_WAY_IN}")
         if code == "NoSuchBucket" or (key is None and isinstance(error, FileNotFoundError)):
             return SourceMissing(f"there is no bucket s3://{self.bucket}: check the name and AWS_ENDPOINT_URL")
-        if code in ("PreconditionFailed", "412"):
+        if code in ("PreconditionFailed", "412", "ConditionalRequestConflict"):
             return ChangedWhileReading(f"{name} was replaced since it was listed: run again for a new inventory")
         if isinstance(error, FileNotFoundError):
             return SourceMissing(f"{name} is not there, or no longer: run again for a new inventory")

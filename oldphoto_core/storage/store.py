@@ -48,6 +48,9 @@ class Store(Protocol):
     def write(self, key: str, source: BinaryIO) -> None:
         """All bytes of the source, which may be read from its beginning more than once, or nothing; and verified."""
 
+    def create(self, key: str, source: BinaryIO) -> bool:
+        """`write` where nothing lies yet, else False and no change. Of several at once, exactly one gets True."""
+
     def delete(self, key: str) -> None:
         """Removes the object; one that is not there is no error."""
 

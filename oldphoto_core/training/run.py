@@ -20,6 +20,7 @@ from oldphoto_core.training.config import STAGES, TRIPLET, StageConfig, default_
 from oldphoto_core.training.data import Batches, PhotoSet, split_keys
 from oldphoto_core.training.detection import DetectionBatches, DetectionStage, DetectionValidation
 from oldphoto_core.training.loop import Progress, Validation, ValidationSet, refuse_other_config, run_stage
+from oldphoto_core.training.provenance import code_versions, data_record, parent_of, pinned
 from oldphoto_core.training.stages import Stage, make_stage
 
 TRAINED = "weights.safetensors"
@@ -43,10 +44,12 @@ def train_stage(
 
     Raises TrainingError if an earlier stage or data are missing, or the settings differ from the checkpoint's.
     """
+    config = pinned(config)
     folder = out.join(config.stage)
     finished = _finished(config, folder)
     if finished is not None:
         return finished
+    parent = parent_of(config)
     keep_freed_memory()
     torch.manual_seed(config.seed)
     training, held_out = _split(clean, config.holdout)
@@ -63,6 +66,8 @@ def train_stage(
         "config": config.record(), **spent.record(), **last,
         "photos": len(training), "held_out": len(held_out),
         "old_photos": len(old_training or ()), "old_held_out": len(old_held_out or ()),
+        "data": [data_record(photos) for photos in (training, old_training) if photos], "parent": parent,
+        "code": code_versions(),
     }  # fmt: skip
     folder.write(TRAINED, pack(prefixed(NETWORK[config.stage], stage.networks["generator"]), result))
     return result
@@ -98,7 +103,8 @@ def publish(config: StageConfig, out: Bucket, *, name: str) -> ModelCard:
         detector = Detector(network, threshold=results["scratches"]["threshold"])
     card = ModelCard(
         name=name, preset=config.preset, partial_nonlocal=config.partial_nonlocal, weights_sha256="",
-        created=datetime.now(UTC).date().isoformat(), training=results,
+        created=datetime.now(UTC).date().isoformat(), training=results, code=results["mapping"].get("code", {}),
+        lineage=[{"stage": stage, **result["parent"]} for stage, result in results.items() if result.get("parent")],
     )  # fmt: skip
     return save_model(out.join("model"), triplet, card, detector=detector)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import signal
@@ -17,7 +18,7 @@ import pytest
 import torch
 from photos import album
 
-from oldphoto_core.checkpoints import load_detector, load_model
+from oldphoto_core.checkpoints import Registry, load_detector, load_model, publish_version
 from oldphoto_core.errors import ConfigError, SourceMissing, TrainingError
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training import STAGES, default_config, train_all, train_stage
@@ -115,11 +116,32 @@ def test_every_stage_trains_and_becomes_a_model(clean: Bucket, old: Bucket, tmp_
     card = train_all(configs, clean, old, out, name="tiny")
     assert load_model(str(tmp_path / "model")).card == card
     assert [result["steps"] for result in card.training.values()] == [6, 6, 6, 6]
+    lines = "".join(f"{clean.sha256(f'album-{number:03d}.png')}  album-{number:03d}.png\n" for number in range(8))
+    seen = {"url": clean.url, "photos": 8, "sha256": hashlib.sha256(lines.encode()).hexdigest()}
+    assert card.training["mapping"]["data"][0] == seen
+    assert card.code["torch"] == torch.__version__
     detector = load_detector(str(tmp_path / "model"))
     assert detector is not None
     assert detector.threshold == card.training["scratches"]["threshold"]
     assert out.read("mapping/chart.png").startswith(b"\x89PNG")
     assert "psnr" in out.read("mapping/log.csv").decode().splitlines()[0]
+
+
+def test_fine_tuning_keeps_to_the_version_that_was_champion_when_it_began(
+    clean: Bucket, old: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, out = Registry(str(tmp_path / "registry")), Bucket(str(tmp_path / "tuned"))
+    monkeypatch.setenv("OLDPHOTO_REGISTRY", registry.bucket.url)
+    for version in ("1", "2"):
+        publish_version(registry, "starter", f"house@{version}", data=["unknown"])
+    registry.promote("house@1", why="the first")
+    config = default_config("vae_old", **TINY, start_model="champion")
+    result = train_stage(config, clean, old, out)
+    assert result["config"]["start_model"] == "house@1"
+    assert result["parent"] == {"model": "house@1", "weights_sha256": load_model("starter").card.weights_sha256}
+    registry.promote("house@2", why="another")
+    with pytest.raises(TrainingError, match="start_model was house@1, now house@2"):
+        train_stage(config, clean, old, out)
 
 
 def test_reconstruction_becomes_better(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
