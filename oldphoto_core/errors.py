@@ -17,7 +17,8 @@
     │   ├── NoCredentials             the store refused the credentials, or none were found
     │   ├── ChangedWhileReading       an object is not the version that was listed
     │   ├── UnsafeKey                 a key that would leave its bucket folder
-    │   └── WriteFailed               the store did not take, or did not keep, the bytes
+    │   ├── WriteFailed               the store did not take, or did not keep, the bytes
+    │   └── Occupied                  another process writes to that place
     ├── ModelError                    weights that cannot be used
     │   ├── UnknownModel              no model of that name
     │   ├── DamagedWeights            the file does not match its card, or its network
@@ -167,6 +168,10 @@ class WriteFailed(StorageError):
     """The store did not take the bytes, or gave other bytes back."""
 
     reason = "write failed"
+
+
+class Occupied(StorageError):
+    """Another process holds the lease of a place, or took it over."""
 
 
 class ModelError(OldPhotoError):

@@ -147,6 +147,14 @@ class StageConfig:
     """Photos of the held-out set in each validation."""
     checkpoint_every: int = 100
     """Steps between checkpoints."""
+    keep_checkpoints: int = 2
+    """How many of the last are kept: should one be damaged, the one before is gone on from."""
+    averaging: float = 0.0
+    """Decay of the exponential moving average of the weights that is validated and kept (0.999 is usual); 0: none."""
+    patience: int = 0
+    """Validations without a better PSNR (`scratches`: F1) after which training ends with the best weights; 0: never."""
+    most_loss_rise: float = 100.0
+    """Training stops when the loss is this many times the lowest mean of the log so far; 0: only when it is NaN."""
 
     def __post_init__(self) -> None:
         """Refuses unknown stages and presets, and numbers that cannot work."""
@@ -166,6 +174,7 @@ class StageConfig:
             "validate_every",
             "validation_crops",
             "checkpoint_every",
+            "keep_checkpoints",
         ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"StageConfig.{name} is {getattr(self, name)}; give at least 1")
@@ -188,7 +197,20 @@ class StageConfig:
         ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"StageConfig.{name} is {getattr(self, name)}; give a share from 0 to 1")
-        for name in ("warm_up", "clip_gradient", "reconstruction", "pixel", "focal_gamma", "dice", "holdout"):
+        if not 0 <= self.averaging < 1:
+            raise ConfigError(f"StageConfig.averaging is {self.averaging}; give a decay below 1, or 0 for none")
+        if self.most_loss_rise and not self.most_loss_rise > 1:
+            raise ConfigError(f"StageConfig.most_loss_rise is {self.most_loss_rise}; give a factor above 1, or 0")
+        for name in (
+            "patience",
+            "warm_up",
+            "clip_gradient",
+            "reconstruction",
+            "pixel",
+            "focal_gamma",
+            "dice",
+            "holdout",
+        ):
             if getattr(self, name) < 0:
                 raise ConfigError(f"StageConfig.{name} is {getattr(self, name)}; give 0 or more")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 Row = dict[str, float]
 
@@ -36,6 +37,17 @@ class History:
         self._sums, self._counts = {}, {}
         return row
 
+    def record(self) -> dict[str, Any]:
+        """All of it, the row that is not closed yet too, to the last bit."""
+        return {"rows": self.rows, "sums": self._sums, "counts": self._counts}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> History:
+        """The inverse of `record` after a trip through JSON."""
+        history = cls(record["rows"])
+        history._sums, history._counts = dict(record["sums"]), dict(record["counts"])
+        return history
+
     def to_csv(self) -> bytes:
         """All rows; a term that a row does not have is empty."""
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
@@ -44,15 +56,6 @@ class History:
         writer.writeheader()
         writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in self.rows)
         return text.getvalue().encode()
-
-    @classmethod
-    def from_csv(cls, data: bytes, *, up_to_step: int) -> History:
-        """The rows up to a checkpoint's step; later ones belong to steps that are done again."""
-        rows = [
-            {name: float(value) for name, value in row.items() if value}
-            for row in csv.DictReader(io.StringIO(data.decode()))
-        ]
-        return cls([row for row in rows if row["step"] <= up_to_step])
 
     def to_png(self, title: str) -> bytes:
         """Losses on the left, on the right what validation measures: PSNR and SSIM, or F1 and ROC AUC."""

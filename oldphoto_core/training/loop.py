@@ -12,18 +12,23 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from oldphoto_core.checkpoints.tensors import load_prefixed, pack, prefixed, unpack
 from oldphoto_core.degradation import degrade, item_rng, paint_white, scratch_mask
 from oldphoto_core.devices import all_cores
 from oldphoto_core.errors import TrainingError
 from oldphoto_core.metrics import psnr, ssim
 from oldphoto_core.storage import Bucket
+from oldphoto_core.storage.lease import Lease
 from oldphoto_core.training.config import StageConfig
-from oldphoto_core.training.data import Batches, PhotoSet, to_tensor
+from oldphoto_core.training.data import Batch, Batches, PhotoSet, to_tensor
 from oldphoto_core.training.history import History
+from oldphoto_core.training.saves import Saves
 from oldphoto_core.training.snapshot import load_snapshot, save_snapshot
 from oldphoto_core.training.stages import Stage
+from oldphoto_core.training.watch import Watch
 
-CHECKPOINT, LOG, CHART = "checkpoint.safetensors", "log.csv", "chart.png"
+CONFIG, LOG, CHART = "config.json", "log.csv", "chart.png"
+SAVES, BEST = "checkpoints", "best.safetensors"
 ROW_EVERY = 20
 VALIDATION_SEED = 7
 VALIDATION_CROP = 256
@@ -120,59 +125,115 @@ def centre_crop(photo: Any, size: int, multiple: int = 8) -> Any:
 def run_stage(
     stage: Stage, config: StageConfig, batches: Batches, validation: Validation, out: Bucket, progress: Progress
 ) -> tuple[Spent, dict[str, float]]:
-    """Trains from the last checkpoint in `out` (or from the start) to the last step.
+    """Trains from the last whole checkpoint in `out` (or from the start) to the last step, or until patience runs out.
 
-    Returns what it cost and what the last validation measured.
+    Returns what it cost and what was measured of the weights that the stage ends with.
+
+    Raises:
+        TrainingError: the loss ran away, or the checkpoint is of other settings.
+        WriteFailed: a checkpoint could not be written; those before are still there.
+        Occupied: another process trains into `out`.
     """
-    first, spent, history = _resume(stage, config, out)
-    started, cpu_started = time.perf_counter(), time.process_time()
-    quality: dict[str, float] = {}
+    with Lease(out.join("lease")) as lease:
+        return _Run(stage, config, validation, out, progress, lease).train(batches)
 
-    def cost(step: int) -> Spent:
-        return Spent(
-            step, spent.seconds + time.perf_counter() - started, spent.cpu_seconds + time.process_time() - cpu_started,
-            step * config.batch,
-        )  # fmt: skip
 
-    for step, batch in enumerate(batches.from_step(first), start=first):
-        values = stage.step(batch, step)
-        done = step + 1
-        history.add(values)
-        if not torch.isfinite(torch.tensor(values["loss"])):
+class _Run:
+    """One stage on its way, with all that a checkpoint holds."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        config: StageConfig,
+        validation: Validation,
+        out: Bucket,
+        progress: Progress,
+        lease: Lease,
+    ) -> None:
+        self.stage, self.config, self.validation, self.out = stage, config, validation, out
+        self.progress, self.lease = progress, lease
+        self.saves = Saves(out.join(SAVES), config.keep_checkpoints)
+        self.history, self.watch, self.spent = History(), Watch(), Spent(0, 0.0, 0.0, 0)
+        self._resume()
+        out.write(CONFIG, json.dumps(config.record(), indent=2).encode())
+        self.started, self.cpu_started = time.perf_counter(), time.process_time()
+
+    def train(self, batches: Batches) -> tuple[Spent, dict[str, float]]:
+        """All steps that are left."""
+        first, quality = self.spent.steps, dict[str, float]()
+        done = first
+        if not self.watch.is_over(self.config):
+            for done, batch in enumerate(batches.from_step(first), start=first + 1):
+                quality = self._step(batch, done)
+                if self.watch.is_over(self.config):
+                    break
+        if self.config.patience and self.watch.best_step:
+            name = f"{self.out.url}/{BEST}"
+            load_prefixed("generator", self.stage.networks["generator"], unpack(self.out.read(BEST), name)[0], name)
+            self.stage.drop_average()
+        if (not quality or self.config.patience) and self.validation.items:
+            quality = self._measure()
+        return self._cost(done), quality
+
+    def _step(self, batch: Batch, done: int) -> dict[str, float]:
+        """One step, and what is due after it; what was measured, if anything was."""
+        config, quality = self.config, dict[str, float]()
+        values = self.stage.step(batch, done - 1)
+        self.history.add(values)
+        if reason := self.watch.runs_away(values["loss"], config):
             raise TrainingError(
-                f"the loss of {config.stage} is {values['loss']} at step {done}; "
-                f"the last checkpoint is kept in {out.url}"
+                f"{config.stage} stopped at step {done}: {reason}; its last good checkpoint is that of step"
+                f" {self.saves.last_step()} in {self.saves.folder.url}; train with a lower --learning-rate into another"
+                " --out"
             )
         last = done == config.steps
         if done % config.validate_every == 0 or last:
-            quality = validation.measure(stage) if validation.items else {}
-            values = history.close_row(done, **quality)
-            out.write(CHART, history.to_png(f"{config.stage}, preset {config.preset}"))
+            quality = self._measure() if self.validation.items else {}
+            values = self.history.close_row(done, **quality)
+            self.watch.see_row(values)
+            if self.watch.improves(quality, done) and config.patience:
+                with self.stage.averaged() as generator:
+                    self.out.write(BEST, pack(prefixed("generator", generator), {"step": done}))
+            self.out.write(CHART, self.history.to_png(f"{config.stage}, preset {config.preset}"))
         elif done % ROW_EVERY == 0:
-            values = history.close_row(done)
-        progress(done, config.steps, values)
-        if done % config.checkpoint_every == 0 or last:
-            out.write(LOG, history.to_csv())
-            out.write(CHECKPOINT, save_snapshot(stage, _metadata(config, cost(done))))
-    if not quality and validation.items:  # resumed after the last step
-        quality = validation.measure(stage)
-    return cost(config.steps), quality
+            values = self.history.close_row(done)
+            self.watch.see_row(values)
+        self.progress(done, config.steps, values)
+        self.lease.check()
+        if done % config.checkpoint_every == 0 or last or self.watch.is_over(config):
+            self.out.write(LOG, self.history.to_csv())
+            self.saves.write(done, save_snapshot(self.stage, self._metadata(done)))
+        return quality
 
+    def _measure(self) -> dict[str, float]:
+        with self.stage.averaged():
+            return self.validation.measure(self.stage)
 
-def _metadata(config: StageConfig, spent: Spent) -> dict[str, Any]:
-    return {
-        "config": config.record(), "step": spent.steps, "seconds": spent.seconds, "cpu_seconds": spent.cpu_seconds,
-    }  # fmt: skip
+    def _cost(self, step: int) -> Spent:
+        return Spent(
+            step,
+            self.spent.seconds + time.perf_counter() - self.started,
+            self.spent.cpu_seconds + time.process_time() - self.cpu_started,
+            step * self.config.batch,
+        )
 
+    def _metadata(self, step: int) -> dict[str, Any]:
+        cost = self._cost(step)
+        return {
+            "config": self.config.record(), "step": step, "seconds": cost.seconds, "cpu_seconds": cost.cpu_seconds,
+            "history": self.history.record(), "watch": self.watch.record(),
+        }  # fmt: skip
 
-def _resume(stage: Stage, config: StageConfig, out: Bucket) -> tuple[int, Spent, History]:
-    if out.info(CHECKPOINT) is None:
-        return 0, Spent(0, 0.0, 0.0, 0), History()
-    metadata = load_snapshot(stage, out.read(CHECKPOINT), f"{out.url}/{CHECKPOINT}")
-    refuse_other_config(metadata["config"], config, out)
-    step = int(metadata["step"])
-    history = History.from_csv(out.read(LOG), up_to_step=step) if out.info(LOG) else History()
-    return step, Spent(step, metadata["seconds"], metadata["cpu_seconds"], step * config.batch), history
+    def _resume(self) -> None:
+        """Puts everything back to the newest whole checkpoint, if there is one."""
+        for name, data in self.saves.whole():
+            place = f"{self.saves.folder.url}/{name}"
+            refuse_other_config(unpack(data, place)[1]["config"], self.config, self.out)
+            metadata = load_snapshot(self.stage, data, place)
+            step = int(metadata["step"])
+            self.history, self.watch = History.from_record(metadata["history"]), Watch(**metadata["watch"])
+            self.spent = Spent(step, metadata["seconds"], metadata["cpu_seconds"], step * self.config.batch)
+            return
 
 
 def refuse_other_config(found: dict[str, Any], config: StageConfig, out: Bucket) -> None:

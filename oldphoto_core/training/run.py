@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -56,7 +55,6 @@ def train_stage(
     old_training, old_held_out = _split(old, config.holdout) if old else (None, None)
     make = _detection if config.stage == "scratches" else _restoration
     stage, batches = make(config, training, old_training, out, resolve_device(device), os.cpu_count() or 1)
-    folder.write("config.json", json.dumps(config.record(), indent=2).encode())
     if isinstance(stage, DetectionStage):
         validation: Validation = DetectionValidation(config, held_out, old_held_out)
     else:
@@ -69,7 +67,8 @@ def train_stage(
         "data": [data_record(photos) for photos in (training, old_training) if photos], "parent": parent,
         "code": code_versions(),
     }  # fmt: skip
-    folder.write(TRAINED, pack(prefixed(NETWORK[config.stage], stage.networks["generator"]), result))
+    with stage.averaged() as generator:
+        folder.write(TRAINED, pack(prefixed(NETWORK[config.stage], generator), result))
     return result
 
 

@@ -1,4 +1,4 @@
-"""The whole state of a stage as one safetensors file: networks, optimisers, step.
+"""The whole state of a stage as one safetensors file: networks, their average, optimisers, history, step.
 
 Data, degradation and noise are functions of (seed, step), so no random generator needs saving.
 """
@@ -16,10 +16,10 @@ from oldphoto_core.training.stages import Stage
 
 
 def save_snapshot(stage: Stage, metadata: dict[str, Any]) -> bytes:
-    """`metadata` holds the step, the config and the time spent."""
+    """`metadata` is JSON-ready: step, config, time spent, history."""
     tensors: dict[str, Tensor] = {}
     groups: dict[str, Any] = {}
-    for name, network in stage.networks.items():
+    for name, network in stage.modules().items():
         tensors |= prefixed(f"network.{name}", network)
     for name, optimiser in stage.optimisers.items():
         state = optimiser.state_dict()
@@ -32,7 +32,7 @@ def save_snapshot(stage: Stage, metadata: dict[str, Any]) -> bytes:
 def load_snapshot(stage: Stage, data: bytes, name: str) -> dict[str, Any]:
     """Puts networks and optimisers back; returns the metadata. Raises DamagedWeights if the file does not fit."""
     tensors, metadata = unpack(data, name)
-    for network_name, network in stage.networks.items():
+    for network_name, network in stage.modules().items():
         load_prefixed(f"network.{network_name}", network, tensors, name)
     groups = json.loads(metadata.pop("groups"))
     for optimiser_name, optimiser in stage.optimisers.items():

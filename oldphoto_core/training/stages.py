@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from oldphoto_core.devices import place
 from oldphoto_core.nets.discriminators import feature_matching, lsgan
@@ -41,6 +44,10 @@ class Stage(ABC):
             name: torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=config.betas, fused=True)
             for name, network in self.networks.items()
         }
+        self._average: AveragedModel | None = None
+        if config.averaging:
+            moving = get_ema_multi_avg_fn(config.averaging)  # type: ignore[no-untyped-call]
+            self._average = AveragedModel(generator, multi_avg_fn=moving)
         self._workers = min(workers, config.batch // 2) if device == "cpu" else 1
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="gradients") if self._workers > 1 else None
 
@@ -71,11 +78,41 @@ class Stage(ABC):
             results = list(self._pool.map(self._gradients_alone, parts, [step] * len(parts), range(len(parts))))
         shares = [len(part.clean) / len(batch.clean) for part in parts]
         rate = self._update(step, [gradients for gradients, _ in results], shares)
+        if self._average is not None:
+            self._average.update_parameters(self.networks["generator"])
         names = results[0][1]
         return {"learning_rate": rate} | {
             name: sum(share * float(terms[name]) for share, (_, terms) in zip(shares, results, strict=True))
             for name in names
         }
+
+    def modules(self) -> dict[str, nn.Module]:
+        """Everything whose values training changes: the networks, and the average of the generator's weights."""
+        found = dict(self.networks)
+        if self._average is not None:
+            found["average"] = self._average
+        return found
+
+    @contextmanager
+    def averaged(self) -> Iterator[nn.Module]:
+        """The generator, with the average of its weights for as long as the block lasts, if there is one."""
+        generator = self.networks["generator"]
+        mean = generator if self._average is None else self._average.module
+        pairs = list(zip(generator.parameters(), mean.parameters(), strict=True))
+
+        def swap() -> None:
+            for own, other in pairs:
+                own.data, other.data = other.data, own.data
+
+        swap()
+        try:
+            yield generator
+        finally:
+            swap()
+
+    def drop_average(self) -> None:
+        """From here on the generator's own weights are the result."""
+        self._average = None
 
     def _gradients_alone(self, part: Batch, step: int, number: int) -> tuple[Gradients, Losses]:
         torch.set_num_threads(1)  # of this thread: its neighbour has the other core
