@@ -112,9 +112,9 @@ class StageConfig:
     """The detector's canvases from which the crops of a batch are drawn, the newest ones; crops of a few are alike."""
     only_damage_share: float = 0.5
     """Share of the detector's clean canvases that are damaged but neither aged nor scanned: damage shows best there."""
-    most_enlarged: float = 1.5
-    """The detector's photos are enlarged by up to this factor before damage is put on them, as scans of small prints
-    are; further where a photo is smaller than its canvas."""
+    most_rescaled: float = 1.6
+    """The detector's photos are enlarged or reduced by up to this factor before damage is put on them: scans resolve
+    pictures more or less finely than the damage on them."""
     grey_share: float = 0.1
     """Share of clean crops turned grey."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -182,8 +182,8 @@ class StageConfig:
             raise ConfigError(f"StageConfig.precision is {self.precision!r}; choose float32 or bfloat16")
         if self.precision == "bfloat16" and self.stage != "scratches":
             raise ConfigError(f"StageConfig.precision is bfloat16 in stage {self.stage}; only scratches has it")
-        if not self.most_enlarged >= 1:
-            raise ConfigError(f"StageConfig.most_enlarged is {self.most_enlarged}; give a factor of at least 1")
+        if not self.most_rescaled >= 1:
+            raise ConfigError(f"StageConfig.most_rescaled is {self.most_rescaled}; give a factor of at least 1")
         if not self.learning_rate > 0:
             raise ConfigError(f"StageConfig.learning_rate is {self.learning_rate}; give a positive number")
         for name in (
@@ -235,7 +235,7 @@ def _compact(stage: StageName) -> StageConfig:
     )  # fmt: skip
     if stage == "scratches":
         return dataclasses.replace(
-            base, steps=12_000, batch=16, crop=128, canvas=512, learning_rate=1.5e-3, betas=(0.9, 0.999),
+            base, steps=12_000, batch=16, crop=128, canvas=768, learning_rate=1.5e-3, betas=(0.9, 0.999),
             precision="bfloat16",
         )  # fmt: skip
     if stage == "vae_old":

@@ -29,7 +29,7 @@ from oldphoto_core.storage import Bucket
 from oldphoto_core.training import default_config, train_stage
 from oldphoto_core.training.data import PhotoSet
 from oldphoto_core.training.detection import DetectionBatches, DetectionStage
-from oldphoto_core.training.detection.data import scanned_piece
+from oldphoto_core.training.detection.data import scanned
 from oldphoto_core.training.detection.stage import dice_loss, focal_loss
 from oldphoto_core.training.detection.thin_structures import draw_thin_structures
 from oldphoto_core.training.run import publish
@@ -83,15 +83,18 @@ def test_unmarked_pixels_of_old_photos_count_less_visible_damage_in_full_and_fai
     assert (batch.weight[batch.mask == 0] == 1.0).all()
 
 
-@pytest.mark.parametrize(("size", "photo_size"), [(96, (64, 200)), (96, (300, 400)), (64, (1, 1))])
-def test_a_piece_of_a_scan_has_the_wanted_side_and_is_only_ever_enlarged(
-    size: int, photo_size: tuple[int, int]
+@pytest.mark.parametrize("photo_size", [(64, 200), (300, 400), (1, 1), (30, 900)])
+def test_a_canvas_is_a_photo_larger_or_smaller_but_never_below_a_crop_or_above_its_bound(
+    photo_size: tuple[int, int],
 ) -> None:
-    picture = photo(1, 300, 400)[: photo_size[0], : photo_size[1]]
-    pieces = [scanned_piece(picture, size, 1.5, np.random.default_rng(seed)) for seed in range(8)]
-    assert {piece.shape for piece in pieces} == {(size, size, 3)}
-    whole = scanned_piece(photo(1, size, size), size, 1.0, np.random.default_rng(0))
-    assert any(np.array_equal(whole, seen) for seen in (photo(1, size, size), photo(1, size, size)[:, ::-1]))
+    config = default_config("scratches", **TINY | {"canvas": 256})
+    picture = photo(1, 300, 900)[: photo_size[0], : photo_size[1]]
+    made = [scanned(picture, config, np.random.default_rng(seed)) for seed in range(12)]
+    assert all(config.crop <= side <= 256 + config.crop for canvas in made for side in canvas.shape[:2])
+    assert len({canvas.shape for canvas in made}) > 1 or photo_size == (1, 1)
+    same = default_config("scratches", **TINY | {"canvas": 0}, most_rescaled=1.0)
+    whole = scanned(photo(1, 64, 200), same, np.random.default_rng(0))
+    assert any(np.array_equal(whole, seen) for seen in (photo(1, 64, 200), photo(1, 64, 200)[:, ::-1]))
 
 
 def test_wires_and_writing_are_drawn_into_photos_but_never_marked(clean: Bucket) -> None:

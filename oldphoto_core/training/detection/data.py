@@ -97,14 +97,12 @@ class DetectionBatches(Batches):
                 del self._kept[number]
 
     def _made(self, number: int) -> Canvas:
-        """Luminance, mask and weight of a canvas. Sizes vary by the factor 2.5: damage on scans has no one width."""
+        """Luminance, mask and weight of a canvas: a whole photo, or a large part of one."""
         config = self.config
         rng = item_rng(config.seed, "damage", number)
         is_old = bool(self.old) and rng.random() < config.old_share
-        largest = config.canvas or config.crop
-        size = max(config.crop, round(largest * 2.0 ** rng.uniform(-0.8, 0.5)))
         photos = self.old if is_old and self.old else self.clean
-        photo = scanned_piece(photos.random_photo(rng), size, config.most_enlarged, rng)
+        photo = scanned(photos.random_photo(rng), config, rng)
         recipe = config.recipe
         if is_old:
             # old photos have aged already; some are scanned once more, or sharp edges would tell what was added
@@ -119,16 +117,29 @@ class DetectionBatches(Batches):
         return cv2.cvtColor(aged.image, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False), aged.mask, weight
 
 
-def scanned_piece(photo: Photo, size: int, most_enlarged: float, rng: np.random.Generator) -> Photo:
-    """A square of `photo_HWC` with that side, enlarged by up to that factor, or more where the photo is smaller.
+def scanned(photo: Photo, config: StageConfig, rng: np.random.Generator) -> Photo:
+    """`photo_HWC` larger or smaller by up to `config.most_rescaled`, mirrored at random; at least a crop, at most a
+    canvas.
 
-    Scans resolve the paper better than the picture on it: there damage is sharper than what was photographed.
+    Damage is put on it afterwards: were photos only ever enlarged, what is sharper than they are would be damage.
     """
-    factor = max(1.0, size / min(photo.shape[:2])) * most_enlarged ** rng.uniform(0.0, 1.0)
-    side = min(max(1, round(size / factor)), *photo.shape[:2])
-    piece = photo[window(photo.shape, side, rng)]
-    piece = piece[:, ::-1] if rng.random() < 0.5 else piece
-    return cv2.resize(piece, (size, size), interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)
+    factor = float(config.most_rescaled ** rng.uniform(-1.0, 1.0))
+    factor = max(factor, config.crop / min(photo.shape[:2]))
+    if config.canvas:
+        rows, columns = (slice(0, side) for side in photo.shape[:2])
+        most = max(config.crop, config.canvas) / factor
+        if max(photo.shape[:2]) > most:
+            rows, columns = (_part(side, int(most), rng) for side in photo.shape[:2])
+        photo = photo[rows, columns]
+    width, height = (max(config.crop, round(factor * side)) for side in (photo.shape[1], photo.shape[0]))
+    how = cv2.INTER_AREA if factor < 1.0 else cv2.INTER_CUBIC
+    resized = cv2.resize(photo, (width, height), interpolation=how).astype(np.uint8, copy=False)
+    return np.ascontiguousarray(resized[:, ::-1]) if rng.random() < 0.5 else resized
+
+
+def _part(side: int, most: int, rng: np.random.Generator) -> slice:
+    first = int(rng.integers(max(0, side - most) + 1))
+    return slice(first, first + min(side, most))
 
 
 def grey_of(photo: Photo) -> Tensor:
