@@ -62,6 +62,9 @@ def restore(
         float, typer.Option(min=0.0, max=1.0, help="Stop once more than this share of the photos has failed.")
     ] = 1.0,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many photos.")] = None,
+    keys: Annotated[
+        str | None, typer.Option(metavar="FILE|URL", help="Only the photos of this list, one key a line.")
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Only say what would be done with each file.")] = False,
     json: Annotated[bool, typer.Option("--json", help="With --check: everything as JSON, a row per file.")] = False,
 ) -> None:
@@ -86,6 +89,7 @@ def restore(
         memory=allowed,
         precision=precision,
         limit=limit,
+        keys=keys,
         options=options,
     )
     if json and not check:
@@ -106,6 +110,7 @@ def restore(
             memory=allowed,
             precision=precision,
             limit=limit,
+            keys=keys,
             format=format,
             existing=existing,
             on_failure=on_failure,
