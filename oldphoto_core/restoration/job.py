@@ -46,7 +46,7 @@ class RestoreJob:
     """At most this many files of the source, in key order."""
 
     keys: str | tuple[str, ...] | None = None
-    """Only these keys of the source: a list of them, or the file or URL of one (one key a line); None: all there are."""
+    """Only these keys of the source: themselves, or the file or URL of a list with one key a line; None: all."""
 
     options: RestoreOptions = field(default_factory=RestoreOptions)
     """Mode, output format and policies."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from oldphoto_core.errors import SourceMissing, UnsafeKey
+from oldphoto_core.errors import SourceMissing, StorageError, UnsafeKey
 from oldphoto_core.storage.bucket import Bucket
 from oldphoto_core.storage.keys import is_image_key, printable
 from oldphoto_core.storage.store import ObjectInfo
@@ -52,8 +52,8 @@ def take_inventory(
 def look_up(source: Bucket, keys: Iterable[str], *, limit: int | None = None) -> pd.DataFrame:
     """The inventory of these keys alone, sorted, each once; `limit` stops after so many images.
 
-    A key that is not there, or is unsafe, has a row too, of size 0 and without a version: reading it says why. An unsafe
-    one counts as an image, or it would be passed over as none.
+    A key that cannot be looked up, is not there or is unsafe has a row too, of size 0 and without a version: reading it
+    says why. An unsafe one counts as an image, or it would be passed over as none.
     """
     wanted: list[str] = []
     images = 0
@@ -68,7 +68,9 @@ def look_up(source: Bucket, keys: Iterable[str], *, limit: int | None = None) ->
             return source.info(key) or ObjectInfo(key, 0, "")
         except UnsafeKey:
             unsafe.append(key)
-            return ObjectInfo(key, 0, "")
+        except StorageError:
+            pass  # S3 says 403 of what is not there to those who may not list: the affair of this key alone
+        return ObjectInfo(key, 0, "")
 
     unsafe: list[str] = []
     with ThreadPoolExecutor(_LOOKING) as threads:

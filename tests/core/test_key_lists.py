@@ -11,13 +11,14 @@ from fakes import encoded, picture, register
 from oldphoto_core.errors import ConfigError, UsageError
 from oldphoto_core.reports.summary import Summary
 from oldphoto_core.restoration import RestoreJob, close_run, open_run, restore_shard
+from oldphoto_core.restoration.check import check
 from oldphoto_core.restoration.job import check_places
 from oldphoto_core.restoration.rows import rows_by_key
 from oldphoto_core.storage import Bucket, look_up, read_key_list, read_ledger, write_key_list
 
 HOSTILE = [
     "../secret.png",
-    "/etc/passwd.png",
+    "/etc/hosts.png",
     "a//b.png",
     "a/./b.png",
     "bell\a.png",
@@ -86,6 +87,18 @@ def test_a_hostile_key_is_refused_and_touches_nothing(source: Bucket, target: Bu
 def test_percent_signs_are_part_of_a_key(source: Bucket, target: Bucket) -> None:
     restore(source, target, ("%2e%2e/d.png",))
     assert [item.key for item in target.list("photos")] == ["photos/%2e%2e/d.png"]
+
+
+def test_looking_before_doing_is_about_the_named_keys_too(source: Bucket, target: Bucket) -> None:
+    register()
+    keys = ("a.png", "gone.png", "../b.png")
+    report = check(RestoreJob(source=source.url, target=target.url, model="invert", keys=keys))
+    found = {each.key: (each.status, each.reason) for each in report.files}
+    assert found == {
+        "a.png": ("restored", ""),
+        "gone.png": ("failed", "missing"),
+        "../b.png": ("failed", "unsafe key"),
+    }
 
 
 def test_a_limit_counts_the_named_images(source: Bucket, target: Bucket) -> None:
