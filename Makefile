@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types bench fuzz install clean
+.PHONY: demo fleet test lint types bench fuzz install clean
 
 # one resolution for every machine: versions come from constraints.txt
 $(STAMP): pyproject.toml constraints.txt
@@ -17,6 +17,10 @@ install: $(STAMP)
 
 demo: install
 	$(BIN)/oldphoto demo
+
+# server, store, workers and receivers on this machine's loopback, and a run from a notification to restored photos
+fleet: install
+	$(BIN)/python -m infra.fleet
 
 test: install
 	$(BIN)/python -m pytest

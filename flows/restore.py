@@ -39,6 +39,9 @@ def restore(
     memory: Annotated[int | None, Field(ge=1, description="Bytes that restoring a photo may take")] = None,
     precision: Annotated[Precision, Field(description="Of the network's arithmetic")] = "auto",
     limit: Annotated[int | None, Field(ge=1, description="At most this many images of the source")] = None,
+    keys: Annotated[
+        str | list[str] | None, Field(description="Only these keys, or the file or URL of a list of them, one a line")
+    ] = None,
     format: OutputFormat = "keep",  # noqa: A002 - the name users give
     existing: ExistingPolicy = "skip",
     on_failure: FailurePolicy = "skip",
@@ -81,6 +84,7 @@ def restore(
         precision=precision,
         limit=limit,
         operator=operator,
+        keys=tuple(keys) if isinstance(keys, list) else keys,
         options=options,
     )
     run = open_run(job)

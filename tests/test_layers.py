@@ -15,7 +15,7 @@ FLOORS = [
     {"errors"},
     {"nets"},
     {"storage", "scans"},
-    {"checkpoints", "degradation", "reports", "metrics", "devices"},
+    {"arrivals", "checkpoints", "degradation", "reports", "metrics", "devices"},
     {"training", "restoration", "samples"},
     {"evaluation", "custody", "doctor"},
 ]

@@ -81,6 +81,9 @@ def restore(
     no_report: Annotated[
         bool, typer.Option("--no-report", help="Make no thumbnails, and no report to look at.")
     ] = False,
+    keys: Annotated[
+        str | None, typer.Option(metavar="FILE|URL", help="Only the photos of this list, one key a line.")
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Only say what would be done with each file.")] = False,
     json: Annotated[bool, typer.Option("--json", help="With --check: everything as JSON, a row per file.")] = False,
     operator: Annotated[
@@ -119,6 +122,7 @@ def restore(
         precision=precision,
         limit=limit,
         operator=operator,
+        keys=keys,
         options=options,
     )
     if json and not check:
@@ -139,6 +143,7 @@ def restore(
             memory=allowed,
             precision=precision,
             limit=limit,
+            keys=keys,
             format=format,
             existing=existing,
             on_failure=on_failure,

@@ -172,6 +172,8 @@ class Look:
                 )
 
     def _header(self, bucket: Bucket, key: str, version: str, size: int) -> tuple[ScanHeader, str]:
+        if not version:
+            bucket.read(key, version=version)  # it was named, and could not be looked up: reading it says why
         fetch = partial(bucket.read_range, key, version=version)
         path = self._folder / secrets.token_hex(8)
         try:

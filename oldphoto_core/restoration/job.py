@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from oldphoto_core.errors import ConfigError, UsageError
 from oldphoto_core.restoration.options import Precision, RestoreOptions
-from oldphoto_core.storage import Bucket, take_inventory
+from oldphoto_core.storage import Bucket, look_up, read_key_list, take_inventory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
 
 LONGEST_OPERATOR = 200
 """Characters."""
@@ -44,6 +49,8 @@ class RestoreJob:
 
     operator: str = ""
     """Who is to be named in the records as having run it; nobody unless told: it is never taken from the system."""
+    keys: str | tuple[str, ...] | None = None
+    """Only these keys of the source: themselves, or the file or URL of a list with one key a line; None: all."""
 
     options: RestoreOptions = field(default_factory=RestoreOptions)
     """Mode, output format and policies."""
@@ -60,17 +67,31 @@ class RestoreJob:
                 f"operator is {self.operator[:LONGEST_OPERATOR]!r}; give one line of {LONGEST_OPERATOR} characters at"
                 " most, or leave it out"
             )
+        if self.keys is not None and not self.keys:
+            raise ConfigError("keys is empty; name at least one key, or leave it out for everything")
         if self.masks is None and not self.options.detect:
             raise UsageError(
                 "--masks-only uses given masks alone, and none are given; name their bucket with --masks URL"
             )
 
 
+def inventory_of(job: RestoreJob) -> pd.DataFrame:
+    """What the job is about: its keys, or all of its source. Raises UsageError, SourceMissing, NoCredentials."""
+    source = Bucket(job.source)
+    if job.keys is None:
+        return take_inventory(source, limit=job.limit)
+    return look_up(source, _keys_of(job.keys), limit=job.limit)
+
+
+def _keys_of(keys: str | tuple[str, ...]) -> Iterable[str]:
+    return read_key_list(keys) if isinstance(keys, str) else keys
+
+
 def check_places(job: RestoreJob, *, writable: bool = True) -> None:
     """Refuse places that cannot work, before anything is read or written; `writable`: also try to write there.
 
-    Raises UsageError when source and target overlap, SourceMissing when there is nothing to restore (or no mask where
-    masks were announced), NoCredentials, WriteFailed.
+    Raises UsageError when source and target overlap or there is no list of keys, SourceMissing when there is nothing to
+    restore (or no mask where masks were announced), NoCredentials, WriteFailed.
     """
     source, target = Bucket(job.source), Bucket(job.target)
     if source.contains(target):
@@ -80,7 +101,10 @@ def check_places(job: RestoreJob, *, writable: bool = True) -> None:
             raise UsageError(f"source {source} lies in {target.join(folder)}, where results go; name another target")
     if job.masks is not None and Bucket(job.masks) == source:
         raise UsageError(f"masks and source are both {source}; name the folder that holds the masks alone")
-    for place in (job.source, job.masks):
+    if job.keys is not None:
+        _keys_of(job.keys)
+    # keys that are gone are rows of the ledger, even if nothing is left in the source
+    for place in (job.source if job.keys is None else None, job.masks):
         if place is not None:
             take_inventory(Bucket(place), limit=1)  # raises where there is nothing
     if writable:

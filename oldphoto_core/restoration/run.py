@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from oldphoto_core.errors import RunStopped, UsageError
 from oldphoto_core.reports.summary import RunFacts, Summary, encode
 from oldphoto_core.restoration.engine import OnPart, restore_photos
-from oldphoto_core.restoration.job import RestoreJob, check_places
+from oldphoto_core.restoration.job import RestoreJob, check_places, inventory_of
 from oldphoto_core.restoration.masks import MaskIndex
 from oldphoto_core.restoration.models import load_restorer
 from oldphoto_core.restoration.options import RestoreOptions
@@ -19,7 +19,7 @@ from oldphoto_core.restoration.plan import Plan, cut_shards, make_plan
 from oldphoto_core.restoration.recovery import FACTS, settle, settle_killed_runs
 from oldphoto_core.restoration.rows import rows_by_key
 from oldphoto_core.restoration.showing import report_of_closed
-from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, read_ledger, take_inventory, write_manifest
+from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, read_ledger, write_manifest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,10 +112,13 @@ def restorer_of(job: RestoreJob) -> RestoresPhotos:
 
 def plan_job(job: RestoreJob, restorer: RestoresPhotos, lost: Iterable[LedgerRow] = ()) -> tuple[pd.DataFrame, Plan]:
     """The manifest of the source, and what is to be done; nothing is written. `lost` as in `make_plan`."""
-    manifest = take_inventory(Bucket(job.source), limit=job.limit)
+    manifest = inventory_of(job)
     masks = MaskIndex(Bucket(job.masks).list()) if job.masks is not None else None
     detector = _detector_digest(restorer)
-    return manifest, make_plan(manifest, Bucket(job.target), job.options, restorer.digest, masks, detector, lost)
+    plan = make_plan(manifest, Bucket(job.target), job.options, restorer.digest, masks, detector, lost)
+    if job.keys is not None:
+        plan.masks_unclaimed.clear()  # theirs are photos that are not asked for
+    return manifest, plan
 
 
 def restore_shard(

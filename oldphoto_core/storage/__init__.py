@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from oldphoto_core.storage.bucket import Bucket
     from oldphoto_core.storage.journal import Journal
+    from oldphoto_core.storage.key_list import read_key_list, write_key_list
     from oldphoto_core.storage.keys import is_image_key, safe_key
     from oldphoto_core.storage.ledger import (
         LEDGER_COLUMNS,
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
         previous_results,
         read_ledger,
     )
-    from oldphoto_core.storage.manifest import MANIFEST_COLUMNS, read_manifest, take_inventory, write_manifest
+    from oldphoto_core.storage.manifest import MANIFEST_COLUMNS, look_up, read_manifest, take_inventory, write_manifest
     from oldphoto_core.storage.store import ObjectInfo
 
 __all__ = [
@@ -29,21 +30,25 @@ __all__ = [
     "LedgerWriter",
     "ObjectInfo",
     "is_image_key",
+    "look_up",
     "merge_ledger",
     "previous_results",
+    "read_key_list",
     "read_ledger",
     "read_manifest",
     "safe_key",
     "take_inventory",
+    "write_key_list",
     "write_manifest",
 ]
 
 _HOMES = {
     "bucket": ("Bucket",),
     "journal": ("Journal",),
+    "key_list": ("read_key_list", "write_key_list"),
     "keys": ("is_image_key", "safe_key"),
     "ledger": ("LEDGER_COLUMNS", "LedgerRow", "LedgerWriter", "merge_ledger", "previous_results", "read_ledger"),
-    "manifest": ("MANIFEST_COLUMNS", "read_manifest", "take_inventory", "write_manifest"),
+    "manifest": ("MANIFEST_COLUMNS", "look_up", "read_manifest", "take_inventory", "write_manifest"),
     "store": ("ObjectInfo",),
 }
 

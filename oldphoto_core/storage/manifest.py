@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from oldphoto_core.errors import SourceMissing
+from oldphoto_core.errors import SourceMissing, StorageError, UnsafeKey
 from oldphoto_core.storage.bucket import Bucket
 from oldphoto_core.storage.keys import is_image_key, printable
 from oldphoto_core.storage.store import ObjectInfo
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
 
 MANIFEST_KEY = "manifest.parquet"
 MANIFEST_COLUMNS = ("key", "size", "version", "kind")
-"""key: str; size: int64 bytes; version: str, to pin reads with; kind: "image" or "other" (by its name)."""
+"""key: str; size: int64 bytes; version: str, to pin reads with, empty where a key that was named is not there;
+kind: "image" or "other" (by its name)."""
 
 _PROGRESS_EVERY = 1000
+_LOOKING = 16
 
 
 def take_inventory(
@@ -44,6 +47,36 @@ def take_inventory(
     if progress:
         progress(len(found))
     return _as_frame(found)
+
+
+def look_up(source: Bucket, keys: Iterable[str], *, limit: int | None = None) -> pd.DataFrame:
+    """The inventory of these keys alone, sorted, each once; `limit` stops after so many images.
+
+    A key that cannot be looked up, is not there or is unsafe has a row too, of size 0 and without a version: reading it
+    says why. An unsafe one counts as an image, or it would be passed over as none.
+    """
+    wanted: list[str] = []
+    images = 0
+    for key in sorted(set(keys)):
+        if images == limit:
+            break
+        wanted.append(key)
+        images += is_image_key(key)
+
+    def look(key: str) -> ObjectInfo:
+        try:
+            return source.info(key) or ObjectInfo(key, 0, "")
+        except UnsafeKey:
+            unsafe.append(key)
+        except StorageError:
+            pass  # S3 says 403 of what is not there to those who may not list: the affair of this key alone
+        return ObjectInfo(key, 0, "")
+
+    unsafe: list[str] = []
+    with ThreadPoolExecutor(_LOOKING) as threads:
+        frame = _as_frame(list(threads.map(look, wanted)))
+    frame.loc[frame["key"].isin(unsafe), "kind"] = "image"
+    return frame
 
 
 def write_manifest(run: Bucket, frame: pd.DataFrame) -> str:

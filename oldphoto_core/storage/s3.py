@@ -154,7 +154,7 @@ class S3Store:
         self._call("delete_object", key)
 
     def _get(self, key: str, version: str | None, start: int, end: int | None = None) -> dict[str, Any]:
-        pinned = {"IfMatch": f'"{version}"'} if version else {}
+        pinned = {"IfMatch": f'"{version}"'} if version is not None else {}
         part = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if start or end is not None else {}
         reply = self._call("get_object", key, **pinned, **part)
         if part and "ContentRange" not in reply:

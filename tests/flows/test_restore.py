@@ -152,3 +152,16 @@ def test_photos_that_are_too_damaged_are_named(tmp_path: Path, oldphoto) -> None
     ended = oldphoto("restore", tmp_path / "old", tmp_path / "new", "--model", "detect", "--max-damage", "0.25")
     assert ended.code == 3
     assert "failed: b.png: too damaged: 30.0% of b.png is damaged, more than the 25.0%" in ended.err
+
+
+def test_a_list_of_keys_is_restored_and_nothing_else(places: tuple[Bucket, Bucket], oldphoto, tmp_path: Path) -> None:
+    source, target = places
+    put(source, ["a.jpg", "b.png", "album/c.png"])
+    (tmp_path / "keys.txt").write_text("album/c.png\ngone.png\n../a.jpg\n")
+    ended = oldphoto("restore", source.url, target.url, "--model", "invert", "--keys", tmp_path / "keys.txt")
+    assert ended.code == 3, ended.err
+    assert "failed: gone.png: missing: " in ended.err
+    assert "failed: ../a.jpg: unsafe key: " in ended.err
+    assert "3 files found: 1 restored, 0 skipped, 2 failed" in ended.out
+    assert [o.key for o in target.list("photos")] == ["photos/album/c.png"]
+    assert summary_of(target)["failed_reasons"] == {"missing": 1, "unsafe key": 1}

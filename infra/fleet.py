@@ -1,0 +1,195 @@
+"""`make fleet`: all of oldphoto on one machine, on loopback, and a run from a notification to the restored photos.
+
+    S3 store and queue (moto) --notification--> poller --event--> Prefect server --run--> one of two workers
+                              MinIO's, curl's --> receiver --^
+
+What is started is stopped at the end. The same fleet is what tests/infra/test_fleet.py works with.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from infra.prefect_events import runs_of
+from infra.processes import Processes, answers, free_port
+from oldphoto_core.errors import OldPhotoError
+from oldphoto_core.storage import Bucket
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE, TARGET = "s3://archive/scans", "s3://access/restored"
+POOL = "oldphoto"
+WORKERS = 2
+
+
+class Fleet:
+    """Everything in `folder`: databases, logs, spools, the receiver's token. Nothing runs before `start`."""
+
+    def __init__(self, folder: Path, quiet_seconds: float = 5.0) -> None:
+        self.folder = folder
+        self.api = f"http://127.0.0.1:{free_port()}/api"
+        self.store = f"http://127.0.0.1:{free_port()}"
+        self.receiver = f"http://127.0.0.1:{free_port()}"
+        self.token = secrets.token_hex(32)
+        self.queue = ""
+        self.processes = Processes(ROOT, folder / "logs", self._environment(quiet_seconds))
+
+    def start(self) -> None:
+        """The store first, then Prefect with its deployments, workers and receivers. Raises NotStarted."""
+        self.folder.joinpath("token").write_text(self.token)
+        # children read them from their environment, and so does this process
+        os.environ.update({name: self.processes.environment[name] for name in _SHARED})
+        port = self.store.rpartition(":")[2]
+        self.processes.start("store", "moto.server", "-H", "127.0.0.1", "-p", port)
+        port = self.api.removesuffix("/api").rpartition(":")[2]
+        self.processes.start("server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui")
+        self.processes.wait("store", lambda: answers(f"{self.store}/moto-api/"))
+        self._make_buckets()
+        self.processes.wait("server", lambda: answers(f"{self.api}/health"))
+        self.processes.run("pool", "prefect", "work-pool", "create", POOL, "--type", "process")
+        self.processes.run("deploy", "prefect", "--no-prompt", "deploy", "--all")
+        for number in range(1, WORKERS + 1):
+            arguments = ("worker", "start", "--pool", POOL, "--name", f"worker-{number}", "--limit", "1")
+            self.processes.start(f"worker-{number}", "prefect", *arguments)
+        self.start_receivers()
+
+    def start_receivers(self) -> None:
+        """The HTTP receiver, and the poller of the bucket's queue."""
+        self.processes.environment["OLDPHOTO_SPOOL"] = str(self.folder / "spool-http")
+        self.processes.start("receiver", "infra.receiver")
+        self.processes.environment["OLDPHOTO_SPOOL"] = str(self.folder / "spool-sqs")
+        self.processes.start("poller", "infra.sqs_poller", "--queue-url", self.queue)
+        self.processes.wait("receiver", lambda: answers(f"{self.receiver}/health"))
+
+    def _make_buckets(self) -> None:
+        import botocore.session
+
+        session = botocore.session.get_session()
+        s3: Any = session.create_client("s3")
+        sqs: Any = session.create_client("sqs")
+        for bucket in (SOURCE, TARGET):
+            s3.create_bucket(Bucket=bucket.split("/")[2])
+        self.queue = sqs.create_queue(QueueName="oldphoto-arrivals")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        told = {"QueueConfigurations": [{"QueueArn": arn, "Events": ["s3:ObjectCreated:*"]}]}
+        s3.put_bucket_notification_configuration(Bucket=SOURCE.split("/")[2], NotificationConfiguration=told)
+
+    def _environment(self, quiet_seconds: float) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PREFECT_"))}
+        nowhere = str(self.folder / "no-such-file")
+        return {
+            **kept,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}",
+            "PYTHONPATH": str(ROOT),
+            "PREFECT_HOME": str(self.folder / "prefect"),
+            "PREFECT_API_URL": self.api,
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+            "PREFECT_WORKER_QUERY_SECONDS": "2",
+            "AWS_ENDPOINT_URL": self.store,
+            "AWS_ACCESS_KEY_ID": "fleet",
+            "AWS_SECRET_ACCESS_KEY": secrets.token_hex(20),
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_CONFIG_FILE": nowhere,
+            "AWS_SHARED_CREDENTIALS_FILE": nowhere,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "OLDPHOTO_HOME": str(ROOT),
+            "OLDPHOTO_SOURCE": SOURCE,
+            "OLDPHOTO_TARGET": TARGET,
+            "OLDPHOTO_TOKEN_FILE": str(self.folder / "token"),
+            "OLDPHOTO_RECEIVER_PORT": self.receiver.rpartition(":")[2],
+            "OLDPHOTO_QUIET_SECONDS": f"{quiet_seconds:g}",
+        }
+
+
+_SHARED = (
+    "PREFECT_HOME",
+    "PREFECT_API_URL",
+    "AWS_ENDPOINT_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_DEFAULT_REGION",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_EC2_METADATA_DISABLED",
+)
+
+
+def wait_for_runs(count: int, seconds: float = 600) -> list[dict[str, Any]]:
+    """The runs of `restore`, oldest first, as soon as `count` of them have ended."""
+    deadline = time.monotonic() + seconds
+    while True:
+        runs = runs_of("restore", since=0.0)
+        ended = [run for run in runs if run["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")]
+        if len(ended) >= count:
+            return sorted(ended, key=lambda run: str(run["start_time"]))
+        if time.monotonic() > deadline:
+            raise OldPhotoError(f"{len(ended)} of {count} runs ended within {seconds:.0f} s")
+        time.sleep(1.0)
+
+
+def main(
+    scans: Annotated[Path | None, typer.Option(help="Folder of photos to drop; none: those of the demo.")] = None,
+    stay: Annotated[bool, typer.Option("--stay", help="Keep it running until Ctrl-C.")] = False,
+) -> None:
+    """Start a fleet, drop photos into its bucket, show the run, stop everything."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
+    with tempfile.TemporaryDirectory(prefix="oldphoto-fleet-") as folder:
+        fleet = Fleet(Path(folder))
+        with fleet.processes:
+            _say(f"starting store, Prefect server, {WORKERS} workers and receivers; logs in {fleet.processes.logs} ...")
+            fleet.start()
+            for name, process in fleet.processes.running.items():
+                _say(f"  {name:10} pid {process.pid}")
+            _say(f"Prefect {fleet.api}, store {fleet.store}, receiver {fleet.receiver}/arrivals")
+            count = _drop(scans)
+            _say(f"{count} scans dropped into {SOURCE}; the bucket notifies, a quiet period of 5 s gathers them ...")
+            _show(wait_for_runs(1)[0])
+            if stay:
+                _say(f"PREFECT_API_URL={fleet.api} AWS_ENDPOINT_URL={fleet.store}; Ctrl-C stops everything")
+                signal.pause()
+    _say("everything is stopped")
+
+
+def _drop(scans: Path | None) -> int:
+    source = Bucket(SOURCE)
+    if scans is None:
+        from oldphoto_core.samples.collection import make_collection
+
+        return len(make_collection(source, Bucket("s3://access/masks")))
+    found = list(Bucket(scans).list())
+    for item in found:
+        source.write(item.key, (scans / item.key).read_bytes())
+    return len(found)
+
+
+def _show(run: dict[str, Any]) -> None:
+    _say(f"run {run['name']}: {run['state_name']}, keys from {run['parameters'].get('keys')}")
+    target = Bucket(TARGET)
+    for run_id in target.folders("runs"):
+        summary = json.loads(target.read(f"runs/{run_id}/summary.json"))
+        counts = ", ".join(f"{summary[name]} {name}" for name in ("found", "restored", "skipped", "failed"))
+        _say(f"ledger of {run_id}: {counts}, {summary['megapixels']} megapixels in {summary['seconds']} s")
+    for item in target.list("photos"):
+        _say(f"  {target}/{item.key}  {item.size} bytes")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(main)
+    except OldPhotoError as error:
+        raise SystemExit(f"fleet: {error}") from None

@@ -1,0 +1,77 @@
+"""What the HTTP receiver and the SQS poller share: settings, and one gathering thread over one spool."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra.prefect_events import PrefectEvents
+from oldphoto_core.arrivals import ArrivalSpool, Dispatcher, Gathering, Sorted, read_notification, sort_arrivals
+from oldphoto_core.storage import Bucket
+
+LOG = logging.getLogger("oldphoto.arrivals")
+
+Source = Annotated[str, typer.Option(envvar="OLDPHOTO_SOURCE", help="Collection whose arrivals are taken.")]
+Target = Annotated[str, typer.Option(envvar="OLDPHOTO_TARGET", help="Where it is restored to; gets lists of keys.")]
+SpoolFolder = Annotated[Path, typer.Option("--spool", envvar="OLDPHOTO_SPOOL", help="Folder that outlives processes.")]
+Quiet = Annotated[
+    float, typer.Option(envvar="OLDPHOTO_QUIET_SECONDS", min=0, help="A burst is over when nothing came for so long.")
+]
+Longest = Annotated[
+    float, typer.Option(envvar="OLDPHOTO_LONGEST_SECONDS", min=0, help="And at the latest so long after it began.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where notifications come in."""
+
+    source: Bucket
+    spool: ArrivalSpool
+    gatherer: threading.Thread
+
+    def take(self, body: bytes) -> Sorted:
+        """Keep what a notification announces; when this returns, it is on disk. Raises BadNotification, WriteFailed."""
+        found = sort_arrivals(read_notification(body), self.source)
+        self.spool.accept(found.keys)
+        for reason in found.refused:
+            LOG.warning("refused: %s", reason)
+        if found.keys:
+            LOG.info("accepted %d keys", len(found.keys))
+        return found
+
+
+@contextmanager
+def opened(source: str, target: str, folder: Path, gathering: Gathering) -> Iterator[Door]:
+    """A door with its gathering thread, until the end of the block."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    for chatty in ("httpx", "botocore", "aiobotocore"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    spool = ArrivalSpool(folder, gathering)
+    bucket = Bucket(source)
+    over = threading.Event()
+    dispatcher = Dispatcher(spool, Bucket(target), PrefectEvents(source))
+    gatherer = threading.Thread(target=dispatcher.run, args=(over.wait,), name="gatherer", daemon=True)
+    gatherer.start()
+    try:
+        yield Door(bucket, spool, gatherer)
+    finally:
+        over.set()
+        spool.close()
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and Ctrl-C set."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stopping.set())
+    return stopping

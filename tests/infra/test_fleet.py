@@ -1,0 +1,179 @@
+"""The whole of it, on loopback: what arrives in a bucket is restored by a worker, whatever is killed on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx
+import psutil
+import pytest
+from fakes import encoded, picture
+
+from infra.fleet import SOURCE, TARGET, Fleet, wait_for_runs
+from infra.prefect_events import EVENT, runs_of
+from infra.processes import Processes
+from oldphoto_core.storage import Bucket, read_key_list, read_ledger
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Started once for the tests below, which go through one night's work in their order."""
+    before = dict(os.environ)
+    fleet = Fleet(tmp_path_factory.mktemp("fleet"), quiet_seconds=3)
+    with fleet.processes:
+        fleet.start()
+        yield fleet
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def drop(*keys: str) -> None:
+    for seed, key in enumerate(keys):
+        Bucket(SOURCE).write(key, encoded(picture(seed=seed), ".png"))
+
+
+def post(fleet: Fleet, content: Any) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {fleet.token}"}
+    return httpx.post(f"{fleet.receiver}/arrivals", json=content, headers=headers, timeout=60)
+
+
+def ledgers() -> list[dict[str, str]]:
+    """Key -> status and reason, of every run that has ended, in their order."""
+    target, found = Bucket(TARGET), []
+    for run_id in sorted(target.folders("runs")):
+        if target.info(f"runs/{run_id}/summary.json"):
+            rows = read_ledger(target.join("runs", run_id))
+            found.append({row.key: f"{row.status} {row.reason}".strip() for row in rows.itertuples()})
+    return found
+
+
+def wait_for(*keys: str) -> dict[str, str]:
+    """What became of these keys first, as soon as runs that ended tell it; no run may have ended badly meanwhile."""
+    deadline = time.monotonic() + 900
+    while True:
+        bad = [run for run in runs_of("restore", 0.0) if run["state_type"] in ("FAILED", "CRASHED", "CANCELLED")]
+        assert not bad, [(run["name"], run["state"]["message"], run["parameters"]) for run in bad]
+        became: dict[str, str] = {}
+        for rows in reversed(ledgers()):
+            became |= rows
+        if set(keys) <= became.keys():
+            return {key: became[key] for key in keys}
+        assert time.monotonic() < deadline, became
+        time.sleep(1)
+
+
+def test_a_burst_of_uploads_becomes_one_run_over_just_those_keys(fleet: Fleet) -> None:
+    drop("before/1.png", "a 1.png", "b+2.png", "album/c.png")
+    Bucket(SOURCE).write("notes.txt", b"no photo")
+    drop("a 1.png")
+    (run,) = wait_for_runs(1)
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert read_key_list(run["parameters"]["keys"]) == ["a 1.png", "album/c.png", "b+2.png", "before/1.png"]
+    assert set(ledgers()[0].values()) == {"restored"}
+    assert run["parameters"]["source"] == SOURCE
+
+
+def test_what_a_receiver_accepted_is_restored_though_it_was_killed(fleet: Fleet) -> None:
+    store_silently(fleet, "late/1.png", "late/2.png")
+    thing = {"bucket": {"name": "archive"}, "object": {"key": "scans/late/1.png"}}
+    record = {"eventName": "s3:ObjectCreated:Put", "s3": thing}
+    for _ in range(2):
+        assert post(fleet, {"EventName": "s3:ObjectCreated:Put", "Records": [record]}).status_code == 202
+    detail = {"bucket": {"name": "archive"}, "object": {"key": "scans/late/2.png"}}
+    assert post(fleet, {"detail-type": "Object Created", "source": "aws.s3", "detail": detail}).status_code == 202
+    fleet.processes.stop("receiver", signal.SIGKILL)
+    fleet.processes.stop("poller", signal.SIGKILL)
+    fleet.start_receivers()
+    assert post(fleet, ["late/gone.png"]).status_code == 202
+    assert wait_for("late/1.png", "late/2.png", "late/gone.png") == {
+        "late/1.png": "restored",
+        "late/2.png": "restored",
+        "late/gone.png": "failed missing",
+    }
+
+
+def store_silently(fleet: Fleet, *keys: str) -> None:
+    """Objects that the bucket does not tell of."""
+    import boto3
+
+    client = boto3.client("s3", endpoint_url=fleet.store)
+    told = client.get_bucket_notification_configuration(Bucket="archive")["QueueConfigurations"]
+    client.put_bucket_notification_configuration(Bucket="archive", NotificationConfiguration={})
+    drop(*keys)
+    client.put_bucket_notification_configuration(
+        Bucket="archive", NotificationConfiguration={"QueueConfigurations": told}
+    )
+
+
+def test_the_nightly_run_finds_what_no_notification_told_of(fleet: Fleet) -> None:
+    from prefect.deployments import run_deployment
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    store_silently(fleet, "silent.png")
+    with temporary_settings({PREFECT_API_URL: fleet.api}):
+        run_deployment("restore/restore", timeout=0, as_subflow=False)
+    assert wait_for("silent.png") == {"silent.png": "restored"}
+    assert ledgers()[-1]["late/1.png"] == "skipped already restored"
+
+
+def test_the_nights_to_come_are_on_the_calendar(fleet: Fleet) -> None:
+    """Prefect has made the runs, not only taken the schedule: with SQLAlchemy 2.1 its scheduler made none."""
+    from prefect import get_client
+    from prefect.client.schemas.filters import FlowRunFilter
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    scheduled = FlowRunFilter.model_validate({"state": {"type": {"any_": ["SCHEDULED"]}}})
+    deadline = time.monotonic() + 300
+    with temporary_settings({PREFECT_API_URL: fleet.api}), get_client(sync_client=True) as client:
+        while not (nights := [run for run in client.read_flow_runs(flow_run_filter=scheduled) if run.auto_scheduled]):
+            assert time.monotonic() < deadline
+            time.sleep(1)
+        deployment = client.read_deployment_by_name("restore/restore")
+    berlin = ZoneInfo("Europe/Berlin")
+    ours = [run.expected_start_time.astimezone(berlin) for run in nights if run.deployment_id == deployment.id]
+    assert {(each.hour, each.minute) for each in ours} == {(3, 30)}
+    assert deployment.global_concurrency_limit is not None
+    assert deployment.global_concurrency_limit.limit == 1
+
+
+def test_everything_listens_on_loopback_alone(fleet: Fleet) -> None:
+    listening = set()
+    for process in fleet.processes.running.values():
+        for each in (psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)):
+            sockets = [c.laddr for c in each.net_connections() if c.status == psutil.CONN_LISTEN]
+            listening |= {address.ip for address in sockets}
+    assert listening == {"127.0.0.1"}
+
+
+def test_no_credential_is_in_logs_parameters_or_events(fleet: Fleet) -> None:
+    secrets = (fleet.token, fleet.processes.environment["AWS_SECRET_ACCESS_KEY"])
+    files = [path for path in fleet.folder.rglob("*") if path.is_file() and path.name != "token"]
+    assert any(path.suffix == ".db" for path in files), "events, parameters and logs of runs lie in Prefect's database"
+    assert {path.stem for path in files} >= {"server", "receiver", "poller", "worker-1"}
+    for path in files:
+        content = path.read_bytes()
+        assert not [secret for secret in secrets if secret.encode() in content], path
+    assert EVENT.encode() in b"".join(path.read_bytes() for path in files if ".db" in path.name)
+    assert not [run for run in runs_of("restore", 0.0) for secret in secrets if secret in json.dumps(run)]
+
+
+def test_what_was_started_is_stopped(tmp_path: Path) -> None:
+    child = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])"
+    (tmp_path / "parent.py").write_text(f"import subprocess, sys, time; {child}; time.sleep(600)")
+    with Processes(tmp_path, tmp_path / "logs", {**os.environ, "PYTHONPATH": str(tmp_path)}) as processes:
+        parent = psutil.Process(processes.start("parent", "parent").pid)
+        deadline = time.monotonic() + 60
+        while not (children := parent.children()):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    gone, alive = psutil.wait_procs([parent, *children], timeout=30)
+    assert (len(gone), alive) == (2, [])
