@@ -38,15 +38,20 @@ class History:
         return row
 
     def record(self) -> dict[str, Any]:
-        """All of it, the row that is not closed yet too, to the last bit."""
-        return {"rows": self.rows, "sums": self._sums, "counts": self._counts}
+        """All of it, the row that is not closed yet too, to the last bit; the order of columns, since JSON objects keep
+        none."""
+        return {"columns": self._columns(), "rows": self.rows, "sums": self._sums, "counts": self._counts}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> History:
         """The inverse of `record` after a trip through JSON."""
-        history = cls(record["rows"])
-        history._sums, history._counts = dict(record["sums"]), dict(record["counts"])
+        order = {name: number for number, name in enumerate(record["columns"])}
+        history = cls([_ordered(row, order) for row in record["rows"]])
+        history._sums, history._counts = _ordered(record["sums"], order), dict(record["counts"])
         return history
+
+    def _columns(self) -> list[str]:
+        return list(dict.fromkeys([*(name for row in self.rows for name in row), *self._sums]))
 
     def to_csv(self) -> bytes:
         """All rows; a term that a row does not have is empty."""
@@ -82,3 +87,7 @@ class History:
         buffer = io.BytesIO()
         figure.savefig(buffer, dpi=110)
         return buffer.getvalue()
+
+
+def _ordered(row: Mapping[str, float], order: Mapping[str, int]) -> Row:
+    return {name: row[name] for name in sorted(row, key=order.__getitem__)}

@@ -32,8 +32,8 @@ from oldphoto_core.degradation.archive.losses import Holes
 from oldphoto_core.degradation.archive.scratches import Scratches
 from oldphoto_core.degradation.archive.tone import Fading
 from oldphoto_core.errors import ConfigError
-from oldphoto_core.evaluation import EvaluationConfig, to_markdown
-from oldphoto_core.evaluation.compare import baseline_methods, compare, crops, summarise
+from oldphoto_core.evaluation import EvaluationConfig, summarise, to_markdown
+from oldphoto_core.evaluation.compare import baseline_methods, compare, crops
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training import default_config
 from oldphoto_core.training.config import config_from_record

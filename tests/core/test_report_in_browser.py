@@ -27,7 +27,7 @@ HOSTILE = (
     "line\nbreak\u2028.png",
 )
 PLANTED = LedgerRow(
-    key="../../../etc/passwd", version="1", status="failed", reason="<b onclick=window.hit=1>bad</b>",
+    key="../../../etc/passwd", version="1", status="failed", reason="unreadable",
     detail="</script><script>window.hit=1</script>",
 )  # fmt: skip
 
