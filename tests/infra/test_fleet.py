@@ -15,6 +15,7 @@ import httpx
 import psutil
 import pytest
 from fakes import encoded, picture
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from infra.fleet import SOURCE, TARGET, Fleet, wait_for_runs
 from infra.prefect_events import EVENT, runs_of
@@ -31,7 +32,9 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     fleet = Fleet(tmp_path_factory.mktemp("fleet"), quiet_seconds=3)
     with fleet.processes:
         fleet.start()
-        yield fleet
+        # settings of a server that other tests of this process have started come before the environment
+        with temporary_settings({PREFECT_API_URL: fleet.api}):
+            yield fleet
     os.environ.clear()
     os.environ.update(before)
 
