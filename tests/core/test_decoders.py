@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -21,9 +24,10 @@ import pytest
 from fakes import InvertingRestorer, fill, mark
 from test_scans_bad_input import KINDS
 
-from oldphoto_core.errors import CrashesDecoder, ScanError, ScanTooLarge, TimedOut
+from oldphoto_core.errors import CrashesDecoder, ScanError, ScanTooLarge, TimedOut, TruncatedScan
 from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
 from oldphoto_core.scans import Decoders, SpooledScan, read_header, read_scan
+from oldphoto_core.scans.isolation.messages import receive, send
 from oldphoto_core.storage import Bucket, LedgerRow
 
 FAULTS = Path(__file__).parent / "faults"
@@ -306,3 +310,22 @@ def test_a_mask_that_crashes_the_decoder_costs_its_photo(tmp_path: Path, faults:
         masks=Bucket(tmp_path / "masks"),
     )  # fmt: skip
     assert (rows["a.png"].reason, rows["b.png"].status) == ("crashes the decoder", "restored")
+
+
+class Intruder:
+    """What a decoder that a file has taken over might answer."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.getenv, ("HOME",)
+
+
+def test_a_message_can_name_nothing_but_what_decoders_say() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        send(theirs, Intruder())
+        with pytest.raises(pickle.UnpicklingError, match=r"names os\.getenv"):
+            receive(ours)
+        send(theirs, TruncatedScan("cut short"))
+        answer, _ = receive(ours)
+        assert isinstance(answer, TruncatedScan)
+        assert str(answer) == "cut short"

@@ -55,7 +55,7 @@ INNER = {
     "scans/ifd.py": {"BrokenIfdError"},  # never leaves scans/: `translated` and its own callers catch it
     "scans/xmp.py": {"BrokenXmpError"},  # never leaves scans/: labelling and the reader of JPEGs catch it
     "scans/raw.py": {"OSError"},  # caught a few lines above, in `_named`
-    "scans/isolation/messages.py": {"EOFError"},
+    "scans/isolation/messages.py": {"EOFError", "UnpicklingError"},  # ends the decoder, and fails one photo
     "scans/isolation/decoder.py": {"NotStarted"},
     "scans/isolation/pool.py": {"NotStarted", "_Died"},
     "storage/local.py": {"OSError"},

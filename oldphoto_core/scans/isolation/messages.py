@@ -8,19 +8,22 @@ it, however that one ends.
 from __future__ import annotations
 
 import contextlib
+import io
 import mmap
 import os
 import pickle
 import socket
 import struct
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from oldphoto_core.errors import ScanError
 from oldphoto_core.scans.scan import Format, Pixels
 
 _HEAD = struct.Struct("<Q")
@@ -64,7 +67,7 @@ class Reply:
 
 def send(line: socket.socket, message: object, file: int | None = None) -> None:
     """One message, with the descriptor of an open file if one is named; the receiver gets its own."""
-    body = pickle.dumps(message)
+    body = pickle.dumps(_said(message) if isinstance(message, Exception) else message)
     head = _HEAD.pack(len(body))
     if file is None:
         line.sendall(head)
@@ -90,7 +93,43 @@ def receive(line: socket.socket) -> tuple[Any, int | None]:
         if not count:
             raise EOFError
         view = view[count:]
-    return pickle.loads(body), files[0] if files else None
+    message = _Message(io.BytesIO(body)).load()
+    return message.error() if isinstance(message, Failure) else message, files[0] if files else None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error in words: libraries change how errors themselves are pickled."""
+
+    module: str
+    name: str
+    text: str
+
+    def error(self) -> Exception:
+        """The error again; what is none of this project's is a RuntimeError."""
+        found = _loaded(self.module, self.name)
+        return found(self.text) if found and issubclass(found, ScanError) else RuntimeError(self.text)
+
+
+def _said(error: Exception) -> Failure:
+    return Failure(type(error).__module__, type(error).__qualname__, str(error))
+
+
+class _Message(pickle.Unpickler):
+    """Reads what `send` wrote and calls nothing else: a file may have taken over the decoder that answers for it."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Dataclasses of the rooms that decoders know, alone."""
+        found = _loaded(module, name) if module.startswith("oldphoto_core.scans.") else None
+        if found is None or not is_dataclass(found):
+            raise pickle.UnpicklingError(f"a message names {module}.{name}, which none should")
+        return found
+
+
+def _loaded(module: str, name: str) -> type | None:
+    """A class of a module that this process has loaded already: no message makes it import anything."""
+    found = getattr(sys.modules.get(module), name, None)
+    return found if isinstance(found, type) else None
 
 
 @contextlib.contextmanager
