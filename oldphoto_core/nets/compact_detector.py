@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-WIDTHS = (32, 48, 64, 96, 128)
+WIDTHS = (32, 48, 96, 128, 192)
 """Channels at half of the resolution, a quarter and so on."""
 FINE = 8
 """Channels at full resolution, before the last two convolutions."""

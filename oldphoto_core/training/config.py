@@ -118,8 +118,8 @@ class StageConfig:
     grey_share: float = 0.1
     """Share of clean crops turned grey."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the detector's convolutions; weights and losses stay float32. bfloat16 is for the detector alone,
-    and about twice as fast where the processor multiplies it."""
+    """Arithmetic of the networks; weights and losses stay float32. bfloat16 is about twice as fast where the processor
+    multiplies it."""
     focal_gamma: float = 2.0
     """Of the detector's focal loss: how little pixels count that are told apart already."""
     damaged_weight: float = 0.75
@@ -180,8 +180,6 @@ class StageConfig:
                 raise ConfigError(f"StageConfig.{name} is {getattr(self, name)}; give at least 1")
         if self.precision not in ("float32", "bfloat16"):
             raise ConfigError(f"StageConfig.precision is {self.precision!r}; choose float32 or bfloat16")
-        if self.precision == "bfloat16" and self.stage != "scratches":
-            raise ConfigError(f"StageConfig.precision is bfloat16 in stage {self.stage}; only scratches has it")
         if not self.most_rescaled >= 1:
             raise ConfigError(f"StageConfig.most_rescaled is {self.most_rescaled}; give a factor of at least 1")
         if not self.learning_rate > 0:
@@ -235,8 +233,8 @@ def _compact(stage: StageName) -> StageConfig:
     )  # fmt: skip
     if stage == "scratches":
         return dataclasses.replace(
-            base, steps=12_000, batch=16, crop=128, canvas=768, learning_rate=1.5e-3, betas=(0.9, 0.999),
-            precision="bfloat16",
+            base, steps=10_000, batch=6, crop=256, canvas=768, crops_of_canvas=6, canvases_kept=400,
+            learning_rate=1.5e-3, betas=(0.9, 0.999), precision="bfloat16",
         )  # fmt: skip
     if stage == "vae_old":
         return dataclasses.replace(base, latent_adversarial=Ramp(value=0.02, start=500, warm=500))

@@ -121,7 +121,9 @@ class Stage(ABC):
     def _gradients(self, part: Batch, step: int, number: int) -> tuple[Gradients, Losses]:
         # noise depends on step and part, not on what was drawn before: a resumed training draws the same
         noise = torch.Generator(self.device).manual_seed((self.config.seed * 1_000_003 + step) * 1_009 + number)
-        minimised, terms = self.losses(part.to(self.device), step, noise)
+        reduced = self.config.precision == "bfloat16"
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=reduced):
+            minimised, terms = self.losses(part.to(self.device), step, noise)
         # only the named network's own weights get gradients, so a critic is not moved by what the generator minimises
         gradients = {
             name: torch.autograd.grad(
@@ -183,10 +185,10 @@ class AutoencoderStage(Stage):
         config = self.config
         # r and x go through as one batch: norms are per position or per picture, so neither sees the other
         images = batch.degraded if batch.old is None else torch.cat([batch.old, batch.degraded])
-        mean = self.vae.encode(images)
+        mean = self.vae.encode(images).float()
         # drawn NHWC and seen as NCHW, so that the sum stays channels_last
         drawn = torch.randn(mean.permute(0, 2, 3, 1).shape, generator=noise, device=mean.device).permute(0, 3, 1, 2)
-        made = self.vae.decode(mean + config.latent_noise.at(step) * drawn)
+        made = self.vae.decode(mean + config.latent_noise.at(step) * drawn).float()
         terms = {"l1": F.l1_loss(made, images), "kl": mean.square().mean()}
         minimised = {"generator": config.reconstruction * terms["l1"] + config.kl.at(step) * terms["kl"]}
         self._image_game(made, images, step, minimised, terms)
@@ -229,9 +231,9 @@ class MappingStage(Stage):
         weight = self.config.latent_distance.at(step)
         with torch.no_grad():
             z_x = vae_old.encode(batch.degraded)
-            z_y = vae_clean.encode(batch.clean) if weight else None
-        translated = self.triplet.mapping(z_x, batch.mask)
-        made = vae_clean.decode(translated)
+            z_y = vae_clean.encode(batch.clean).float() if weight else None
+        translated = self.triplet.mapping(z_x, batch.mask).float()
+        made = vae_clean.decode(translated).float()
         terms = {"l1": F.l1_loss(made, batch.clean)}
         minimised = {"generator": self.config.pixel * terms["l1"]}
         if z_y is not None:

@@ -20,12 +20,14 @@ from photos import album
 
 from oldphoto_core.checkpoints import Registry, load_detector, load_model, publish_version
 from oldphoto_core.errors import ConfigError, SourceMissing, TrainingError
+from oldphoto_core.nets.presets import preset_named
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training import STAGES, default_config, train_all, train_stage
 from oldphoto_core.training.config import Ramp, StageConfig, config_from_record
 from oldphoto_core.training.data import Batches, PhotoSet, split_keys
 from oldphoto_core.training.history import History
 from oldphoto_core.training.run import configs_for
+from oldphoto_core.training.stages import make_stage
 
 TINY: dict[str, Any] = {
     "steps": 6, "batch": 4, "crop": 32, "validate_every": 3, "validation_crops": 2, "checkpoint_every": 2, "warm_up": 2,
@@ -149,6 +151,20 @@ def test_reconstruction_becomes_better(clean: Bucket, old: Bucket, tmp_path: Pat
     train_stage(config, clean, old, Bucket(str(tmp_path)))
     found = [float(loss) for loss in losses(Bucket(str(tmp_path)), "vae_old")]
     assert found[-1] < 0.7 * found[0]
+
+
+@pytest.mark.parametrize("name", ["vae_old", "mapping"])
+def test_bfloat16_changes_losses_little_and_leaves_weights_in_float32(clean: Bucket, old: Bucket, name: Any) -> None:
+    config = default_config(name, **TINY)
+    batch = Batches(config, PhotoSet(clean, ["album-000.png"]), PhotoSet(old, ["album-050.png"])).batch(0)
+    measured = []
+    for precision in ("float32", "bfloat16"):
+        torch.manual_seed(1)
+        stage = make_stage(replace(config, precision=precision), preset_named("compact").triplet())
+        measured.append(stage.step(batch, 0)["loss"])
+        assert {weight.dtype for weight in stage.networks["generator"].parameters()} == {torch.float32}
+    assert measured[0] != measured[1]
+    assert measured[0] == pytest.approx(measured[1], rel=0.02)
 
 
 def test_adversarial_terms_train_their_critics(clean: Bucket, old: Bucket, tmp_path: Path) -> None:

@@ -29,9 +29,7 @@ class DetectionStage(Stage):
         """focal + dice * (1 - soft Dice)."""
         assert batch.mask is not None
         assert batch.weight is not None
-        reduced = self.config.precision == "bfloat16"
-        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=reduced):
-            scores = self.networks["generator"](batch.degraded).float()
+        scores = self.networks["generator"](batch.degraded).float()
         terms = {
             "focal": focal_loss(
                 scores, batch.mask, batch.weight, gamma=self.config.focal_gamma, damaged=self.config.damaged_weight
