@@ -229,18 +229,18 @@ class StageConfig:
 
 def _compact(stage: StageName) -> StageConfig:
     base = StageConfig(
-        stage=stage, steps=1600, crop=64, recipe=ArchiveRecipe(), canvas=256, crops_of_canvas=4,
+        stage=stage, steps=3000, crop=64, recipe=MixedRecipe(), canvas=256, crops_of_canvas=4,
     )  # fmt: skip
     if stage == "scratches":
         return dataclasses.replace(
-            base, steps=10_000, batch=6, crop=256, canvas=768, crops_of_canvas=6, canvases_kept=400,
-            learning_rate=1.5e-3, betas=(0.9, 0.999), precision="bfloat16",
+            base, steps=10_000, batch=6, crop=256, recipe=ArchiveRecipe(), canvas=768, crops_of_canvas=6,
+            canvases_kept=400, learning_rate=1.5e-3, betas=(0.9, 0.999), precision="bfloat16",
         )  # fmt: skip
     if stage == "vae_old":
         return dataclasses.replace(base, latent_adversarial=Ramp(value=0.02, start=500, warm=500))
     if stage == "vae_clean":
-        return dataclasses.replace(base, steps=1000, start_from="vae_old", learning_rate=7e-4)
-    return dataclasses.replace(base, steps=5000, batch=8, crop=96, crops_of_canvas=2, recipe=MixedRecipe())
+        return dataclasses.replace(base, steps=1600, start_from="vae_old", learning_rate=7e-4)
+    return dataclasses.replace(base, steps=9000, batch=8, crop=128, crops_of_canvas=2)
 
 
 def _paper(stage: StageName) -> StageConfig:
