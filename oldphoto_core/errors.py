@@ -18,6 +18,7 @@
     │   ├── ChangedWhileReading       an object is not the version that was listed
     │   ├── UnsafeKey                 a key that would leave its bucket folder
     │   ├── WriteFailed               the store did not take, or did not keep, the bytes
+    │   ├── DamagedOnTheWay           bytes that do not match the checksum of their object, however often they are read
     │   └── Occupied                  another process writes to that place
     ├── ModelError                    weights that cannot be used
     │   ├── UnknownModel              no model of that name
@@ -168,6 +169,10 @@ class WriteFailed(StorageError):
     """The store did not take the bytes, or gave other bytes back."""
 
     reason = "write failed"
+
+
+class DamagedOnTheWay(StorageError):
+    """Bytes that are not those of their object's checksum; raised once asking again did not help."""
 
 
 class Occupied(StorageError):
