@@ -19,6 +19,7 @@
     │   ├── UnsafeKey                 a key that would leave its bucket folder
     │   ├── WriteFailed               the store did not take, or did not keep, the bytes
     │   ├── DamagedOnTheWay           bytes that do not match the checksum of their object, however often they are read
+    │   ├── NoConditions              the store writes whatever the condition
     │   └── Occupied                  another process writes to that place
     ├── ModelError                    weights that cannot be used
     │   ├── UnknownModel              no model of that name
@@ -173,6 +174,10 @@ class WriteFailed(StorageError):
 
 class DamagedOnTheWay(StorageError):
     """Bytes that are not those of their object's checksum; raised once asking again did not help."""
+
+
+class NoConditions(StorageError):
+    """The store takes no notice of conditions on writes, so nobody can be kept away from a place there."""
 
 
 class Occupied(StorageError):
