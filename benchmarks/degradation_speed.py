@@ -18,9 +18,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from oldphoto_core.clusters import dask_client
 from oldphoto_core.degradation import RECIPES, PairShard, degrade, item_rng, recipe_named
 from oldphoto_core.degradation.pairs import make_item
-from oldphoto_core.degradation.synthesis import SynthesisConfig, dask_client, plan_shards, synthesize_shards
+from oldphoto_core.degradation.synthesis import SynthesisConfig, plan_shards, synthesize_shards
 from oldphoto_core.scans import read_scan
 from oldphoto_core.scans.convert import to_rgb8
 from oldphoto_core.storage import Bucket

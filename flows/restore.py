@@ -5,10 +5,12 @@ inventory and plan -> shards, one task run each -> ledger, reconciliation, summa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
+from prefect.logging import get_run_logger
 from pydantic import Field
 
 from flows.progress import RestoreProgress
@@ -16,6 +18,7 @@ from oldphoto_core.checkpoints import place_of
 from oldphoto_core.errors import RunStopped
 from oldphoto_core.reports.summary import Summary
 from oldphoto_core.restoration import run as core
+from oldphoto_core.restoration.coordination import sole_coordinator
 from oldphoto_core.restoration.job import RestoreJob
 from oldphoto_core.restoration.options import (
     ExistingPolicy,
@@ -58,7 +61,8 @@ def restore(
 ) -> Summary:
     """Restore a collection; the summary is also `TARGET/runs/<run id>/summary.json`.
 
-    Raises RunStopped when a policy ended the run; what was done until then is accounted for all the same.
+    Raises RunStopped when a policy ended the run; what was done until then is accounted for all the same. Raises
+    Occupied when another run is at work in this target.
     """
     options = RestoreOptions(
         mode=mode,
@@ -87,27 +91,29 @@ def restore(
         keys=tuple(keys) if isinstance(keys, list) else keys,
         options=options,
     )
-    run = open_run(job)
-    try:
-        _restore_shards(run)
-    except RunStopped as stop:
-        core.close_run(run, str(stop))
-        raise
-    except BaseException as reason:  # Ctrl-C, SIGTERM, a bug: the ledger tells how far the run came
-        core.close_run(run, f"interrupted ({type(reason).__name__})")
-        raise
-    summary = close_run(run)
+    with sole_coordinator(job.target, get_run_logger().warning) as check_held:
+        run = open_run(job)
+        try:
+            _restore_shards(run, check_held)
+        except RunStopped as stop:
+            core.close_run(run, str(stop))
+            raise
+        except BaseException as reason:  # Ctrl-C, SIGTERM, a bug: the ledger tells how far the run came
+            core.close_run(run, f"interrupted ({type(reason).__name__})")
+            raise
+        summary = close_run(run)
     _publish(summary)
     return summary
 
 
-def _restore_shards(run: core.Run) -> None:
+def _restore_shards(run: core.Run, check_held: Callable[[], None]) -> None:
     guard = core.FailureGuard(run.job.options, run.planned)
     with RestoreProgress(run.planned) as progress:
 
         def settle(row: LedgerRow) -> None:
             progress.advance(row)
             guard.judge(row)
+            check_held()
 
         for number in range(len(run.shards)):
             restore_shard(run, number, settle, progress.part)

@@ -35,7 +35,12 @@ def synthesize(
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("synthesizing", total=sum(len(shard.keys) for shard in shards))
         result = synthesize_shards(
-            shards, clean, target, lambda sidecar: bar.advance(task, sidecar["items"] + len(sidecar["failed"])), dask
+            shards,
+            clean,
+            target,
+            lambda sidecar: bar.advance(task, sidecar["items"] + len(sidecar["failed"])),
+            dask,
+            lambda link: bar.console.print(f"Dask dashboard: {link}"),
         )
     create_table_artifact(
         key="synthesize",

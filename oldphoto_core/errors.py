@@ -18,11 +18,14 @@
     │   ├── ChangedWhileReading       an object is not the version that was listed
     │   ├── UnsafeKey                 a key that would leave its bucket folder
     │   ├── WriteFailed               the store did not take, or did not keep, the bytes
+    │   ├── DamagedOnTheWay           bytes that do not match the checksum of their object, however often they are read
+    │   ├── NoConditions              the store writes whatever the condition
     │   └── Occupied                  another process writes to that place
     ├── ModelError                    weights that cannot be used
     │   ├── UnknownModel              no model of that name
     │   ├── DamagedWeights            the file does not match its card, or its network
     │   └── RegistryRefused           a version that is there already, or a champion that moved meanwhile
+    ├── ClusterAway                   the Dask cluster that was named does not answer
     ├── RunStopped                    a policy ended a restoration early; what was done stays, a rerun goes on
     ├── AuditFailed                   something in a target is not what was recorded, and that was to be an error
     ├── RollbackRefused               what a run wrote was altered since; nothing was removed
@@ -170,6 +173,14 @@ class WriteFailed(StorageError):
     reason = "write failed"
 
 
+class DamagedOnTheWay(StorageError):
+    """Bytes that are not those of their object's checksum; raised once asking again did not help."""
+
+
+class NoConditions(StorageError):
+    """The store takes no notice of conditions on writes, so nobody can be kept away from a place there."""
+
+
 class Occupied(StorageError):
     """Another process holds the lease of a place, or took it over."""
 
@@ -188,6 +199,10 @@ class DamagedWeights(ModelError):
 
 class RegistryRefused(ModelError):
     """The registry does not take it: that version exists, or the champion is no longer the one that was looked at."""
+
+
+class ClusterAway(OldPhotoError):
+    """The Dask scheduler that was named does not answer, or refuses this client."""
 
 
 class RunStopped(OldPhotoError):

@@ -16,9 +16,14 @@ from oldphoto_core.storage import Bucket
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def synthesize_shards(
-    shards: list[PairShard], clean: str, target: str, on_shard: Callable[[dict[str, Any]], None], dask: str | None
+    shards: list[PairShard],
+    clean: str,
+    target: str,
+    on_shard: Callable[[dict[str, Any]], None],
+    dask: str | None,
+    on_link: Callable[[str], None],
 ) -> dict[str, Any]:
     """Every shard that is missing, over Dask."""
-    result = core.synthesize_shards(shards, Bucket(clean), Bucket(target), on_shard, dask)
+    result = core.synthesize_shards(shards, Bucket(clean), Bucket(target), on_shard, dask, on_link)
     get_run_logger().info("%d pairs made, %.1f photos/s", result["made"], result["photos_per_second"])
     return result

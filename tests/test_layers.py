@@ -13,9 +13,9 @@ CORE = ROOT / "oldphoto_core"
 
 FLOORS = [
     {"errors"},
-    {"nets"},
+    {"nets", "clusters"},
     {"storage", "scans"},
-    {"arrivals", "checkpoints", "degradation", "reports", "metrics", "devices"},
+    {"arrivals", "checkpoints", "degradation", "inventory", "reports", "metrics", "devices"},
     {"training", "restoration", "samples"},
     {"evaluation", "custody", "doctor"},
 ]

@@ -13,6 +13,11 @@ RegistryOption = Annotated[
     str | None, typer.Option("--registry", metavar="URL", envvar="OLDPHOTO_REGISTRY", help="Registry of models.")
 ]
 
+DaskOption = Annotated[
+    str | None,
+    typer.Option("--dask", metavar="ADDRESS", help="A running Dask scheduler (tcp://..., tls://...)."),
+]
+
 
 def say(line: str) -> None:
     """A note about what is happening."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from flows.commands.terminal import say, show
+from flows.commands.terminal import DaskOption, say, show
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +24,7 @@ def synthesize(
     seed: Annotated[int, typer.Option(help="The same seed gives the same pairs.")] = 1,
     recipe: Annotated[str, typer.Option(help="How photos are made old.")] = "published",
     crop: Annotated[int, typer.Option(min=16, help="Side of the crop of each photo, in pixels.")] = 256,
-    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A running Dask scheduler (tcp://...).")] = None,
+    dask: DaskOption = None,
 ) -> None:
     """Make pairs of clean and degraded photos, over all cores. A rerun makes only what is missing."""
     from flows.prefect_session import prefect_session

@@ -12,8 +12,10 @@ import hashlib
 import io
 import json
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -24,9 +26,12 @@ from oldphoto_core.degradation.published import PublishedRecipe
 from oldphoto_core.degradation.recipe import Degraded, Recipe, degrade, item_rng
 from oldphoto_core.degradation.registry import recipe_record
 from oldphoto_core.errors import ConfigError, ScanError, StorageError
-from oldphoto_core.scans import read_scan
+from oldphoto_core.scans import RawPixels, read_header, read_scan, spool_scan
 from oldphoto_core.scans.convert import to_rgb8
 from oldphoto_core.storage import Bucket
+
+IN_MEMORY_BYTES, IN_MEMORY_MEGAPIXELS = 64 * 2**20, 16.0
+"""Files and pictures over one of these are decoded on disk, and only the crop is read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,13 +93,16 @@ def write_pair_shard(shard: PairShard, clean: Bucket, target: Bucket) -> dict[st
     return record | {"made": True}
 
 
-def make_item(clean: NDArray[np.uint8], shard: PairShard, number: int, key: str) -> tuple[NDArray[np.uint8], Degraded]:
-    """The crop and its degraded version; the same whatever shard or worker makes it."""
+def make_item(
+    clean: NDArray[np.uint8] | RawPixels, shard: PairShard, number: int, key: str
+) -> tuple[NDArray[np.uint8], Degraded]:
+    """The crop and its degraded version; the same whatever shard or worker makes it, in memory or from disk."""
     rng = item_rng(shard.seed, number, key)
     height, width = (min(shard.crop, side) for side in clean.shape[:2])
     top = int(rng.integers(clean.shape[0] - height + 1))
     left = int(rng.integers(clean.shape[1] - width + 1))
-    crop = np.ascontiguousarray(clean[top : top + height, left : left + width])
+    rows = clean.read(top, top + height) if isinstance(clean, RawPixels) else clean[top : top + height]
+    crop = np.ascontiguousarray(to_rgb8(rows[:, left : left + width]))
     return crop, degrade(crop, shard.recipe, rng)
 
 
@@ -104,17 +112,31 @@ def _tar(shard: PairShard, clean: Bucket) -> tuple[bytes, dict[str, str]]:
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for number, key in enumerate(shard.keys, start=shard.first):
             try:
-                photo = to_rgb8(read_scan(clean.read(key)).pixels)
+                with tempfile.TemporaryDirectory(prefix="oldphoto-", ignore_cleanup_errors=True) as folder:
+                    photo = _photo(clean, key, Path(folder))
+                    crop, aged = make_item(photo, shard, number, key)
+                    if isinstance(photo, RawPixels):
+                        photo.close()
             except ScanError as error:
                 failed[key] = str(error)
                 continue
-            crop, aged = make_item(photo, shard, number, key)
             _add(tar, f"{number:06d}.clean.png", _png(crop))
             _add(tar, f"{number:06d}.degraded.png", _png(aged.image))
             _add(tar, f"{number:06d}.mask.png", _png(aged.mask.astype(np.uint8) * 255))
             recipe = {"key": key, "item": number, "seed": shard.seed, "operations": aged.record}
             _add(tar, f"{number:06d}.recipe.json", json.dumps(recipe).encode())
     return buffer.getvalue(), failed
+
+
+def _photo(clean: Bucket, key: str, folder: Path) -> NDArray[np.uint8] | RawPixels:
+    """Its pixels, in memory or, of a large one, in `folder`."""
+    info = clean.info(key)
+    if info is None or info.size <= IN_MEMORY_BYTES:
+        data = clean.read(key)
+        if read_header(data).megapixels <= IN_MEMORY_MEGAPIXELS:
+            return to_rgb8(read_scan(data).pixels)
+    clean.download(key, folder / "photo")
+    return spool_scan(folder / "photo", folder).pixels
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:

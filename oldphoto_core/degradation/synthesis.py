@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from oldphoto_core.clusters import dask_client
 from oldphoto_core.degradation.pairs import PairShard, write_pair_shard
 from oldphoto_core.degradation.published import PublishedRecipe
 from oldphoto_core.degradation.recipe import Recipe
 from oldphoto_core.errors import ConfigError, SourceMissing, UsageError
 from oldphoto_core.storage import Bucket, is_image_key
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 INDEX = "index.json"
 
@@ -67,10 +64,12 @@ def synthesize_shards(
     target: Bucket,
     on_shard: Callable[[dict[str, Any]], None],
     dask: str | None = None,
+    on_link: Callable[[str], None] = lambda _link: None,
 ) -> dict[str, Any]:
     """Makes every shard that is missing, writes `index.json`, and returns the counts and the rate in photos/s.
 
-    `on_shard` gets each shard's sidecar as it is done; `dask` is the address of a running scheduler.
+    `on_shard` gets each shard's sidecar as it is done; `dask` is the address of a running scheduler; `on_link`
+    hears where its dashboard is.
     """
     from distributed import as_completed
 
@@ -79,7 +78,7 @@ def synthesize_shards(
     target.check_writable()
     started = time.perf_counter()
     done: list[dict[str, Any]] = []
-    with dask_client(dask) as client:
+    with dask_client(dask, on_link=on_link) as client:
         # the shard's content decides the task, and a lost worker's shards are simply made again
         futures = client.map(write_pair_shard, shards, clean=clean, target=target, pure=False, retries=2)
         for future in as_completed(futures):
@@ -95,29 +94,3 @@ def synthesize_shards(
         "pairs": sum(sidecar["items"] for sidecar in done), "made": made, "shards": len(done), "failed": failed,
         "seconds": round(seconds, 2), "photos_per_second": round(made / seconds, 1),
     }  # fmt: skip
-
-
-_KEEP_FREED_MEMORY = {
-    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 2**30,
-    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_MAX_": 0,
-}
-"""Dask's workers return every freed block to the kernel by default, which for large arrays costs half of the time."""
-
-
-@contextmanager
-def dask_client(address: str | None, workers: int | None = None) -> Iterator[Client]:
-    """A client of the scheduler at `address`, or of `workers` processes (one per core) of this machine, on loopback."""
-    import dask
-    from distributed import Client, LocalCluster
-
-    if address:
-        with Client(address) as client:
-            yield client
-        return
-    with dask.config.set(_KEEP_FREED_MEMORY):
-        # without host and dashboard address Dask listens on every interface
-        cluster = LocalCluster(
-            n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=40
-        )
-        with cluster, Client(cluster) as client:
-            yield client

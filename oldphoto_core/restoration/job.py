@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 LONGEST_OPERATOR = 200
 """Characters."""
-RESULT_FOLDERS = ("photos", "masks", "records", "runs")
+RESULT_FOLDERS = ("photos", "masks", "records", "runs", "lease")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

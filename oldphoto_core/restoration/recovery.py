@@ -37,9 +37,6 @@ def settle_killed_run(target: Bucket, run_id: str) -> bool:
     run = target.join("runs", run_id)
     if not _is_open(run):
         return False
-    with LedgerWriter(run, "recovered") as ledger:
-        for row in _lost_rows(target, run, run_id):
-            ledger.add(row)
     settle(target, run, json.loads(run.read(FACTS)), KILLED)
     return True
 
@@ -57,9 +54,11 @@ def _is_open(run: Bucket) -> bool:
 
 def settle(target: Bucket, run: Bucket, facts: RunFacts, stopped: str = "") -> Summary:
     """Hold a run's ledger against its manifest and the bucket, then write ledger.parquet and summary.json."""
+    with LedgerWriter(run, "recovered") as ledger:
+        for row in _lost_rows(target, run, facts["run_id"]):
+            ledger.add(row)
     rows = rows_by_key(merge_ledger(run))
-    delivered = {item.key for item in target.list("photos")}
-    corrections = reconcile(read_manifest(run), rows, delivered, stopped)
+    corrections = reconcile(read_manifest(run), rows, _delivered(target, rows.values()), stopped)
     if corrections:
         with LedgerWriter(run, "reconciled") as ledger:
             for row in corrections:
@@ -70,10 +69,22 @@ def settle(target: Bucket, run: Bucket, facts: RunFacts, stopped: str = "") -> S
     return summary
 
 
+def _delivered(target: Bucket, rows: Iterable[LedgerRow]) -> set[str]:
+    """Keys of the derivatives in the target. A listing may be behind: what it lacks is asked for by name."""
+    listed = {item.key for item in target.list("photos")}
+    missing = [row.output for row in rows if row.status == "restored" and row.output not in listed]
+    with ThreadPoolExecutor(_READERS) as readers:
+        there = readers.map(lambda key: target.info(key) is not None, missing)
+        return listed.union(key for key, found in zip(missing, there, strict=True) if found)
+
+
 def _lost_rows(target: Bucket, run: Bucket, run_id: str) -> Iterable[LedgerRow]:
     known = set(read_ledger(run)["key"])
+    unknown = [key for key in read_manifest(run)["key"] if key not in known]
+    if not unknown:
+        return []
     recorded = {item.key for item in target.list("records")}
-    lost = [key for key in read_manifest(run)["key"] if key not in known and f"records/{key}.json" in recorded]
+    lost = [key for key in unknown if f"records/{key}.json" in recorded]
     with ThreadPoolExecutor(_READERS) as readers:
         rows = readers.map(lambda key: _row_of_record(target, key, run_id), lost)
         return [row for row in rows if row is not None]

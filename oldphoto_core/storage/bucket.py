@@ -7,14 +7,19 @@ import hashlib
 import io
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 from urllib.parse import unquote
 
-from oldphoto_core.errors import StorageError, UsageError, WriteFailed
+from oldphoto_core.errors import DamagedOnTheWay, StorageError, UsageError, WriteFailed
 from oldphoto_core.storage.keys import TEMP_PREFIX, printable, safe_key
 from oldphoto_core.storage.store import ObjectInfo, Store, chunks_of, why
+
+Taken = TypeVar("Taken")
+
+READS = 3
+"""How often an object is read whose bytes do not match its checksum."""
 
 
 class Bucket:
@@ -67,11 +72,16 @@ class Bucket:
         Raises:
             SourceMissing: no such object.
             ChangedWhileReading: it is not, or no longer, that version.
+            DamagedOnTheWay: its bytes do not match its checksum, three times in a row.
             NoCredentials, UnsafeKey, StorageError: it cannot be read.
         """
-        buffer = io.BytesIO()
-        buffer.writelines(self._store.read(safe_key(key), version))
-        return buffer.getvalue()
+
+        def gather(chunks: Iterator[bytes]) -> bytes:
+            buffer = io.BytesIO()
+            buffer.writelines(chunks)
+            return buffer.getvalue()
+
+        return self._whole(key, version, gather)
 
     def read_range(self, key: str, start: int, end: int, *, version: str | None = None) -> bytes:
         """The bytes from `start` to before `end`, and no others; both lie in the object. Raises as `read`."""
@@ -79,10 +89,14 @@ class Bucket:
 
     def sha256(self, key: str, *, version: str | None = None) -> str:
         """Of all bytes of an object, in hex; some MiB of it are in memory at a time. Raises as `read`."""
-        digest = hashlib.sha256()
-        for chunk in self._store.read(safe_key(key), version):
-            digest.update(chunk)
-        return digest.hexdigest()
+
+        def hashed(chunks: Iterator[bytes]) -> str:
+            digest = hashlib.sha256()
+            for chunk in chunks:
+                digest.update(chunk)
+            return digest.hexdigest()
+
+        return self._whole(key, version, hashed)
 
     def download(self, key: str, path: str | os.PathLike[str], *, version: str | None = None) -> str:
         """`read` into a file of this machine, some MiB at a time.
@@ -96,20 +110,27 @@ class Bucket:
             The sha256 of the bytes, in hex.
 
         Raises:
-            SourceMissing, ChangedWhileReading, NoCredentials, UnsafeKey: as `read`.
+            SourceMissing, ChangedWhileReading, DamagedOnTheWay, NoCredentials, UnsafeKey: as `read`.
             StorageError: it cannot be read, or the file cannot be written, or is there already.
         """
-        chunks, digest = self._store.read(safe_key(key), version), hashlib.sha256()
+        key = safe_key(key)
         try:
             with open(path, "xb") as file, _removed_on_failure(path):
-                for chunk in chunks:
-                    file.write(chunk)
-                    digest.update(chunk)
-                file.flush()
+
+                def keep(chunks: Iterator[bytes]) -> str:
+                    file.seek(0)
+                    file.truncate()
+                    digest = hashlib.sha256()
+                    for chunk in chunks:
+                        file.write(chunk)
+                        digest.update(chunk)
+                    file.flush()
+                    return digest.hexdigest()
+
+                return self._whole(key, version, keep)
         except OSError as error:
             name = printable(os.fspath(path))
             raise StorageError(f"cannot write {name}: {why(error)}: make room, or name another file") from error
-        return digest.hexdigest()
 
     def write(self, key: str, data: bytes) -> str:
         """Puts all bytes under the key, or nothing, and checks that they arrived.
@@ -183,6 +204,14 @@ class Bucket:
             return False
         mine, its = (os.path.realpath(b._root) if b.scheme == "file" else b._root for b in (self, other))
         return its == mine or its.startswith(mine.rstrip("/") + "/")
+
+    def _whole(self, key: str, version: str | None, take: Callable[[Iterator[bytes]], Taken]) -> Taken:
+        """`take` of all bytes of an object, from the beginning again where they turn out to be damaged."""
+        key = safe_key(key)
+        for _ in range(READS - 1):
+            with contextlib.suppress(DamagedOnTheWay):
+                return take(self._store.read(key, version))
+        return take(self._store.read(key, version))
 
     def _put(self, key: str, source: BinaryIO) -> str:
         self._store.write(safe_key(key), source)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from oldphoto_core.errors import StorageError
+from oldphoto_core.errors import NoConditions
 from oldphoto_core.storage.bucket import Bucket
 
 _ENTRY = re.compile(r"(\d{8})\.json")
@@ -43,13 +43,13 @@ class Journal:
         """Writes entry `after` + 1; False if somebody else did. `data` must differ from what anybody else writes.
 
         Raises:
-            StorageError: the store takes no notice of conditions, and entries would be lost on it.
+            NoConditions: the store takes no notice of conditions, and entries would be lost on it.
         """
         key = _key(after + 1)
         if not self.bucket.create(key, data):
             return self.bucket.info(key) is not None and self.bucket.read(key) == data
         if after == 0 and self.bucket.create(key, data):
-            raise StorageError(
+            raise NoConditions(
                 f"{self.bucket.url} replaces an object that was to be created only if absent (If-None-Match), so what "
                 "is written at the same time would be lost; use a store that knows conditional writes"
             )

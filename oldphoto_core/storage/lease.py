@@ -13,6 +13,7 @@ import secrets
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -30,10 +31,21 @@ SKEW = 30.0
 class Lease:
     """Held inside a `with` block, renewed by a thread; `check` tells whether it still is."""
 
-    def __init__(self, bucket: Bucket, *, seconds: float = SECONDS, skew: float = SKEW) -> None:
-        """Nothing is touched. `bucket` is a folder for the lease alone."""
+    def __init__(
+        self,
+        bucket: Bucket,
+        *,
+        seconds: float = SECONDS,
+        skew: float = SKEW,
+        on_wait: Callable[[str], None] | None = None,
+    ) -> None:
+        """Nothing is touched. `bucket` is a folder for the lease alone.
+
+        With `on_wait`, which hears who holds it, a lease that is held is watched for as long as it lasts: if its holder
+        renews it, it lives, and Occupied is raised; if not, it is taken over.
+        """
         self.bucket = bucket
-        self._seconds, self._skew = seconds, skew
+        self._seconds, self._skew, self._on_wait = seconds, skew, on_wait
         self._journal = Journal(bucket)
         self._holder = secrets.token_hex(8)
         self._number = 0
@@ -44,10 +56,7 @@ class Lease:
 
     def __enter__(self) -> Lease:
         """Raises Occupied if somebody else holds it."""
-        last = self._journal.last()
-        number, record = (0, None) if last is None else (last[0], json.loads(last[1]))
-        if record is not None and (reason := self._holds(record)):
-            raise Occupied(f"{self.bucket.url} is held by {reason}; wait for it to end, or name another place")
+        number = self._free()
         if not self._write(number) or self._journal.numbers()[-1] != self._number:
             # the second: entry N + 1 was free again because somebody renewed twice and forgot it since
             raise Occupied(f"{self.bucket.url} was taken by another process at this moment; name another place")
@@ -73,6 +82,22 @@ class Lease:
             self._lost = "it could not be renewed in time"
         if self._lost:
             raise Occupied(f"the lease {self.bucket.url} was lost: {self._lost}; start again to go on")
+
+    def _free(self) -> int:
+        """Number of the last entry, once that holds no more."""
+        first: int | None = None
+        while True:
+            last = self._journal.last()
+            number, reason = (0, "") if last is None else (last[0], self._holds(json.loads(last[1])))
+            if not reason:
+                return number
+            held = f"{self.bucket.url} is held by {reason}"
+            if self._on_wait is None or first not in (None, number):
+                raise Occupied(f"{held}; wait for it to end, or name another place")
+            if first is None:
+                self._on_wait(f"{held}; watching whether it does")
+            first = number
+            time.sleep(self._seconds / 12)
 
     def _holds(self, record: dict[str, Any]) -> str:
         """Who holds it; empty if nobody does any more."""

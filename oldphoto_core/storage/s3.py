@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import functools
 import hashlib
 import mimetypes
 import os
-import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from oldphoto_core.errors import ChangedWhileReading, NoCredentials, SourceMissing, StorageError, WriteFailed
+from oldphoto_core.errors import (
+    ChangedWhileReading,
+    DamagedOnTheWay,
+    NoCredentials,
+    SourceMissing,
+    StorageError,
+    WriteFailed,
+)
+from oldphoto_core.storage.etags import Digest, ETags, parts_of
 from oldphoto_core.storage.keys import is_temporary, printable
+from oldphoto_core.storage.s3_client import EXPIRED, GARBLED, TRIES, breaks, clean, code_of, current_client, pause
 from oldphoto_core.storage.store import CHUNK, ObjectInfo, chunks_of
 
 PART_BYTES = 64 * 2**20
 """Objects of more bytes go up in parts of this size; S3 takes 10,000 parts at most (625 GiB)."""
 PAGE_KEYS = 1000
 """Objects that one request lists; S3 gives no more."""
-
 _REFUSED = {
     "AccessDenied",
     "AllAccessDisabled",
@@ -47,8 +53,8 @@ class S3Store:
     def __init__(self, bucket: str, prefix: str) -> None:
         self.bucket = bucket
         self.prefix = prefix
-        settings = tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith(("AWS_", "FSSPEC_"))))
-        self._files = _client(os.getpid(), settings)
+        self._files = current_client()
+        self._etags = ETags()
 
     def is_there(self) -> bool:
         """Whether anything lies there; False, too, for a bucket that does not exist."""
@@ -87,42 +93,48 @@ class S3Store:
         """All bytes; the store itself refuses when the object is no longer the pinned version.
 
         A body that breaks off is asked for again from there, until three in a row bring nothing: s3fs only tries whole
-        requests again.
+        requests again. What came is held against the ETag at the end.
         """
-        from s3fs.core import S3_RETRYABLE_ERRORS
-
         came = failures = 0
+        digest: Digest | None = None
         problem: Exception = TimeoutError("not all bytes came")
-        while failures < 3:
+        while failures < TRIES:
+            pause(failures)
             start, reply = came, self._get(key, version, came)
             version, size = reply["ETag"].strip('"'), came + int(reply["ContentLength"])
+            digest = digest if came else self._digest(key, version, reply)
             try:
                 for chunk in self._body(reply):
                     came += len(chunk)
+                    if digest:
+                        digest.update(chunk)
                     yield chunk
-            except S3_RETRYABLE_ERRORS as error:
+            except breaks() as error:
                 problem = error
-            except Exception as error:  # the other place where aiohttp's errors come out
-                raise StorageError(f"{self._name(key)} breaks off while reading: {_clean(error)}; try again") from error
+            except Exception as error:  # the other place where errors of libraries come out
+                raise self._broke_off(key, error) from error
             if came == size:
+                self._accept(key, version, digest)
                 return
             failures = 0 if came > start else failures + 1
-        raise StorageError(f"{self._name(key)} breaks off while reading: {_clean(problem)}; try again") from problem
+        raise self._broke_off(key, problem) from problem
 
     def read_range(self, key: str, version: str | None, start: int, end: int) -> bytes:
         """Some bytes in one request, which is made three times at most."""
-        from s3fs.core import S3_RETRYABLE_ERRORS
-
         problem: Exception = TimeoutError("not all bytes came")
-        for _ in range(3):
+        for number in range(TRIES):
+            pause(number)
+            reply = self._get(key, version, start, end)
             try:
-                data = b"".join(self._body(self._get(key, version, start, end)))
-            except S3_RETRYABLE_ERRORS as error:
+                data = b"".join(self._body(reply))
+            except breaks() as error:
                 problem = error
                 continue
+            except Exception as error:
+                raise self._broke_off(key, error) from error
             if len(data) == end - start:
                 return data
-        raise StorageError(f"{self._name(key)} breaks off while reading: {_clean(problem)}; try again") from problem
+        raise self._broke_off(key, problem) from problem
 
     def write(self, key: str, source: BinaryIO) -> None:
         """One PUT, or parts made visible together; both carry checksums that the store must confirm."""
@@ -139,15 +151,24 @@ class S3Store:
         return True
 
     def _write(self, key: str, source: BinaryIO, condition: dict[str, str]) -> None:
-        try:
-            size = source.seek(0, os.SEEK_END)
-            etag, digests = (self._put if size <= PART_BYTES else self._put_parts)(key, source, condition)
-            if etag != _etag(digests):
+        problem: StorageError | None = None
+        for number in range(TRIES):
+            pause(number)
+            try:
+                size = source.seek(0, os.SEEK_END)
+                etag, digests = (self._put if size <= PART_BYTES else self._put_parts)(key, source, condition)
+                if etag == _etag(digests):
+                    return
+                condition = {}  # what lies there now, whole or not, is ours
                 self._compare(key, etag, source)
-        except (WriteFailed, NoCredentials):
-            raise
-        except StorageError as error:
-            raise WriteFailed(f"cannot write {self._name(key)}: {error}") from error
+                return
+            except DamagedOnTheWay as error:
+                problem = error
+            except NoCredentials:
+                raise
+            except StorageError as error:
+                raise WriteFailed(f"cannot write {self._name(key)}: {error}") from error
+        raise WriteFailed(f"cannot write {self._name(key)}: {problem}") from problem
 
     def delete(self, key: str) -> None:
         """Removes the object if it is there."""
@@ -161,6 +182,32 @@ class S3Store:
             reply["Body"].close()
             raise StorageError(f"{self._name(key)} is wanted from byte {start}, and its store sends no rest; try again")
         return reply
+
+    def _digest(self, key: str, etag: str, reply: dict[str, Any]) -> Digest | None:
+        """What is made of the bytes to hold them against their ETag; None where that tells nothing."""
+        if not self._etags.tell(etag, reply):
+            return None
+        if "-" not in etag:
+            return Digest()
+        size = int(reply["ContentLength"])
+        if parts_of(etag) == 1:
+            return Digest(max(size, 1))
+        try:
+            part = int(self._call("head_object", key, PartNumber=1)["ContentLength"])
+        except StorageError:
+            return None
+        # of parts of different sizes, or from a store that does not know of parts, nothing can be said
+        return Digest(part) if part and -(-size // part) == parts_of(etag) else None
+
+    def _accept(self, key: str, etag: str, digest: Digest | None) -> None:
+        if digest and not self._etags.accept(key, etag, digest.etag()):
+            raise DamagedOnTheWay(
+                f"the bytes of {self._name(key)} do not match their checksum (ETag {etag}): try again, and compare it"
+                " with another copy"
+            )
+
+    def _broke_off(self, key: str, problem: Exception) -> StorageError:
+        return StorageError(f"{self._name(key)} breaks off while reading: {clean(problem)}; try again")
 
     def _body(self, reply: dict[str, Any]) -> Iterator[bytes]:
         from fsspec.asyn import sync
@@ -188,20 +235,29 @@ class S3Store:
                 numbers = {"UploadId": upload, "PartNumber": number}
                 reply = self._call("upload_part", key, Body=part, ContentMD5=_base64(digests[-1]), **numbers)
                 parts.append({"PartNumber": number, "ETag": reply["ETag"]})
-            whole = {"UploadId": upload, "MultipartUpload": {"Parts": parts}}
-            done = self._call("complete_multipart_upload", key, **whole, **condition)
+            done = self._complete(key, _etag(digests), UploadId=upload, MultipartUpload={"Parts": parts}, **condition)
         except BaseException:
             with contextlib.suppress(StorageError):
                 self._call("abort_multipart_upload", key, UploadId=upload)
             raise
         return done["ETag"].strip('"'), digests
 
+    def _complete(self, key: str, etag: str, **request: Any) -> dict[str, Any]:
+        """Makes the parts one object. After a lost reply the upload is gone, and the object there."""
+        try:
+            return self._call("complete_multipart_upload", key, **request)
+        except SourceMissing:
+            there = self.info(key)
+            if there is None or there.version != etag:
+                raise
+            return {"ETag": etag}
+
     def _compare(self, key: str, etag: str, source: BinaryIO) -> None:
         """With KMS encryption, and on some stores, the ETag is no checksum: what lies there is compared itself."""
         source.seek(0)
         same = all(source.read(len(chunk)) == chunk for chunk in self.read(key, etag))
         if not same or source.read(1):
-            raise WriteFailed(f"{self._name(key)} does not hold the bytes that were written: write it again")
+            raise DamagedOnTheWay(f"{self._name(key)} does not hold the bytes that were written: write it again")
 
     def _start(self, prefix: str) -> str:
         return "".join(f"{part}/" for part in (self.prefix, prefix) if part)
@@ -221,15 +277,22 @@ class S3Store:
     def _call(self, method: str, key: str | None, **request: Any) -> dict[str, Any]:
         if key is not None:
             request["Key"] = self._start("") + key
-        try:
-            reply: dict[str, Any] = self._files.call_s3(method, Bucket=self.bucket, **request)
-        except Exception as error:  # the one seam: whatever s3fs, botocore and aiohttp raise is translated here
-            raise self._translated(error, key) from error
-        return reply
+        for number in range(1, TRIES + 1):
+            files = self._files
+            try:
+                reply: dict[str, Any] = files.call_s3(method, Bucket=self.bucket, **request)
+                return reply
+            except Exception as error:  # the one seam: whatever s3fs, botocore and aiohttp raise is translated here
+                # HEAD has no body to say more in
+                expired = code_of(error) in EXPIRED or (method == "head_object" and code_of(error) == "400")
+                if not expired or number == TRIES:
+                    raise self._translated(error, key) from error
+                pause(number)
+                self._files = current_client(instead_of=files)
+        raise AssertionError("the last try returns or raises")
 
     def _translated(self, error: Exception, key: str | None) -> StorageError:
-        response = getattr(error.__cause__ or error, "response", None) or {}
-        code = str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
+        code = code_of(error)
         name = self._name(key or "")
         if type(error).__name__ in _NONE_FOUND:
             return NoCredentials(f"no credentials for s3://{self.bucket}: {_WAY_IN}")
@@ -237,23 +300,13 @@ class S3Store:
             return NoCredentials(f"{name}: the store refused these credentials ({code or 'denied'}): {_WAY_IN}")
         if code == "NoSuchBucket" or (key is None and isinstance(error, FileNotFoundError)):
             return SourceMissing(f"there is no bucket s3://{self.bucket}: check the name and AWS_ENDPOINT_URL")
+        if code in GARBLED:
+            return DamagedOnTheWay(f"{name} did not arrive as it was sent ({code}): write it again")
         if code in ("PreconditionFailed", "412", "ConditionalRequestConflict"):
             return ChangedWhileReading(f"{name} was replaced since it was listed: run again for a new inventory")
         if isinstance(error, FileNotFoundError):
             return SourceMissing(f"{name} is not there, or no longer: run again for a new inventory")
-        return StorageError(f"{name}: {_clean(error)}")
-
-
-@functools.lru_cache(maxsize=4)
-def _client(process: int, settings: tuple[tuple[str, str], ...]) -> Any:
-    """One client per process (sockets do not survive a fork) and per set of credentials."""
-    del process, settings
-    import s3fs
-
-    # checksums that are S3's newest invention break older stores; Content-MD5 is understood by all of them
-    checksums = {"request_checksum_calculation": "when_required", "response_checksum_validation": "when_required"}
-    pool = {"max_pool_connections": 32}
-    return s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True, config_kwargs={**checksums, **pool})
+        return StorageError(f"{name}: {clean(error)}")
 
 
 async def _chunk(body: Any) -> bytes:
@@ -282,8 +335,3 @@ def _base64(digest: bytes) -> str:
 def _etag(digests: list[bytes]) -> str:
     """What S3 calls an object that went up whole, or in parts of these MD5s."""
     return digests[0].hex() if len(digests) == 1 else f"{_md5(b''.join(digests)).hex()}-{len(digests)}"
-
-
-def _clean(error: Exception) -> str:
-    """One line without what stands before an @ in a URL, which may be a password."""
-    return re.sub(r"//[^/@\s]+@", "//", printable(" ".join(str(error).split()))) or type(error).__name__

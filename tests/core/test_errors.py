@@ -98,7 +98,8 @@ def test_nothing_is_raised_on_purpose_that_is_not_of_the_tree(path: Path) -> Non
 
 SEAMS = {
     "pyvips": {"scans/vips.py", "scans/kinds.py"},
-    "s3fs": {"storage/s3.py"},
+    "s3fs": {"storage/s3_client.py"},
+    "aiohttp": {"storage/s3_client.py"},
     "fsspec": {"storage/s3.py", "storage/memory.py"},
     "safetensors": {"checkpoints/tensors.py"},
     "zipfile": {"checkpoints/archives.py"},
@@ -106,7 +107,7 @@ SEAMS = {
     "pickle": {"scans/isolation/messages.py"},  # of our own processes
     "subprocess": {"scans/isolation/decoder.py"},
     "tarfile": {"degradation/pairs.py"},  # shards of our own
-    **{name: set() for name in ("botocore", "boto3", "aiobotocore", "aiohttp", "tifffile", "imageio", "skimage.io")},
+    **{name: set() for name in ("botocore", "boto3", "aiobotocore", "tifffile", "imageio", "skimage.io")},
 }  # fmt: skip
 DECODING = {
     "cv2.imdecode": {"scans/jpeg2000.py", "degradation/pairs.py", "degradation/unstructured.py"},
@@ -262,6 +263,7 @@ def test_whatever_the_object_store_raises_is_a_storage_error(monkeypatch: pytest
         "check_writable": through(bucket.check_writable),
     }
     monkeypatch.setattr(bucket._store._files, "call_s3", fail)
+    monkeypatch.setattr("oldphoto_core.storage.s3_client.PAUSE_SECONDS", 0)
     found = unmapped(of_the_network(), calls, StorageError)
     # of an object that is not there `info` says None
     assert [line for line in found if not line.endswith("by info: nothing")] == []
@@ -280,6 +282,7 @@ def test_whatever_breaks_a_body_off_is_a_storage_error(monkeypatch: pytest.Monke
         bucket.read("there")
 
     monkeypatch.setattr(s3, "_chunk", fail)
+    monkeypatch.setattr("oldphoto_core.storage.s3_client.PAUSE_SECONDS", 0)
     assert unmapped(of_the_network(), {"read": read}, StorageError) == []
 
 

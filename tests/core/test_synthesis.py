@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes import encoded, picture
 from photos import album, photo
 
 from oldphoto_core.degradation import PublishedRecipe, ScratchMasks, degrade, read_pairs, write_pair_shard
@@ -59,6 +60,21 @@ def test_dask_makes_every_shard_and_a_rerun_makes_none(tmp_path: Path) -> None:
     second = synthesize_shards(shards, clean, target, lambda sidecar: None)
     assert second["made"] == 3
     assert digests(target) == made
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_crop_of_a_large_photo_is_the_same_from_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bits: int
+) -> None:
+    clean = Bucket(tmp_path / "clean")
+    clean.write("a.tif", encoded(picture(bits=bits), ".tif"))
+    clean.write("b.png", encoded(picture(channels=1, seed=2), ".png"))
+    shard = PairShard(index=0, first=0, keys=("a.tif", "b.png"), crop=32)
+    write_pair_shard(shard, clean, Bucket(tmp_path / "memory"))
+    for name in ("IN_MEMORY_BYTES", "IN_MEMORY_MEGAPIXELS"):
+        monkeypatch.setattr(f"oldphoto_core.degradation.pairs.{name}", 0)
+        write_pair_shard(shard, clean, Bucket(tmp_path / name))
+        assert digests(Bucket(tmp_path / name)) == digests(Bucket(tmp_path / "memory"))
 
 
 def test_another_seed_makes_a_finished_shard_again(tmp_path: Path) -> None:

@@ -1,0 +1,77 @@
+"""Dask clusters: one of this machine's cores, or one that is running already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from oldphoto_core.errors import ClusterAway, UsageError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+SECONDS_TO_ANSWER = 30
+PROTOCOLS = ("tcp", "tls", "ws", "wss", "ucx")
+
+_KEEP_FREED_MEMORY = {
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 2**30,
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_MAX_": 0,
+}
+"""Dask's workers return every freed block to the kernel by default, which for large arrays costs half of the time."""
+
+
+@contextmanager
+def dask_client(
+    address: str | None, workers: int | None = None, on_link: Callable[[str], None] = lambda _link: None
+) -> Iterator[Client]:
+    """A client of the scheduler at `address`, or of `workers` processes (one per core) of this machine.
+
+    Those listen on loopback, and take work from nobody but this process: certificates made for them alone see to that.
+    To an address that begins with tls:// Dask's own configuration leads (`DASK_DISTRIBUTED__COMM__TLS__*`). `on_link`
+    hears where the dashboard is.
+
+    Raises:
+        UsageError: what is no address of a scheduler.
+        ClusterAway: nobody answers there, or not with those certificates.
+    """
+    if address:
+        with _client_of(address) as client:
+            on_link(client.dashboard_link)
+            yield client
+        return
+    import dask
+    from distributed import Client, LocalCluster
+
+    with dask.config.set(_KEEP_FREED_MEMORY):
+        # without host and dashboard address Dask listens on every interface
+        cluster = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
+            security=True,
+            silence_logs=40,
+        )
+        with cluster, Client(cluster) as client:
+            on_link(client.dashboard_link)
+            yield client
+
+
+def _client_of(address: str) -> Client:
+    from distributed import Client
+
+    scheme, mark, place = address.partition("://")
+    if not mark or scheme not in PROTOCOLS or not place:
+        raise UsageError(
+            f"{address!r} is no address of a Dask scheduler: write it as tcp://host:8786 or tls://host:8786"
+        )
+    try:
+        return Client(address, timeout=SECONDS_TO_ANSWER)
+    except (OSError, TypeError, ValueError, RuntimeError) as error:  # TypeError: tls:// without certificates
+        reason = " ".join(str(error.__cause__ or error).split()) or type(error).__name__
+        raise ClusterAway(
+            f"the Dask scheduler at {address} does not answer: {reason}; check the address, and for tls:// the"
+            " certificates that DASK_DISTRIBUTED__COMM__TLS__* name"
+        ) from error

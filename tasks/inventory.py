@@ -1,0 +1,27 @@
+"""Examine a collection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+
+from oldphoto_core import inventory as core
+from oldphoto_core.storage import Bucket
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def take_stock(
+    source: str,
+    out: str,
+    dask: str | None,
+    limit: int | None,
+    on_row: Callable[[core.InventoryRow], None],
+    on_link: Callable[[str], None],
+) -> core.InventoryReport:
+    """Every object that is new, over Dask; the table is written to `out`."""
+    report = core.take_stock(Bucket(source), out, dask=dask, limit=limit, on_row=on_row, on_link=on_link)
+    get_run_logger().info("%s: %d objects, %d failed, in %.0f s", source, report.found, report.failed, report.seconds)
+    return report
