@@ -10,6 +10,7 @@ import argparse
 import resource
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -48,8 +49,8 @@ def thumbnails(report: Bucket, megapixels: float = 12.0) -> None:
     )
 
 
-def build(target: Bucket, photos: int) -> None:
-    """The report of so many photos, two in a hundred failed."""
+def build(target: Bucket, photos: int, put: Callable[[Path], None] = Path.touch) -> None:
+    """The report of so many photos, two in a hundred failed; `put` makes a thumbnail."""
     run, began = target.join("runs", RUN), datetime.now(UTC) - timedelta(hours=1)
     rows = [_row(number, photos, began.timestamp()) for number in range(photos)]
     with LedgerWriter(run, "shard") as ledger:
@@ -62,7 +63,7 @@ def build(target: Bucket, photos: int) -> None:
             stem = folder / thumbnail_stem(row.key)
             stem.parent.mkdir(parents=True, exist_ok=True)
             for kind in ("small.jpg", "before.jpg", "after.jpg", "mask.png"):
-                Path(f"{stem}-{kind}").touch()
+                put(Path(f"{stem}-{kind}"))
     facts = RunFacts(
         run_id=RUN,
         source="s3://archive/scans",

@@ -55,6 +55,8 @@ def report_findings(report: AuditReport) -> None:
         f"{report.derivatives} derivatives and {report.masks} masks are as recorded"
         f" ({report.bytes_read / 1e6:.1f} MB in {report.seconds:.1f} s); {counts}"
     )
+    if report.unfinished_unknown:
+        show(f"what killed writers began and left is not known: {report.unfinished_unknown}")
     if report.masks_not_recorded:
         show(f"{report.masks_not_recorded} masks lie there without a digest in their record, and were not compared")
 

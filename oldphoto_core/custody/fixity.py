@@ -11,10 +11,12 @@ from typing import Any, Literal, get_args
 
 from oldphoto_core.custody.claims import Claim, Record, claims_of_ledgers, read_record
 from oldphoto_core.errors import SourceMissing, StorageError, UsageError
+from oldphoto_core.restoration.job import RESULT_FOLDERS
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.parallel import THREADS, map_objects
+from oldphoto_core.storage.temporary import is_abandoned
 
-Kind = Literal["missing", "altered", "extra", "unreadable"]
+Kind = Literal["missing", "altered", "extra", "unreadable", "unfinished"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 FOLDERS = ("photos", "masks", "records")
 
@@ -26,7 +28,8 @@ class Finding:
     key: str
     """In the target."""
     kind: Kind
-    """missing: recorded, not there; altered: other bytes; extra: nobody recorded it; unreadable: the store failed."""
+    """missing: recorded, not there; altered: other bytes; extra: nobody recorded it; unreadable: the store failed;
+    unfinished: begun by a writer that was killed."""
     detail: str
     """For people, in one line."""
     run_id: str = ""
@@ -51,6 +54,8 @@ class AuditReport:
     records: int = 0
     bytes_read: int = 0
     """Of derivatives and masks."""
+    unfinished_unknown: str = ""
+    """Why the store did not say what killed writers began; empty: it did."""
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -125,6 +130,10 @@ def audit(
     for outcome in map_objects(partial(_claim_outcome, target), rest, threads):
         settle(outcome, len(keys) + len(rest))
     report.findings += _extra(sizes, seen)
+    try:
+        report.findings += _unfinished(target)
+    except StorageError as error:
+        report.unfinished_unknown = str(error)
     report.findings.sort(key=lambda finding: finding.key)
     report.seconds = round((datetime.now(UTC) - begun).total_seconds(), 3)
     if out is not None:
@@ -223,3 +232,12 @@ def _extra(sizes: dict[str, int], seen: set[str]) -> Iterator[Finding]:
     for key in sizes:
         if key not in seen:
             yield Finding(key=key, kind="extra", detail="no record and no ledger knows it")
+
+
+def _unfinished(target: Bucket) -> list[Finding]:
+    what = "an upload in parts that nobody ends", "begun by a process that was killed"
+    return [
+        Finding(key=write.key, kind="unfinished", detail=f"{what[not write.upload]}; the next run removes it")
+        for write in target.unfinished(RESULT_FOLDERS)
+        if is_abandoned(write)
+    ]

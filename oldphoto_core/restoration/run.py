@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from oldphoto_core.errors import RunStopped, UsageError
 from oldphoto_core.reports.summary import RunFacts, Summary, encode
 from oldphoto_core.restoration.engine import OnPart, restore_photos
-from oldphoto_core.restoration.job import RestoreJob, check_places, inventory_of
+from oldphoto_core.restoration.job import RESULT_FOLDERS, RestoreJob, check_places, inventory_of
 from oldphoto_core.restoration.masks import MaskIndex
 from oldphoto_core.restoration.models import load_restorer
 from oldphoto_core.restoration.options import RestoreOptions
@@ -20,6 +20,7 @@ from oldphoto_core.restoration.recovery import FACTS, settle, settle_killed_runs
 from oldphoto_core.restoration.rows import rows_by_key
 from oldphoto_core.restoration.showing import report_of_closed
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, read_ledger, write_manifest
+from oldphoto_core.storage.temporary import sweep
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,9 +84,12 @@ def new_run_id() -> str:
 def open_run(job: RestoreJob) -> Run:
     """Check the places, list the source, decide what is to be done, and write the manifest and the settled rows.
 
+    What killed runs left behind is put in order first: their unfinished writes go, their books are closed.
+
     Raises UsageError, SourceMissing, NoCredentials, WriteFailed, UnknownModel, DamagedWeights, RunStopped.
     """
     check_places(job)
+    sweep(Bucket(job.target), RESULT_FOLDERS)
     restorer = restorer_of(job)
     target = Bucket(job.target)
     settle_killed_runs(target)

@@ -6,15 +6,15 @@ import contextlib
 import hashlib
 import io
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 from urllib.parse import unquote
 
 from oldphoto_core.errors import DamagedOnTheWay, StorageError, UsageError, WriteFailed
-from oldphoto_core.storage.keys import TEMP_PREFIX, printable, safe_key
-from oldphoto_core.storage.store import ObjectInfo, Store, chunks_of, why
+from oldphoto_core.storage.keys import printable, safe_key
+from oldphoto_core.storage.store import ObjectInfo, Store, Unfinished, chunks_of, why
+from oldphoto_core.storage.temporary import temporary_name
 
 Taken = TypeVar("Taken")
 
@@ -177,6 +177,20 @@ class Bucket:
         """Removes an object; one that is not there is no error."""
         self._store.delete(safe_key(key))
 
+    def unfinished(self, folders: tuple[str, ...]) -> Iterator[Unfinished]:
+        """Writes under way, or left by the killed: those directly in this bucket, and all that are in these folders.
+
+        `temporary.is_abandoned` tells the ones from the others.
+
+        Raises:
+            NoCredentials, StorageError: the store does not list them, or not to everybody.
+        """
+        return self._store.unfinished(folders)
+
+    def discard(self, write: Unfinished) -> None:
+        """Removes what `unfinished` told of; one that has ended meanwhile is no error."""
+        self._store.discard(write)
+
     def join(self, *parts: str) -> Bucket:
         """The bucket of a sub-folder."""
         inner = "/".join(safe_key(part.strip("/")) for part in parts)
@@ -189,7 +203,7 @@ class Bucket:
         Raises:
             WriteFailed: with the reason.
         """
-        probe = f"{TEMP_PREFIX}probe-{secrets.token_hex(8)}"
+        probe = temporary_name("probe-")
         try:
             self.write(probe, b"oldphoto checks that it may write here, and removes this again")
             self.delete(probe)

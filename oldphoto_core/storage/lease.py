@@ -14,13 +14,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from oldphoto_core.errors import Occupied, StorageError
 from oldphoto_core.storage.bucket import Bucket
 from oldphoto_core.storage.journal import Journal
+from oldphoto_core.storage.processes import began, is_gone, kernel
 
 SECONDS = 60.0
 """How long a lease holds that nobody renews; it is renewed three times in that."""
@@ -136,28 +136,9 @@ class Lease:
 
 
 def _self() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "pid": os.getpid(), "kernel": _kernel(), "started": _started(os.getpid())}
+    return {"host": socket.gethostname(), "pid": os.getpid(), "kernel": kernel(), "started": began(os.getpid())}
 
 
 def _is_dead(record: dict[str, Any]) -> bool:
     """Whether the holder was a process of this very kernel and is no more: then nobody need wait for the end."""
-    return bool(record["kernel"]) and record["kernel"] == _kernel() and _started(record["pid"]) != record["started"]
-
-
-def _kernel() -> str:
-    """Names this boot of this machine and the numbering of its processes; empty where the system does not tell."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return ""
-
-
-def _started(pid: int) -> str:
-    """When the process began, in ticks since boot; empty if there is none of that number, or only a dead one."""
-    try:
-        # what stands before the last bracket is the program's name, which may hold anything
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] in "ZX" else fields[19]
+    return bool(record["kernel"]) and record["kernel"] == kernel() and is_gone(record["pid"], record["started"])

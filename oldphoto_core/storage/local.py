@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterator
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import BinaryIO
 
 from oldphoto_core.errors import ChangedWhileReading, SourceMissing, StorageError, WriteFailed
-from oldphoto_core.storage.keys import TEMP_PREFIX, is_temporary, printable
-from oldphoto_core.storage.store import CHUNK, ObjectInfo, chunks_of, why
+from oldphoto_core.storage.keys import is_temporary, printable
+from oldphoto_core.storage.store import CHUNK, ObjectInfo, Unfinished, chunks_of, why
+from oldphoto_core.storage.temporary import temporary_name
 
 
 class LocalStore:
@@ -33,7 +33,9 @@ class LocalStore:
             raise SourceMissing(f"{printable(str(self.root))} is a file, not a folder: name the folder that holds it")
         folder = self.root / prefix
         if folder.is_dir():
-            yield from _walk(str(folder), f"{prefix}/" if prefix else "", ())
+            for entry, key in _files(str(folder), f"{prefix}/" if prefix else "", ()):
+                if not is_temporary(entry.name):
+                    yield from _as_object(entry, key)
 
     def folders(self, prefix: str) -> Iterator[str]:
         """Names of the folders directly inside."""
@@ -43,12 +45,8 @@ class LocalStore:
 
     def info(self, key: str) -> ObjectInfo | None:
         """The file as it is now, or None."""
-        with _as_storage_error(self._name(key), "looked at"):
-            try:
-                found = os.stat(self.root / key)
-            except (FileNotFoundError, NotADirectoryError):
-                return None
-        return ObjectInfo(key, found.st_size, _version(found)) if stat.S_ISREG(found.st_mode) else None
+        found = self._found(key)
+        return ObjectInfo(key, found.st_size, _version(found)) if found else None
 
     def read(self, key: str, version: str | None) -> Iterator[bytes]:
         """All bytes; the file's time and size must hold from before the first byte to after the last."""
@@ -85,7 +83,7 @@ class LocalStore:
         return True
 
     def _place(self, path: Path, source: BinaryIO, put: Callable[[Path, Path], None]) -> None:
-        temporary = path.parent / f"{TEMP_PREFIX}{secrets.token_hex(8)}"
+        temporary = path.parent / temporary_name()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _write_verified(temporary, source)
@@ -102,6 +100,30 @@ class LocalStore:
         with _as_storage_error(self._name(key), "deleted"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(self.root / key)
 
+    def unfinished(self, folders: tuple[str, ...]) -> Iterator[Unfinished]:
+        """Files of temporary names."""
+        if not self.root.is_dir():
+            return
+        here = ((entry, entry.name) for entry in _entries(str(self.root)) if not entry.is_dir())
+        below = (_files(str(self.root / name), f"{name}/", ()) for name in folders if (self.root / name).is_dir())
+        for entry, key in chain(here, chain.from_iterable(below)):
+            # one that has gone meanwhile was somebody's who has ended
+            if is_temporary(entry.name) and (found := self._found(key)):
+                yield Unfinished(key, found.st_mtime)
+
+    def discard(self, write: Unfinished) -> None:
+        """Removes the file."""
+        self.delete(write.key)
+
+    def _found(self, key: str) -> os.stat_result | None:
+        """Of a file; None where there is none."""
+        with _as_storage_error(self._name(key), "looked at"):
+            try:
+                found = os.stat(self.root / key)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        return found if stat.S_ISREG(found.st_mode) else None
+
     def _changed(self, key: str, found: str, wanted: str | None) -> ChangedWhileReading:
         return ChangedWhileReading(f"{self._name(key)} is version {found}, not {wanted}: run again for a new inventory")
 
@@ -109,7 +131,8 @@ class LocalStore:
         return printable(str(self.root / key))
 
 
-def _walk(folder: str, prefix: str, above: tuple[str, ...]) -> Iterator[ObjectInfo]:
+def _files(folder: str, prefix: str, above: tuple[str, ...]) -> Iterator[tuple[os.DirEntry[str], str]]:
+    """Everything but folders, with its key, in the order of the keys."""
     real = os.path.realpath(folder)
     if real in above:
         return
@@ -117,9 +140,9 @@ def _walk(folder: str, prefix: str, above: tuple[str, ...]) -> Iterator[ObjectIn
     entries = sorted(_entries(folder), key=lambda entry: entry.name + "/" * entry.is_dir())
     for entry in entries:
         if entry.is_dir():
-            yield from _walk(entry.path, f"{prefix}{entry.name}/", (*above, real))
-        elif not is_temporary(entry.name):
-            yield from _as_object(entry, prefix + entry.name)
+            yield from _files(entry.path, f"{prefix}{entry.name}/", (*above, real))
+        else:
+            yield entry, prefix + entry.name
 
 
 def _as_object(entry: os.DirEntry[str], key: str) -> Iterator[ObjectInfo]:

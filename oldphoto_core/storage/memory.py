@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from oldphoto_core.errors import ChangedWhileReading, SourceMissing, WriteFailed
 from oldphoto_core.storage.keys import is_temporary, printable
-from oldphoto_core.storage.store import ObjectInfo
+from oldphoto_core.storage.store import ObjectInfo, Unfinished
 
 _creating = Lock()
 
@@ -76,6 +76,13 @@ class MemoryStore:
     def delete(self, key: str) -> None:
         """Removes the object if it is there."""
         self.files.store.pop(f"{self.root}/{key}", None)
+
+    def unfinished(self, folders: tuple[str, ...]) -> Iterator[Unfinished]:
+        """None: what was begun is gone with the process."""
+        yield from ()
+
+    def discard(self, write: Unfinished) -> None:
+        """Nothing to do."""
 
     def _keys(self, prefix: str) -> Iterator[str]:
         start = f"{self.root}/{prefix}/" if prefix else f"{self.root}/"

@@ -19,9 +19,9 @@ from oldphoto_core.errors import (
     WriteFailed,
 )
 from oldphoto_core.storage.etags import Digest, ETags, parts_of
-from oldphoto_core.storage.keys import is_temporary, printable
+from oldphoto_core.storage.keys import TEMP_PREFIX, is_temporary, printable
 from oldphoto_core.storage.s3_client import EXPIRED, GARBLED, TRIES, breaks, clean, code_of, current_client, pause
-from oldphoto_core.storage.store import CHUNK, ObjectInfo, chunks_of
+from oldphoto_core.storage.store import CHUNK, ObjectInfo, Unfinished, chunks_of
 
 PART_BYTES = 64 * 2**20
 """Objects of more bytes go up in parts of this size; S3 takes 10,000 parts at most (625 GiB)."""
@@ -174,6 +174,25 @@ class S3Store:
         """Removes the object if it is there."""
         self._call("delete_object", key)
 
+    def unfinished(self, folders: tuple[str, ...]) -> Iterator[Unfinished]:
+        """Probes, and uploads in parts, which cost their room until somebody aborts them."""
+        start = self._start("")
+        for page in self._pages(Prefix=start + TEMP_PREFIX):
+            for entry in page.get("Contents", ()):
+                yield Unfinished(entry["Key"][len(start) :], entry["LastModified"].timestamp())
+        for entry in self._uploads(start):
+            key = entry["Key"][len(start) :]
+            if key.partition("/")[0] in folders:
+                yield Unfinished(key, entry["Initiated"].timestamp(), entry["UploadId"])
+
+    def discard(self, write: Unfinished) -> None:
+        """Aborts the upload, or removes the probe."""
+        if not write.upload:
+            self.delete(write.key)
+            return
+        with contextlib.suppress(SourceMissing):
+            self._call("abort_multipart_upload", write.key, UploadId=write.upload)
+
     def _get(self, key: str, version: str | None, start: int, end: int | None = None) -> dict[str, Any]:
         pinned = {"IfMatch": f'"{version}"'} if version is not None else {}
         part = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if start or end is not None else {}
@@ -273,6 +292,15 @@ class S3Store:
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _uploads(self, start: str) -> Iterator[dict[str, Any]]:
+        markers: dict[str, str] = {}
+        while True:
+            page = self._call("list_multipart_uploads", None, Prefix=start, **markers)
+            yield from page.get("Uploads", ())
+            if not page.get("IsTruncated"):
+                return
+            markers = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
     def _call(self, method: str, key: str | None, **request: Any) -> dict[str, Any]:
         if key is not None:

@@ -24,6 +24,18 @@ class ObjectInfo:
     """Changes whenever the bytes do: ETag (s3), "mtime_ns-size" (files), content hash (memory)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A write that was begun and has not ended: a file of a temporary name, or parts of an object sent to S3."""
+
+    key: str
+    """Of the temporary file, or of the object that was to be written."""
+    touched_at: float
+    """When bytes of it last came, in seconds since 1970; of an upload in parts: when it began."""
+    upload: str = ""
+    """The store's name of an upload in parts."""
+
+
 class Store(Protocol):
     """One bucket folder. Keys were checked by `Bucket`; every error raised is a `StorageError`."""
 
@@ -53,6 +65,12 @@ class Store(Protocol):
 
     def delete(self, key: str) -> None:
         """Removes the object; one that is not there is no error."""
+
+    def unfinished(self, folders: tuple[str, ...]) -> Iterator[Unfinished]:
+        """Writes under way, or left by the killed: those directly here, and all that are in these folders."""
+
+    def discard(self, write: Unfinished) -> None:
+        """Removes one; one that has ended meanwhile is no error."""
 
 
 def why(error: Exception) -> str:

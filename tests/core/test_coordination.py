@@ -24,7 +24,7 @@ import sys, time
 from oldphoto_core.restoration.coordination import sole_coordinator
 from oldphoto_core.storage import lease
 if sys.argv[2] == "elsewhere":
-    lease._kernel = lambda: "of another machine"
+    lease.kernel = lambda: "of another machine"
 with sole_coordinator(sys.argv[1], seconds=3):
     print("held", flush=True)
     sys.stdin.readline()

@@ -13,7 +13,9 @@ import pytest
 from fakes import encoded, picture, register, scratched
 from runs import copied, restore
 
-from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter
+from oldphoto_core.reports.page.build import write_report
+from oldphoto_core.restoration.showing import make_report
+from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, merge_ledger
 
 pytestmark = pytest.mark.slow
 register()
@@ -56,9 +58,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "source/album/lost.png").write_bytes(encoded(scratched(picture(), 2, 38), ".png"))
     target = Bucket(folder / "target")
     run_id = restore(Bucket(folder / "source"), target, model="detect")["run_id"]
-    from oldphoto_core.restoration.showing import make_report
-    from oldphoto_core.storage import merge_ledger
-
     with LedgerWriter(target.join("runs", run_id), "planted") as ledger:
         ledger.add(PLANTED)
     merge_ledger(target.join("runs", run_id))
@@ -201,4 +200,35 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser: Any, report: Path)
     buttons = visit.page.locator("dialog button:visible, dialog input:visible").all()
     boxes = [button.bounding_box() for button in buttons]
     assert all(box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["y"] + box["height"] <= 844 for box in boxes)
+    assert visit.wrong == []
+
+
+@pytest.fixture(scope="module")
+def large(report: Path) -> Path:
+    """The report of the same run, as if it had had 10,000 photos more."""
+    folder = report.parents[3]
+    copied(Bucket(folder), Bucket(folder.parent / "large"))
+    run = Bucket(folder.parent / "large").join("runs", report.parents[1].name)
+    with LedgerWriter(run, "more") as ledger:
+        for number in range(10_000):
+            status, reason = ("failed", "truncated") if number % 50 == 0 else ("skipped", "already restored")
+            ledger.add(LedgerRow(key=f"many/{number:05d}.png", version="1", status=status, reason=reason))
+    merge_ledger(run)
+    write_report(Bucket(folder.parent / "large"), json.loads(run.read("summary.json")))
+    return Path(run.url, "report/index.html")
+
+
+def test_of_ten_thousand_photos_the_page_holds_those_in_sight(browser: Any, large: Path) -> None:
+    visit = Visit(browser, large.as_uri())
+    elements = "document.querySelectorAll('*').length"
+    data = [url for url in visit.requested if "/photos-" in url]
+    assert (len(visit.keys()), len(data)) == (48, 1)
+    at_first = visit.page.evaluate(elements)
+    assert at_first < 1000
+    assert len(visit.filter("failed", "many/")) == 48
+    assert visit.page.locator("#count").inner_text() == "1 to 48 of 200"
+    visit.filter("all")
+    visit.page.get_by_label("Page 210 of 210").click()
+    visit.page.wait_for_function("document.getElementById('count').textContent.startsWith('10,0')")
+    assert visit.page.evaluate(elements) <= at_first
     assert visit.wrong == []

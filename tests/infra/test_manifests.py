@@ -199,6 +199,7 @@ SOURCE, TARGET = "arn:aws:s3:::archive", "arn:aws:s3:::access"
         ("s3:PutObject", f"{TARGET}/restored/photos/1.tif", None),
         ("s3:DeleteObject", f"{TARGET}/restored/.oldphoto-tmp-probe-1", None),
         ("s3:AbortMultipartUpload", f"{TARGET}/restored/photos/1.tif", None),
+        ("s3:ListBucketMultipartUploads", TARGET, None),
     ],
 )
 def test_a_worker_may_do_its_work(action: str, resource: str, prefix: str | None) -> None:

@@ -13,7 +13,7 @@ window.oldphoto = (() => {
       loading.set(number, new Promise((resolve) => {
         const script = document.createElement("script");
         script.src = `${build}/photos-${String(number).padStart(5, "0")}.js`;
-        script.onload = resolve;
+        script.onload = () => { script.remove(); resolve(); };
         script.onerror = () => { store.missing.add(number); resolve(); };
         document.head.append(script);
       }));

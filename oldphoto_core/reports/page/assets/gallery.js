@@ -47,6 +47,8 @@
       });
       image.addEventListener("error", () => half.replaceWith(element("span", { class: "blank" }, "thumbnail is gone")));
       frame.append(half);
+    } else if (photo && photo.status === "failed" && photo.detail) {
+      frame.append(element("span", { class: "why" }, photo.detail));
     } else {
       frame.append(element("span", { class: "blank" }, "no thumbnail"));
     }

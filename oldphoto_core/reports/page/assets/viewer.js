@@ -19,6 +19,10 @@
     picture.style.transform = `translate(calc(-50% + ${view.x}px), calc(-50% + ${view.y}px)) scale(${view.zoom})`;
     picture.style.setProperty("--zoom", view.zoom);
     picture.style.setProperty("--split", `${split.value}%`);
+    // "before" and "after" stand in the corners of what is to be seen of the picture
+    const inset = (side, whole) => `${Math.max(0, (whole - side * view.zoom) / 2) + 12}px`;
+    stage.style.setProperty("--inset-x", inset(width, box.width));
+    stage.style.setProperty("--inset-y", inset(height, box.height));
     fit.textContent = `${Math.round(view.zoom * 100)}%`;
     stage.classList.toggle("zoomed", view.zoom > 1);
   };
