@@ -16,14 +16,13 @@ from oldphoto_core.checkpoints import place_of
 from oldphoto_core.errors import RunStopped
 from oldphoto_core.reports.summary import Summary
 from oldphoto_core.restoration import run as core
-from oldphoto_core.restoration.job import RestoreJob
+from oldphoto_core.restoration.job import job_of
 from oldphoto_core.restoration.options import (
     ExistingPolicy,
     FailurePolicy,
     Mode,
     OutputFormat,
     Precision,
-    RestoreOptions,
 )
 from oldphoto_core.storage import LedgerRow
 from tasks.restoration import close_run, open_run, restore_shard
@@ -60,33 +59,7 @@ def restore(
 
     Raises RunStopped when a policy ended the run; what was done until then is accounted for all the same.
     """
-    options = RestoreOptions(
-        mode=mode,
-        format=format,
-        max_growth=max_growth,
-        detect=not masks_only,
-        max_damage=max_damage,
-        existing=existing,
-        on_failure=on_failure,
-        max_failure_rate=max_failure_rate,
-        report=report,
-        max_megapixels=max_megapixels,
-        photo_timeout=photo_timeout,
-        isolate=isolate,
-    )
-    job = RestoreJob(
-        source=source,
-        target=target,
-        masks=masks,
-        model=place_of(model),
-        device=device,
-        memory=memory,
-        precision=precision,
-        limit=limit,
-        operator=operator,
-        keys=tuple(keys) if isinstance(keys, list) else keys,
-        options=options,
-    )
+    job = job_of(**{**locals(), "model": place_of(model)})
     run = open_run(job)
     try:
         _restore_shards(run)

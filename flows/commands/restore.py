@@ -94,37 +94,19 @@ def restore(
 
     Exit codes: 0 every photo restored or skipped, 1 could not be done, 2 wrong usage, 3 done but some photos failed.
     """
+    # every option by its name, which is what the flow calls it
+    choices = {
+        name: given for name, given in locals().items() if name not in ("registry", "check", "json", "no_report")
+    }
     from flows.prefect_session import prefect_session
     from oldphoto_core.checkpoints.registry import place_of
-    from oldphoto_core.restoration.job import RestoreJob, check_places
+    from oldphoto_core.restoration.job import check_places, job_of
     from oldphoto_core.restoration.models import load_restorer
-    from oldphoto_core.restoration.options import RestoreOptions
 
-    allowed = None if memory is None else parsed_size(memory)
-    # what is wrong usage is said before a server is started
-    options = RestoreOptions(
-        mode=mode,
-        format=format,
-        max_growth=max_growth,
-        detect=not masks_only,
-        max_damage=max_damage,
-        existing=existing,
-        max_megapixels=max_megapixels,
-    )
     model = place_of(model, registry)
-    job = RestoreJob(
-        source=source,
-        target=target,
-        masks=masks,
-        model=model,
-        device=device,
-        memory=allowed,
-        precision=precision,
-        limit=limit,
-        operator=operator,
-        keys=keys,
-        options=options,
-    )
+    allowed = None if memory is None else parsed_size(memory)
+    choices |= {"model": model, "memory": allowed, "report": not no_report}
+    job = job_of(**choices)  # what is wrong usage is said before a server is started
     if json and not check:
         raise typer.BadParameter("--json is about --check; give both, or neither")
     if check:
@@ -134,30 +116,7 @@ def restore(
     with prefect_session(say, meanwhile=lambda: load_restorer(model, device, allowed, precision)):
         from flows.restore import restore as restore_flow
 
-        summary = restore_flow(
-            source,
-            target,
-            masks,
-            model,
-            device,
-            memory=allowed,
-            precision=precision,
-            limit=limit,
-            keys=keys,
-            format=format,
-            existing=existing,
-            on_failure=on_failure,
-            max_failure_rate=max_failure_rate,
-            mode=mode,
-            masks_only=masks_only,
-            max_damage=max_damage,
-            max_growth=max_growth,
-            operator=operator,
-            report=not no_report,
-            max_megapixels=max_megapixels,
-            photo_timeout=photo_timeout,
-            isolate=isolate,
-        )
+        summary = restore_flow(**choices)
     report(summary)
     if summary["failed"]:
         raise typer.Exit(3)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, get_args
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, get_args
 
 from oldphoto_core.errors import ConfigError, UsageError
 from oldphoto_core.restoration.options import Precision, RestoreOptions
@@ -73,6 +73,25 @@ class RestoreJob:
             raise UsageError(
                 "--masks-only uses given masks alone, and none are given; name their bucket with --masks URL"
             )
+
+
+_OPTIONS = frozenset(option.name for option in fields(RestoreOptions))
+
+
+def job_of(**choices: Any) -> RestoreJob:
+    """The job of what command and flow call by flat names: the fields of a job and of its options, side by side.
+
+    `masks_only` is `detect` the other way round; `keys` may be a list.
+
+    Raises:
+        UsageError, ConfigError: a value that is refused; TypeError: a name that is none of theirs.
+    """
+    if "masks_only" in choices:
+        choices["detect"] = not choices.pop("masks_only")
+    if isinstance(choices.get("keys"), list):
+        choices["keys"] = tuple(choices["keys"])
+    options = {name: choices.pop(name) for name in _OPTIONS & choices.keys()}
+    return RestoreJob(**choices, options=RestoreOptions(**options))
 
 
 def inventory_of(job: RestoreJob) -> pd.DataFrame:
