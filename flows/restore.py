@@ -1,6 +1,6 @@
 """A bucket of old photos goes in, restored photos come out.
 
-inventory and plan -> shards, one task run each -> ledger, reconciliation, summary
+inventory and plan -> shards, one task run each, or one run each in a pool -> ledger, reconciliation, summary
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 from pydantic import Field
 
-from flows.progress import RestoreProgress
+from flows.server import wait_for_server
+from flows.shards import end_strays, restore_shards
 from oldphoto_core.checkpoints import place_of
 from oldphoto_core.errors import RunStopped
 from oldphoto_core.reports.summary import Summary
@@ -24,8 +25,7 @@ from oldphoto_core.restoration.options import (
     OutputFormat,
     Precision,
 )
-from oldphoto_core.storage import LedgerRow
-from tasks.restoration import close_run, open_run, restore_shard
+from tasks.restoration import close_run, open_run
 
 
 @flow(name="restore", persist_result=False)
@@ -35,6 +35,8 @@ def restore(
     masks: Annotated[str | None, Field(description="Bucket of masks of what is damaged, white")] = None,
     model: Annotated[str, Field(description="Weights by name or place, champion or NAME@VERSION")] = "starter",
     device: Annotated[str, Field(description="auto, cpu or cuda")] = "auto",
+    pool: Annotated[str | None, Field(description="Work pool that restores the shards; none: this process")] = None,
+    shard_photos: Annotated[int | None, Field(ge=1, description="At most so many photos a shard")] = None,
     memory: Annotated[int | None, Field(ge=1, description="Bytes that restoring a photo may take")] = None,
     precision: Annotated[Precision, Field(description="Of the network's arithmetic")] = "auto",
     limit: Annotated[int | None, Field(ge=1, description="At most this many images of the source")] = None,
@@ -60,9 +62,9 @@ def restore(
     Raises RunStopped when a policy ended the run; what was done until then is accounted for all the same.
     """
     job = job_of(**{**locals(), "model": place_of(model)})
-    run = open_run(job)
+    run = open_run(job, end_strays)
     try:
-        _restore_shards(run)
+        restore_shards(run)
     except RunStopped as stop:
         core.close_run(run, str(stop))
         raise
@@ -70,20 +72,9 @@ def restore(
         core.close_run(run, f"interrupted ({type(reason).__name__})")
         raise
     summary = close_run(run)
+    wait_for_server()
     _publish(summary)
     return summary
-
-
-def _restore_shards(run: core.Run) -> None:
-    guard = core.FailureGuard(run.job.options, run.planned)
-    with RestoreProgress(run.planned) as progress:
-
-        def settle(row: LedgerRow) -> None:
-            progress.advance(row)
-            guard.judge(row)
-
-        for number in range(len(run.shards)):
-            restore_shard(run, number, settle, progress.part)
 
 
 def _publish(summary: Summary) -> None:

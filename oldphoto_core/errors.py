@@ -23,6 +23,7 @@
     │   ├── UnknownModel              no model of that name
     │   ├── DamagedWeights            the file does not match its card, or its network
     │   └── RegistryRefused           a version that is there already, or a champion that moved meanwhile
+    ├── OrchestratorAway              whatever runs restorations does not answer
     ├── RunStopped                    a policy ended a restoration early; what was done stays, a rerun goes on
     ├── AuditFailed                   something in a target is not what was recorded, and that was to be an error
     ├── RollbackRefused               what a run wrote was altered since; nothing was removed
@@ -188,6 +189,10 @@ class DamagedWeights(ModelError):
 
 class RegistryRefused(ModelError):
     """The registry does not take it: that version exists, or the champion is no longer the one that was looked at."""
+
+
+class OrchestratorAway(OldPhotoError):
+    """Whatever runs restorations does not answer, or does not take what it is told."""
 
 
 class RunStopped(OldPhotoError):

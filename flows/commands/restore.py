@@ -46,6 +46,13 @@ def restore(
     ] = "starter",
     registry: RegistryOption = None,
     device: Annotated[str, typer.Option(callback=known_device, help="auto, cpu, cuda or cuda:N.")] = "auto",
+    pool: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Work pool of Prefect whose workers restore; none: this process.")
+    ] = None,
+    shard_photos: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="At most so many photos a shard, which a worker takes at a time."),
+    ] = None,
     memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Memory that a photo may take, as 2G; larger ones go in parts.")
     ] = None,

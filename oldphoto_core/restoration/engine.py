@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 OnRow = Callable[[LedgerRow], None]
 OnPart = Callable[[str, int, int], None]
+OnBegin = Callable[[str], None]
 
 _STAGES = {stage.__name__: stage for stage in (stages.fetch, stages.decode, stages.deliver, stages.copy_original)}
 _PRIORITY = {"fetch": 0, "decode": 1, "deliver": 2, "copy_original": 2}
@@ -49,11 +50,14 @@ def restore_photos(
     run_id: str = "",
     operator: str = "",
     on_part: OnPart = lambda _key, _done, _total: None,
+    on_begin: OnBegin = lambda _key: None,
+    one_by_one: bool = False,
 ) -> None:
     """Restore every photo into `target`; `on_row` is called on this thread, once per photo, when it is done with.
 
-    `on_part` hears how far a photo is that is restored from disk, in parts: first the search for damage, if there is a
-    detector, then the restoration. `operator` is who the records name.
+    `on_begin` hears of each photo that is taken in hand; `on_part` how far a photo is that is restored from disk, in
+    parts: first the search for damage, if there is a detector, then the restoration. Records name `operator`.
+    `one_by_one`: no photo is read before the one ahead of it is done with.
 
     An exception out of `on_row` (or Ctrl-C) ends the call: photos being written are finished and reported, the rest is
     left alone. Raises RunStopped when `options.on_failure` is `abort` and a photo failed.
@@ -61,7 +65,7 @@ def restore_photos(
     threads = options.threads or default_threads()
     with dask_threads(threads) as client, Decoders(threads, isolated=options.isolate) as decoders:
         place = Workplace(restorer, source, target, options, decoders, run_id, masks, operator, on_part)
-        pipeline = _Pipeline(client, place, photos, on_row)
+        pipeline = _Pipeline(client, place, photos, on_row, on_begin, one_by_one)
         try:
             pipeline.run()
         finally:
@@ -79,10 +83,20 @@ def run_stage(ticket: int, name: str) -> None:
 class _Pipeline:
     """State of one call; every change of it happens on the calling thread."""
 
-    def __init__(self, client: Client, place: Workplace, photos: Iterable[Photo], on_row: OnRow) -> None:
+    def __init__(
+        self,
+        client: Client,
+        place: Workplace,
+        photos: Iterable[Photo],
+        on_row: OnRow,
+        on_begin: OnBegin,
+        one_by_one: bool,
+    ) -> None:
         self._client = client
         self._place = place
         self._on_row = on_row
+        self._on_begin = on_begin
+        self._one_by_one = one_by_one
         self._waiting = deque(photos)
         self._events: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
         self._open: dict[int, Work] = {}
@@ -124,9 +138,10 @@ class _Pipeline:
         while self._waiting and len(self._fetching) + len(self._fetched) < self._ahead:
             size = self._waiting[0].size
             held = sum(self._fetching.values()) + sum(self._open[t].photo.size for t in self._fetched)
-            if held and held + size > limit * _BYTES_PER_MEGAPIXEL:
+            if (held and held + size > limit * _BYTES_PER_MEGAPIXEL) or (self._one_by_one and self._open):
                 break
             work = Work(self._waiting.popleft(), self._place)
+            self._on_begin(work.photo.key)
             ticket = next(_tickets)
             self._open[ticket] = work
             self._fetching[ticket] = size

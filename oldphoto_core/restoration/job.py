@@ -38,6 +38,12 @@ class RestoreJob:
     device: str = "auto"
     """"auto", "cpu" or "cuda"."""
 
+    pool: str | None = None
+    """Name of the pool of workers that restore the shards; None: the process that runs the job does."""
+
+    shard_photos: int | None = None
+    """At most so many photos a shard, which is what a worker takes at a time; None: 200, with a pool 50."""
+
     memory: int | None = None
     """Bytes that restoring a photo may take; None: a share of what is free. What does not fit is restored in parts."""
 
@@ -60,6 +66,8 @@ class RestoreJob:
             raise ConfigError(f"memory is {self.memory}; give a number of bytes above 0, or leave it out")
         if self.precision not in get_args(Precision):
             raise ConfigError(f"precision is {self.precision!r}; choose one of {', '.join(get_args(Precision))}")
+        if self.shard_photos is not None and self.shard_photos < 1:
+            raise ConfigError(f"shard_photos is {self.shard_photos}; give 1 or more, or leave it out")
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"limit is {self.limit}; give 1 or more, or leave it out for everything")
         if not self.operator.isprintable() or len(self.operator) > LONGEST_OPERATOR:
@@ -69,6 +77,12 @@ class RestoreJob:
             )
         if self.keys is not None and not self.keys:
             raise ConfigError("keys is empty; name at least one key, or leave it out for everything")
+        if self.pool:
+            for place in (self.source, self.target, *([self.masks] if self.masks else [])):
+                if Bucket(place).scheme == "memory":
+                    raise UsageError(
+                        f"{place} lies in the memory of this process, where no worker of pool {self.pool} sees it"
+                    )
         if self.masks is None and not self.options.detect:
             raise UsageError(
                 "--masks-only uses given masks alone, and none are given; name their bucket with --masks URL"
