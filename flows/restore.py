@@ -8,10 +8,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from prefect import flow
-from prefect.artifacts import create_table_artifact
+from prefect.states import Cancelled
 from pydantic import Field
 
-from flows.server import wait_for_server
+from flows.artifacts import publish
+from flows.logs import log_as_asked
+from flows.server import RunCancelled, wait_for_server
+from flows.shard_runs import deployment_in
 from flows.shards import end_strays, restore_shards
 from oldphoto_core.checkpoints import place_of
 from oldphoto_core.errors import RunStopped
@@ -46,6 +49,7 @@ def restore(
     format: OutputFormat = "keep",  # noqa: A002 - the name users give
     existing: ExistingPolicy = "skip",
     on_failure: FailurePolicy = "skip",
+    warn_failure_rate: Annotated[float, Field(ge=0, le=1, description="Above it an event is sent, once")] = 0.05,
     max_failure_rate: Annotated[float, Field(ge=0, le=1, description="Stop above this share of failed photos")] = 1.0,
     mode: Annotated[Mode, Field(description="The whole picture, or only what is damaged")] = "full",
     masks_only: Annotated[bool, Field(description="Use the given masks and no detector")] = False,
@@ -59,12 +63,20 @@ def restore(
 ) -> Summary:
     """Restore a collection; the summary is also `TARGET/runs/<run id>/summary.json`.
 
-    Raises RunStopped when a policy ended the run; what was done until then is accounted for all the same.
+    Cancelled in Prefect, it ends within a photo's time. Raises RunStopped when a policy ended the run. What was done
+    until then is accounted for all the same.
     """
+    log_as_asked()
     job = job_of(**{**locals(), "model": place_of(model)})
+    if job.pool:
+        deployment_in(job.pool)  # raises where there is none, before anything is begun
     run = open_run(job, end_strays)
     try:
         restore_shards(run)
+    except RunCancelled as wish:
+        core.close_run(run, str(wish))
+        wait_for_server()
+        return Cancelled(message=str(wish))  # type: ignore[return-value] # Prefect takes it for the run's state
     except RunStopped as stop:
         core.close_run(run, str(stop))
         raise
@@ -73,16 +85,5 @@ def restore(
         raise
     summary = close_run(run)
     wait_for_server()
-    _publish(summary)
+    publish(summary)
     return summary
-
-
-def _publish(summary: Summary) -> None:
-    counts = ("found", "restored", "skipped", "failed", "megapixels", "seconds")
-    reasons = {f"failed: {reason}": count for reason, count in summary["failed_reasons"].items()}
-    figures = {**{name: summary[name] for name in counts}, **reasons}  # type: ignore[literal-required]
-    create_table_artifact(
-        key=f"restore-{summary['run_id']}",
-        table=[{"what": name, "figure": figure} for name, figure in figures.items()],
-        description=f"Restoration of {summary['source']} into {summary['target']}",
-    )

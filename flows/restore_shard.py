@@ -8,8 +8,9 @@ from prefect import State, flow
 from prefect.states import Cancelled, Completed
 from pydantic import Field
 
+from flows.logs import log_as_asked
 from flows.server import RunCancelled, Steering, wait_for_server
-from oldphoto_core.restoration.hands import told_to_watcher
+from oldphoto_core.restoration.hands import say_alive, told_to_watcher
 from oldphoto_core.restoration.shard import Ears
 from oldphoto_core.storage import LedgerRow
 from tasks.restoration import restore_handed_out
@@ -21,12 +22,14 @@ def restore_shard(
     run_id: Annotated[str, Field(description="Folder of the run in TARGET/runs")],
     number: Annotated[int, Field(ge=0, description="Of the shard")],
     attempt: Annotated[int, Field(ge=1, description="Counts the processes that have had it")] = 1,
+    coordinator: Annotated[str | None, Field(description="Run of restore: paused and cancelled with it")] = None,
 ) -> State[None]:
     """Restore what is left of a shard; its rows go to the ledger of the run.
 
     Raises RunStopped when the run is closed, Occupied when another process is at the shard.
     """
-    steering = Steering(stays=False)
+    log_as_asked()
+    steering = Steering(stays=False, coordinator=coordinator, while_paused=say_alive)
 
     def check(_row: LedgerRow) -> None:
         steering.check()

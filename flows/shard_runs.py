@@ -22,8 +22,11 @@ class PrefectShardRuns:
 
     def __init__(self, target: str, run_id: str, pool: str) -> None:
         """Raises UsageError when no deployment of `restore-shard` is in that pool, OrchestratorAway."""
+        from prefect.runtime import flow_run
+
         self._target, self._run_id = target, run_id
         self._deployment = deployment_in(pool)
+        self._coordinator = flow_run.id
 
     def start(self, number: int, attempt: int) -> str:
         """A run of its own for each attempt: a crashed run is not run again. Its parameters are names, never pixels."""
@@ -31,7 +34,13 @@ class PrefectShardRuns:
             run = client.create_flow_run_from_deployment(
                 self._deployment,
                 name=f"{self._run_id}-{number:05d}-{attempt}",
-                parameters={"target": self._target, "run_id": self._run_id, "number": number, "attempt": attempt},
+                parameters={
+                    "target": self._target,
+                    "run_id": self._run_id,
+                    "number": number,
+                    "attempt": attempt,
+                    "coordinator": self._coordinator,
+                },
                 idempotency_key=f"{self._run_id}:{number}:{attempt}",
                 tags=[tag_of(self._run_id)],
             )

@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
+from prefect.events import emit_event
 from prefect.logging import get_run_logger
 
+from flows.artifacts import ProgressArtifact
 from flows.progress import RestoreProgress
 from flows.server import Steering
 from flows.shard_runs import PrefectShardRuns, cancel, strays
@@ -26,21 +28,47 @@ from tasks.restoration import hand_out, restore_shard
 SECONDS_FOR_STRAYS = 120.0
 
 
-def restore_shards(run: core.Run) -> None:
-    """All of them. Raises RunStopped when too many photos fail, RunCancelled."""
-    guard = core.FailureGuard(run.job.options, run.planned)
+def restore_shards(run: core.Run, check: Callable[[], None] = lambda: None) -> None:
+    """All of them; `check` is called between photos, too. Raises RunStopped when too many fail, RunCancelled."""
+    guard = core.FailureGuard(
+        run.job.options,
+        run.planned,
+        warn_rate=run.job.warn_failure_rate,
+        on_warning=lambda failed, last: warn(run, failed, last),
+    )
+    shown = ProgressArtifact(run.run_id, run.planned)
     steering = Steering(stays=True)
     with RestoreProgress(run.planned) as progress:
 
         def settle(row: LedgerRow) -> None:
             progress.advance(row)
+            shown.advance(row)
             guard.judge(row)
             steering.check()
+            check()
 
         if run.job.pool:
             restore_in_pool(run, run.job.pool, settle, steering)
         else:
             restore_here(run, settle, progress.part)
+
+
+def warn(run: core.Run, failed: int, last: LedgerRow) -> None:
+    """Too many photos fail: a line in the log, and an event by which an automation may tell people."""
+    get_run_logger().warning(
+        "run %s: %d of %d photos have failed, more than %g of them; the last one is %s: %s",
+        run.run_id,
+        failed,
+        run.planned,
+        run.job.warn_failure_rate,
+        last.key,
+        last.detail,
+    )
+    emit_event(
+        event="oldphoto.failure-rate",
+        resource={"prefect.resource.id": f"oldphoto.run.{run.run_id}", "oldphoto.target": run.facts["target"]},
+        payload={"failed": failed, "planned": run.planned, "key": last.key, "reason": last.reason},
+    )
 
 
 def restore_here(run: core.Run, settle: OnRow, part: OnPart) -> None:
@@ -90,10 +118,8 @@ def restore_in_pool(run: core.Run, pool: str, settle: OnRow, steering: Steering)
     logger = get_run_logger()
     shards = PrefectShardRuns(run.job.target, run.run_id, pool)
     hand_out(run)
-
-    dispatcher = Dispatcher(
-        run.shards, shards, LedgerFollower(run.bucket), on_trouble=logger.warning, sleep=_pausing(steering)
-    )
+    follower = LedgerFollower(run.bucket)
+    dispatcher = Dispatcher(run.shards, shards, follower, on_trouble=logger.warning, on_look=steering.check)
     dispatcher.run(settle)
     core.give_up(run, dispatcher.left(), dispatcher.given_up)
 
@@ -108,11 +134,3 @@ def end_strays(run_ids: list[str]) -> None:
             get_run_logger().warning("%d shards of killed runs do not end; they are left alone", len(running))
             return
         time.sleep(1.0)
-
-
-def _pausing(steering: Steering) -> Callable[[float], None]:
-    def pause(seconds: float) -> None:
-        time.sleep(seconds)
-        steering.check()
-
-    return pause

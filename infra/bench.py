@@ -70,7 +70,9 @@ class Bench:
         while (line := self._next_line()) is not None:
             if line.startswith("done "):
                 code = int(line.removeprefix("done "))
-                return Ended(0 if code == 0 else code)
+                if code:
+                    process.wait()  # it ends by itself, and must not be given another run
+                return Ended(code)
             if line:
                 self._hands.hear(line)
             hung = hung or self._end_if_hung(process)

@@ -21,8 +21,6 @@ from oldphoto_core.errors import OldPhotoError
 
 PROJECT = Path(os.environ.get("OLDPHOTO_HOME") or Path(__file__).resolve().parents[1])
 """Folder of prefect.yaml; in an image the package lies elsewhere."""
-WATCHED = "oldphoto-watched"
-"""Tag of the deployments whose runs beat every 30 seconds."""
 AUTOMATION = "oldphoto-crash-silent-runs"
 SILENT_SECONDS = 65
 """Two beats, and what an event takes."""
@@ -80,6 +78,8 @@ def watch_silent_runs() -> None:
     from prefect.events.actions import ChangeFlowRunState
     from prefect.events.schemas.automations import EventTrigger, Posture
     from prefect.events.schemas.events import ResourceSpecification
+
+    from flows.server import WATCHED
 
     with get_client(sync_client=True) as client:
         for old in client.read_automations_by_name(AUTOMATION):

@@ -44,23 +44,23 @@ class Fleet:
         self.queue = ""
         self.processes = Processes(ROOT, folder / "logs", self._environment(quiet_seconds))
 
-    def start(self) -> None:
+    def start(self, workers: int = WORKERS, *, receivers: bool = True) -> None:
         """The store first, then Prefect with its deployments, workers and receivers. Raises NotStarted."""
         self.folder.joinpath("token").write_text(self.token)
         # children read them from their environment, and so does this process
         os.environ.update({name: self.processes.environment[name] for name in _SHARED})
         port = self.store.rpartition(":")[2]
         self.processes.start("store", "moto.server", "-H", "127.0.0.1", "-p", port)
-        port = self.api.removesuffix("/api").rpartition(":")[2]
-        self.processes.start("server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui")
+        self.start_server()
         self.processes.wait("store", lambda: answers(f"{self.store}/moto-api/"))
         self._make_buckets()
         self.processes.wait("server", lambda: answers(f"{self.api}/health"))
         self.processes.run("deploy", "infra.deploy")
         self.start_coordinator()
-        for number in range(1, WORKERS + 1):
+        for number in range(1, workers + 1):
             self.start_worker(number)
-        self.start_receivers()
+        if receivers:
+            self.start_receivers()
 
     def start_coordinator(self) -> None:
         """Prefect's own worker, for the runs of `restore` and everything else that is no shard."""
@@ -68,10 +68,15 @@ class Fleet:
             "coordinator", "prefect", "worker", "start", "--pool", POOL, "--name", "coordinator", "--limit", "2"
         )
 
-    def start_worker(self, number: int) -> None:
+    def start_worker(self, number: int, *options: str) -> None:
         """A worker that restores shards."""
         name = f"worker-{number}"
-        self.processes.start(name, "infra.worker", "--pool", SHARD_POOL, "--device", "cpu", "--name", name)
+        self.processes.start(name, "infra.worker", "--pool", SHARD_POOL, "--device", "cpu", "--name", name, *options)
+
+    def start_server(self) -> None:
+        """Prefect's server; again after it was stopped, with what it knew."""
+        port = self.api.removesuffix("/api").rpartition(":")[2]
+        self.processes.start("server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui")
 
     def start_receivers(self) -> None:
         """The HTTP receiver, and the poller of the bucket's queue."""

@@ -37,7 +37,7 @@ def main() -> None:
             code = serve(UUID(name))
             busy.clear()
             os.write(pipe, f"done {code}\n".encode())
-            if code == HANDED_BACK:
+            if code:
                 sys.exit(code)
 
 

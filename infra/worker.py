@@ -21,9 +21,8 @@ from infra.bench import Bench
 from oldphoto_core.errors import OldPhotoError
 
 _DEFAULTS = {
-    # a shard is taken within a second; a server may be away for minutes
+    # a shard is taken within a second
     "PREFECT_WORKER_QUERY_SECONDS": "1",
-    "PREFECT_CLIENT_MAX_RETRIES": "8",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "DASK_LOGGING__DISTRIBUTED": "error",

@@ -8,6 +8,7 @@ import typer
 
 from flows.commands.check import show_check
 from flows.commands.terminal import RegistryOption, above_zero, known_device, parsed_size, say, show
+from oldphoto_core.errors import RunStopped
 
 if TYPE_CHECKING:
     from oldphoto_core.reports.summary import Summary
@@ -75,6 +76,9 @@ def restore(
     max_failure_rate: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Stop once more than this share of the photos has failed.")
     ] = 1.0,
+    warn_failure_rate: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Above this share of failed photos Prefect gets an event, once.")
+    ] = 0.05,
     max_megapixels: Annotated[
         float, typer.Option(callback=above_zero, metavar="N", help="Larger photos fail, before they are decoded.")
     ] = 500.0,
@@ -121,9 +125,17 @@ def restore(
         return
     check_places(job)
     with prefect_session(say, meanwhile=lambda: load_restorer(model, device, allowed, precision)):
-        from flows.restore import restore as restore_flow
+        from prefect import tags
+        from prefect.exceptions import CancelledRun
 
-        summary = restore_flow(**choices)
+        from flows.restore import restore as restore_flow
+        from flows.server import WATCHED
+
+        try:
+            with tags(WATCHED):
+                summary = restore_flow(**choices)
+        except CancelledRun as wish:
+            raise RunStopped(f"{wish}") from None
     report(summary)
     if summary["failed"]:
         raise typer.Exit(3)

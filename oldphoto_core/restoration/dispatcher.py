@@ -88,16 +88,18 @@ class Dispatcher:
         options: DispatchOptions | None = None,
         *,
         on_trouble: Callable[[str], None] = lambda _line: None,
+        on_look: Callable[[], None] = lambda: None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`on_trouble` hears, in one line each, what did not go well."""
+        """`on_trouble` hears, in one line each, what did not go well; `on_look` is called at every look, and may raise
+        what is to end the run."""
         self._shards = [_Shard(number, {photo.key for photo in photos}) for number, photos in enumerate(shards)]
         self._shard_of = {key: shard for shard in self._shards for key in shard.left}
         self._waiting = deque(self._shards)
         self._started: dict[str, _Shard] = {}
         self._runs, self._ledger, self._options = runs, ledger, options or DispatchOptions()
-        self._on_trouble, self._sleep, self._clock = on_trouble, sleep, clock
+        self._on_trouble, self._on_look, self._sleep, self._clock = on_trouble, on_look, sleep, clock
         self._read_at = self._answered_at = clock()
         self.given_up: dict[int, str] = {}
         """Why, by the shard's number."""
@@ -109,10 +111,11 @@ class Dispatcher:
 
         Raises:
             OrchestratorAway, StorageError: orchestrator or store were away for longer than patience allows.
-            What `on_row` raises. Either way the processes were told to end, and have ended if they could.
+            What `on_row` and `on_look` raise. In any case the processes were told to end, and have ended if they could.
         """
         try:
             while self._waiting or self._started:
+                self._on_look()
                 self.step(on_row)
                 if self._waiting or self._started:
                     self._sleep(self._options.seconds_between_looks)

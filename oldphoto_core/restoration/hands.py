@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 
 from oldphoto_core.restoration.shard import Ears
 from oldphoto_core.storage import LedgerRow
@@ -37,7 +38,13 @@ def told_to_watcher(ears: Ears) -> Ears:
         _write(pipe, ".")
         ears.on_part(key, done, total)
 
-    return Ears(on_begin=begin, on_row=row, on_part=part)
+    return replace(ears, on_begin=begin, on_row=row, on_part=part)
+
+
+def say_alive() -> None:
+    """Nothing gets on, and that is as it should be."""
+    if descriptor := os.environ.get(PIPE, ""):
+        _write(int(descriptor), ".")
 
 
 class Hands:

@@ -58,6 +58,9 @@ class RestoreJob:
     keys: str | tuple[str, ...] | None = None
     """Only these keys of the source: themselves, or the file or URL of a list with one key a line; None: all."""
 
+    warn_failure_rate: float = 0.05
+    """Above this share (0 to 1) of failed photos somebody is told, once; the run goes on."""
+
     options: RestoreOptions = field(default_factory=RestoreOptions)
     """Mode, output format and policies."""
 
@@ -66,6 +69,8 @@ class RestoreJob:
             raise ConfigError(f"memory is {self.memory}; give a number of bytes above 0, or leave it out")
         if self.precision not in get_args(Precision):
             raise ConfigError(f"precision is {self.precision!r}; choose one of {', '.join(get_args(Precision))}")
+        if not 0.0 <= self.warn_failure_rate <= 1.0:
+            raise ConfigError(f"warn_failure_rate is {self.warn_failure_rate}; give a share between 0 and 1")
         if self.shard_photos is not None and self.shard_photos < 1:
             raise ConfigError(f"shard_photos is {self.shard_photos}; give 1 or more, or leave it out")
         if self.limit is not None and self.limit < 1:

@@ -16,6 +16,7 @@ from oldphoto_core.errors import OldPhotoError
 from oldphoto_core.reports.record import decode_record
 from oldphoto_core.reports.summary import RunFacts, Summary, encode, reconcile, summarise
 from oldphoto_core.restoration import handout
+from oldphoto_core.restoration.gauges import clear_gauges, merge_gauges, metrics_of
 from oldphoto_core.restoration.rows import rows_by_key
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, merge_ledger, read_ledger, read_manifest
 from oldphoto_core.storage.ledger import ROLLBACK_KEY
@@ -76,8 +77,10 @@ def settle(target: Bucket, run: Bucket, facts: RunFacts, stopped: str = "") -> S
                 ledger.add(row)
         rows = rows_by_key(merge_ledger(run))
     summary = summarise(facts, list(rows.values()), datetime.now(UTC), stopped)
+    summary["metrics"] = metrics_of(merge_gauges(run), summary["seconds"], summary["restored"], summary["megapixels"])
     run.write(SUMMARY, encode(summary))
     handout.clear(run)
+    clear_gauges(run)
     return summary
 
 

@@ -11,6 +11,7 @@ from oldphoto_core.errors import RunStopped
 from oldphoto_core.reports.summary import RunFacts, Summary, encode
 from oldphoto_core.restoration import handout
 from oldphoto_core.restoration.engine import OnPart, OnRow
+from oldphoto_core.restoration.gauges import write_gauges
 from oldphoto_core.restoration.job import RestoreJob, check_places, inventory_of
 from oldphoto_core.restoration.masks import MaskIndex
 from oldphoto_core.restoration.models import restorer_of
@@ -69,15 +70,27 @@ def _bounds(job: RestoreJob) -> dict[str, int]:
 
 
 class FailureGuard:
-    """Stops a run once it can no longer end under the failure rate that was allowed."""
+    """Stops a run once it can no longer end under the failure rate that was allowed, and warns at a lower one."""
 
-    def __init__(self, options: RestoreOptions, planned: int) -> None:
+    def __init__(
+        self,
+        options: RestoreOptions,
+        planned: int,
+        *,
+        warn_rate: float = 1.0,
+        on_warning: Callable[[int, LedgerRow], None] = lambda _failed, _last: None,
+    ) -> None:
+        """`on_warning` hears once, how many have failed and the last of them, when that is over `warn_rate`."""
         self._rate, self._planned = options.max_failure_rate, planned
-        self._failed = 0
+        self._warn_rate, self._on_warning = warn_rate, on_warning
+        self._failed, self._warned = 0, False
 
     def judge(self, row: LedgerRow) -> None:
         """Count a row; raises RunStopped over the limit."""
         self._failed += row.status == "failed"
+        if not self._warned and self._failed > self._warn_rate * self._planned:
+            self._warned = True
+            self._on_warning(self._failed, row)
         if self._failed > self._rate * self._planned:
             raise RunStopped(
                 f"stopped: {self._failed} of {self._planned} photos failed, more than --max-failure-rate {self._rate:g}"
@@ -135,7 +148,10 @@ def restore_shard(
     job = replace(run.job, device=device or run.job.device)
     with LedgerWriter(run.bucket, f"shard-{number:05d}") as ledger:
         ears = Ears(on_row=on_row, on_part=on_part)
-        restore_listed(job, restorer_of(job), run.shards[number], ledger, run.run_id, ears)
+        try:
+            restore_listed(job, restorer_of(job), run.shards[number], ledger, run.run_id, ears, shard=number)
+        finally:
+            write_gauges(run.bucket, number, 1, ears.gauges)
 
 
 def hand_out(run: Run) -> None:
@@ -164,6 +180,12 @@ def close_run(run: Run, stopped: str = "") -> Summary:
     summary = settle(target, run.bucket, run.facts, stopped)
     report_of_closed(target, summary)
     return summary
+
+
+def most_changed(run: Bucket) -> str:
+    """Key of the photo of a finished run that differs most from its master; empty where none was restored."""
+    restored = [row for row in rows_by_key(read_ledger(run)).values() if row.status == "restored"]
+    return max(restored, key=lambda row: row.changed_share).key if restored else ""
 
 
 def failed_rows(summary: Summary) -> list[LedgerRow]:

@@ -8,13 +8,15 @@ left for the end and restored one by one; one that was in hand at three deaths f
 from __future__ import annotations
 
 import json
+import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import DamagedWeights, FailedReason, Occupied, RunStopped, SourceMissing
 from oldphoto_core.restoration import handout
 from oldphoto_core.restoration.engine import OnBegin, OnPart, OnRow, restore_photos
+from oldphoto_core.restoration.gauges import Gauges, write_gauges
 from oldphoto_core.restoration.job import RestoreJob
 from oldphoto_core.restoration.models import restorer_of
 from oldphoto_core.restoration.photo import Photo, RestoresPhotos, detector_digest
@@ -25,6 +27,8 @@ from oldphoto_core.storage.ledger import part_keys, read_part
 
 if TYPE_CHECKING:
     from oldphoto_core.reports.summary import RunFacts
+
+log = logging.getLogger("oldphoto.restoration")
 
 DEATHS = 3
 """So many processes may die with a photo in hand before it fails."""
@@ -43,6 +47,8 @@ class Ears:
     """So many parts of a large photo are done, of how many."""
     on_begin: OnBegin = lambda _key: None
     """A photo is taken in hand."""
+    gauges: Gauges = field(default_factory=Gauges)
+    """Filled on the way."""
 
 
 def restore_listed(
@@ -53,12 +59,14 @@ def restore_listed(
     run_id: str,
     ears: Ears,
     *,
+    shard: int,
     one_by_one: bool = False,
 ) -> None:
     """Restore these photos; each one's row is the ledger's before anybody hears of it."""
 
     def settle(row: LedgerRow) -> None:
         ledger.add(row)
+        log_row(row, run_id, shard)
         ears.on_row(row)
 
     restore_photos(
@@ -74,7 +82,22 @@ def restore_listed(
         on_part=ears.on_part,
         on_begin=ears.on_begin,
         one_by_one=one_by_one,
+        gauges=ears.gauges,
     )
+
+
+def log_row(row: LedgerRow, run_id: str, shard: int) -> None:
+    """A line of the log, with what it is about as fields of its own; silent unless somebody listens."""
+    about: dict[str, object] = {
+        "run_id": run_id,
+        "shard": shard,
+        "key": row.key,
+        "status": row.status,
+        "reason": row.reason,
+    }
+    about |= {"seconds": row.seconds, "megapixels": row.megapixels}
+    what = f"{row.status}: {row.reason}: {row.detail}" if row.reason else row.status
+    log.info("run %s, shard %d, %s: %s", run_id, shard, row.key, what, extra=about)
 
 
 def restore_handed_out(target: str, run_id: str, number: int, attempt: int = 1, ears: Ears | None = None) -> int:
@@ -134,14 +157,26 @@ class _Shard:
         # who was in hand at a death is suspected: the most suspected first, each alone
         suspects = sorted((p for p in left if p.key in deaths), key=lambda photo: -len(deaths[photo.key]))
         innocent = [photo for photo in left if photo.key not in deaths]
-        for photos, alone in ((innocent, False), (suspects, True)):
-            if photos:
-                self._restore(photos, restorer, alone)
-                self._ledger.flush()  # the suspects may take what is not written yet with them
+        try:
+            for photos, alone in ((innocent, False), (suspects, True)):
+                if photos:
+                    self._restore(photos, restorer, alone)
+                    self._ledger.flush()  # the suspects may take what is not written yet with them
+        finally:
+            write_gauges(self._run, self._number, self._attempt, self._ears.gauges)
         return self._rows
 
     def _restore(self, photos: list[Photo], restorer: RestoresPhotos, alone: bool) -> None:
-        restore_listed(self._job, restorer, photos, self._ledger, self._run_id, self._ears, one_by_one=alone)
+        restore_listed(
+            self._job,
+            restorer,
+            photos,
+            self._ledger,
+            self._run_id,
+            self._ears,
+            shard=self._number,
+            one_by_one=alone,
+        )
 
     def _left(self, photos: list[Photo]) -> list[Photo]:
         """Without those that an earlier attempt is done with."""

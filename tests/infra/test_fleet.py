@@ -72,7 +72,9 @@ def test_a_burst_of_uploads_becomes_one_run_over_just_those_keys(fleet: Fleet) -
     assert run["parameters"]["source"] == SOURCE
     shards = runs_of("restore-shard", 0.0)
     assert [shard["state_type"] for shard in shards] == ["COMPLETED"]
-    assert set(shards[0]["parameters"]) == {"target", "run_id", "number", "attempt"}, "names travel, never pixels"
+    assert set(shards[0]["parameters"]) == {"target", "run_id", "number", "attempt", "coordinator"}, (
+        "names travel, never pixels"
+    )
 
 
 def test_what_a_receiver_accepted_is_restored_though_it_was_killed(fleet: Fleet) -> None:
