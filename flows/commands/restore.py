@@ -55,6 +55,9 @@ def restore(
     format: Annotated[  # noqa: A002 - the name users give
         Literal["keep", "tiff", "png", "jpeg"], typer.Option(help="Format of the results; a new one is appended.")
     ] = "keep",
+    pages: Annotated[
+        str, typer.Option(metavar="1,3-5", help="Pages of a TIFF of several to restore; others stay as they are.")
+    ] = "",
     max_growth: Annotated[
         float, typer.Option(metavar="TIMES", help="Most that a JPEG or lossy WebP may grow; 0: any, at full quality.")
     ] = 1.5,
@@ -105,11 +108,13 @@ def restore(
     options = RestoreOptions(
         mode=mode,
         format=format,
+        pages=pages,
         max_growth=max_growth,
         detect=not masks_only,
         max_damage=max_damage,
         existing=existing,
         max_megapixels=max_megapixels,
+        isolate=isolate,
     )
     model = place_of(model, registry)
     job = RestoreJob(
@@ -145,6 +150,7 @@ def restore(
             limit=limit,
             keys=keys,
             format=format,
+            pages=pages,
             existing=existing,
             on_failure=on_failure,
             max_failure_rate=max_failure_rate,

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def show(work: Work) -> None:
-    """Thumbnails of a photo while its pixels are at hand; without them its restoration is as good as with them."""
+def show(work: Work, *, restored: bool = False) -> None:
+    """Thumbnails of a photo while its pixels are at hand; without them its restoration is as good as with them.
+
+    `restored`: also of a photo whose derivative is not delivered yet, as that of a page is not.
+    """
     report, held = work.place.report, work.held
     if report is None or held is None or held.scan is None:
         return
@@ -29,7 +32,7 @@ def show(work: Work) -> None:
             report,
             work.photo.key,
             held.photo,
-            held.restored if work.output else None,
+            held.restored if work.output or restored else None,
             held.mask,
             orientation=held.scan.orientation,
             icc_profile=held.scan.icc_profile,

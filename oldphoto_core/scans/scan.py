@@ -31,6 +31,8 @@ class ScanHeader:
     """Channels, alpha included."""
     bits: int
     """Of a channel, as decoded: 8 or 16; other depths are named for the message that refuses them."""
+    pages: int = 1
+    """Pictures in the file; of several, the rest is about the first one."""
 
     @property
     def megapixels(self) -> float:

@@ -13,7 +13,7 @@ import pyvips
 from oldphoto_core.errors import OldPhotoError, ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans.raw import RawPixels
 from oldphoto_core.scans.scan import Format, Pixels
-from oldphoto_core.scans.views import Data, FileView
+from oldphoto_core.scans.views import Data, FileView, PageView
 
 # libvips remembers its last operations, and with them whole scans: in a batch nothing is ever asked twice
 pyvips.cache_set_max(0)
@@ -40,7 +40,10 @@ _SLAB = 8 * 2**20
 
 def open_image(data: Data, format: Format, *, strict: bool = False) -> Any:  # noqa: A002
     """A pyvips image whose header has been read and whose pixels have not. `strict` fails on warnings, too."""
-    how = {"fail_on": "warning" if strict else "error", "access": "sequential"}
+    how: dict[str, Any] = {"fail_on": "warning" if strict else "error", "access": "sequential"}
+    if isinstance(data, PageView):
+        how["page"] = data.index
+        data = data.whole
     with translated("read"):
         if isinstance(data, bytes):
             return getattr(pyvips.Image, f"{format}load_buffer")(data, **how)

@@ -13,6 +13,7 @@ import numpy as np
 
 from oldphoto_core.errors import ScanError, ScanTooLarge, UnsupportedScan
 from oldphoto_core.scans import growth, jpeg, png, tiff, webp
+from oldphoto_core.scans.carried import Encoding
 from oldphoto_core.scans.raw import RawPixels
 from oldphoto_core.scans.scan import Format, Pixels, Scan, SpooledScan
 from oldphoto_core.scans.views import Data, FileView
@@ -23,6 +24,8 @@ OutputFormat = Literal["keep", "tiff", "png", "jpeg"]
 
 _DEFAULT_QUALITY = 95
 _WEBP_QUALITY = 92
+_WIDEST_TILE = 4096
+"""Pixels; tiles of the master that are larger become smaller ones."""
 _LOSSLESS = 0
 """Stands for a quality where there is none."""
 
@@ -197,13 +200,25 @@ def _options(scan: Scan | SpooledScan, image: Any, target: Format, quality: int)
     else:
         compression = encoding.tiff_compression or "deflate"
         size = image.width * image.height * image.bands * scan.bits // 8
+        levels = _levels(encoding)
         how = {
             "compression": compression,
             "predictor": "horizontal",
-            "bigtiff": encoding.bigtiff or growth.needs_bigtiff(size, compression, scan),
+            # the smaller levels of a pyramid have a third of its pixels, and edges of tiles
+            "bigtiff": encoding.bigtiff or growth.needs_bigtiff(2 * size if levels else size, compression, scan),
             "miniswhite": encoding.white_is_zero and image.bands < 3,
+            **levels,
         }
     return {"keep": 0, **how}
+
+
+def _levels(encoding: Encoding) -> dict[str, Any]:
+    """A pyramid where the source has one, in tiles of the same size, its levels where they were."""
+    if encoding.pyramid is None or encoding.tile is None:
+        return {}
+    width, height = (min(_WIDEST_TILE, -(-side // 16) * 16) for side in encoding.tile)
+    subifds = encoding.pyramid == "subifds"
+    return {"tile": True, "tile_width": width, "tile_height": height, "pyramid": True, "subifd": subifds}
 
 
 def _metadata(

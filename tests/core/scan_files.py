@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import struct
+from functools import lru_cache
 from typing import Any
 
 import cv2
 import numpy as np
 import pyvips
-from PIL import Image
+from PIL import Image, ImageCms, TiffImagePlugin
 
 
 def photo(bands: int, bits: int) -> np.ndarray:
@@ -59,3 +60,26 @@ def exif_block() -> bytes:
     exif[315] = "A. Photographer"
     exif.get_ifd(0x8769)[36867] = "1901:02:03 04:05:06"
     return exif.tobytes().removeprefix(b"Exif\0\0")
+
+
+def paged(*pages: tuple[Image.Image, dict[str, Any]]) -> bytes:
+    """A TIFF of several pages made by Pillow, each an image and the options that it is saved with."""
+    buffer = io.BytesIO()
+    with TiffImagePlugin.AppendingTiffWriter(buffer) as book:
+        for image, options in pages:
+            image.save(book, "TIFF", **options)
+            book.newFrame()
+    return buffer.getvalue()
+
+
+@lru_cache
+def mixed_pages() -> bytes:
+    """The same three pages: RGB of 8 bits at 300 dpi with a profile; grey of 16 bits at 600, turned; one bit, CCITT."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    turned = TiffImagePlugin.ImageFileDirectory_v2()
+    turned[274], turned[315] = 6, "A. Photographer"
+    return paged(
+        (Image.fromarray(photo(3, 8)), {"dpi": (300, 300), "icc_profile": profile, "compression": "tiff_lzw"}),
+        (Image.fromarray(photo(1, 16)[:40, :50, 0]), {"dpi": (600, 600), "tiffinfo": turned}),
+        (Image.fromarray(photo(1, 8)[..., 0]).convert("1"), {"compression": "group4"}),
+    )
