@@ -22,6 +22,8 @@ _CONVERSIONS = {
     "float": "its values from 0 to 1 were made 16 bits before anything else",
 }
 """What a record says of a master whose pixels are not the derivative's kind, by `Carried.converted`."""
+_SPREAD = "its samples were spread over 16 bits before anything else"
+"""The same of 9 to 15 bits."""
 
 
 def record_of(work: Work, output: str, derivative: bytes | Path) -> dict[str, Any]:
@@ -146,9 +148,15 @@ def _warnings(work: Work) -> tuple[str, ...]:
     return tuple(work.notes) if work.book is not None else _about(work)
 
 
+def _is(converted: str) -> str:
+    if converted in _CONVERSIONS:
+        return f"is {converted}: {_CONVERSIONS[converted]}"
+    return f"has {converted} a channel: {_SPREAD}"
+
+
 def _about(work: Work) -> tuple[str, ...]:
     converted = work.scan.converted if work.scan else None
-    said = () if converted is None else (f"the master is {converted}: {_CONVERSIONS[converted]}",)
+    said = () if converted is None else (f"the master {_is(converted)}",)
     about_colours = [work.held.about_colours] if work.held and work.held.about_colours else []
     return (*said, *about_colours, *work.notes)
 

@@ -54,7 +54,7 @@ class Carried:
     icc_profile: bytes | None = None
     converted: str | None = None
     """What the pixels were stored as, where they were converted on reading: "CMYK" or "CIELab" (into sRGB, whose
-    profile is `icc_profile` then) or "float" (into 16 bits)."""
+    profile is `icc_profile` then) "float" or "9 bits" to "15 bits" (into 16 bits)."""
     left_out: tuple[str, ...] = ()
     """Other pictures in the file that nobody reads, for people."""
     metadata: Mapping[str, bytes] = field(default_factory=dict)

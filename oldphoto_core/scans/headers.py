@@ -133,7 +133,7 @@ def read_stored(data: Data, page: int | None = None) -> tuple[ScanHeader, Carrie
         data, _, _ = pages.page_view(data, page)
     carried = READ_CARRIED[format_](data)
     if format_ == "jpeg2000":
-        return jpeg2000.read_header(data), carried
+        return jpeg2000.stored_header(data), carried
     image = kinds.open_scan(data, format_)
     header = ScanHeader(format_, image.width, image.height, image.bands, _DEPTHS.get(image.format, 0))
     return header, replace(carried, converted=kinds.kind_of(image))

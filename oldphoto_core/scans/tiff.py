@@ -29,6 +29,7 @@ from oldphoto_core.scans.ifd import (
 from oldphoto_core.scans.views import Data, FileView, pieces_of
 
 _WIDTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _CHANNELS = 256, 258, 259, 262, 277
+_EXTRA = 338
 _XMP, _IPTC, _PHOTOSHOP, _ICC = 700, 33723, 34377, 34675
 OFFSETS_AND_COUNTS = ((273, 279), (324, 325))
 """Where strips lie and how long they are; tiles likewise."""
@@ -49,7 +50,7 @@ _COMPRESSIONS = {
     50001: "webp",
 }
 _DESCRIPTIONS = (297, EXIF_IFD, GPS_IFD, 18246, 40091, 40092, 40093, 40094, 40095)
-"""Besides all text fields: number of the page, EXIF, GPS, rating, and Windows' title, comment, author, keywords, subject."""
+"""Besides all text fields: the page's number, EXIF, GPS, rating; Windows' title, comment, author, keywords, subject."""
 _UNIT_CODES = {"none": 1, "in": 2, "cm": 3}
 
 
@@ -78,6 +79,11 @@ def check_whole(data: Data) -> None:
 def is_fax(data: Data) -> bool:
     """Whether the pixels are compressed as CCITT does: Huffman, group 3 or group 4."""
     return _first(read_ifd(data), _COMPRESSION, 1) in _FAX
+
+
+def has_alpha(data: Data) -> bool:
+    """Whether the channel behind the colours is said to be alpha, and not just one more."""
+    return _first(read_ifd(data), _EXTRA, 0) in (1, 2)
 
 
 def lab_as_rgb(data: Data) -> tuple[int, bytes] | None:

@@ -45,6 +45,21 @@ def jpeg2000(pixels: np.ndarray, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
+def jpeg2000_of_bits(pixels: np.ndarray, bits: int) -> bytes:
+    """The same of 9 to 15 bits: of `pixels`, uint16, the upper ones are kept.
+
+    Nothing here writes that, but it is a matter of the number in the header and of the level that samples are counted
+    from, half of the range: they are shifted so that the decoder, which adds half of the smaller range, finds them.
+    """
+    samples = (pixels >> (16 - bits)).astype(np.int64)
+    data = bytearray(jpeg2000((samples - 2 ** (bits - 1) + 2**15).astype(np.uint16)))
+    at = data.index(b"\xff\x4f\xff\x51") + 42
+    for channel in range(pixels.shape[2]):
+        data[at + 3 * channel] = bits - 1
+    data[data.index(b"ihdr") + 14] = bits - 1
+    return bytes(data)
+
+
 def box(kind: bytes, content: bytes) -> bytes:
     """A box of a JPEG 2000 file."""
     return struct.pack(">I4s", len(content) + 8, kind) + content
