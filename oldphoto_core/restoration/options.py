@@ -26,8 +26,9 @@ _EXTENSIONS: dict[OutputFormat, str] = {"keep": "", "tiff": ".tif", "png": ".png
 _NAMED_LOSSY = re.compile(r"\.(jpe?g|jpe|webp)(\.png)*$", re.IGNORECASE)
 """Names of masters that cannot be written again as they are, and of those that look like their derivatives."""
 
-_NAMED_JPEG2000 = re.compile(r"\.(jp2|j2k|j2c|jpf|jpx)(\.tif)*$", re.IGNORECASE)
-"""The same of JPEG 2000, which is only read: its derivatives are TIFFs."""
+_NAMED_ONLY_READ = re.compile(r"\.(jp2|j2k|j2c|jpf|jpx|heic|heif|hif|avif)(\.tif)*$", re.IGNORECASE)
+"""The same of JPEG 2000, HEIF and AVIF, which are only read: their derivatives are TIFFs."""
+_ONLY_READ = ("jpeg2000", "heif", "avif")
 
 _CUSTOMARY_GROWTH = 1.5
 
@@ -40,8 +41,8 @@ class RestoreOptions:
     """The whole picture translated, or only what is damaged filled and every other pixel left the master's."""
 
     format: OutputFormat = "keep"
-    """File format of the derivatives; `keep` is each source's own (TIFF for JPEG 2000; PNG for JPEG and WebP in mode
-    scratches)."""
+    """File format of the derivatives; `keep` is each source's own (TIFF for JPEG 2000, HEIF and AVIF; PNG for JPEG and
+    WebP in mode scratches)."""
 
     pages: str = ""
     """Which pages of a TIFF of several are restored, as "1,3-5" or "2-"; the others are taken over unchanged. "": all.
@@ -137,8 +138,8 @@ class RestoreOptions:
         """Key of the derivative below `photos/`, by the master's name alone.
 
         The extension is always added, never replaced, so no two keys meet. In mode scratches JPEG and WebP get `.png`,
-        and so does what is called `.jpg.png` already, which would meet them. JPEG 2000 gets `.tif` in any
-        mode likewise.
+        and so does what is called `.jpg.png` already, which would meet them. JPEG 2000, HEIF and AVIF get
+        `.tif` in any mode likewise.
         """
         if self._becomes_tiff(key):
             return f"{key}.tif"
@@ -152,7 +153,7 @@ class RestoreOptions:
             return "tiff"
         if self._becomes_png(key):
             return "png"
-        if self.format == "keep" and content == "jpeg2000":
+        if self.format == "keep" and content in _ONLY_READ:
             return "png" if key.lower().endswith(".png") else "tiff"
         if self._keeps_pixels and content in ("jpeg", "webp"):
             # a JPEG under a lossless name: the derivative becomes what the name says
@@ -164,7 +165,7 @@ class RestoreOptions:
         return self.mode == "scratches" and self.format == "keep"
 
     def _becomes_tiff(self, key: str) -> bool:
-        return self.format == "keep" and _NAMED_JPEG2000.search(key) is not None
+        return self.format == "keep" and _NAMED_ONLY_READ.search(key) is not None
 
     def _becomes_png(self, key: str) -> bool:
         return self._keeps_pixels and _NAMED_LOSSY.search(key) is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import ImageCms
 
-from oldphoto_core.scans import tiff
+from oldphoto_core.scans import heif, tiff
 from oldphoto_core.scans.carried import Unit
 from oldphoto_core.scans.headers import read_stored
 from oldphoto_core.scans.pages import page_view
@@ -87,7 +87,9 @@ def _facts(data: Data, page: int | None) -> FileFacts:
 
 
 def _compression(data: Data, format_: Format, page: int | None) -> str:
-    return tiff.compression_of(page_view(data, page)[0]) if format_ == "tiff" else _COMPRESSIONS[format_]
+    if format_ == "tiff":
+        return tiff.compression_of(page_view(data, page)[0])
+    return heif.compression_of(data) if format_ in ("heif", "avif") else _COMPRESSIONS[format_]
 
 
 def profile_name(profile: bytes | None) -> str | None:

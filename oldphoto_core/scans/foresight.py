@@ -76,7 +76,7 @@ def foresee(file: HoledCopy, selection: PageSelection = ALL_PAGES, *, max_pixels
     with translated("read"):
         file.fill(0, HEAD_BYTES)
         format_ = recognise(file[:HEAD])
-        if len(file) <= HEAD_BYTES or format_ in ("tiff", "webp"):
+        if len(file) <= HEAD_BYTES or format_ in ("tiff", "webp", "heif", "avif"):
             check_whole(file, format_)
         elif format_ == "jpeg":
             file.fill(0, jpeg.start_of_pixels(file))

@@ -6,10 +6,11 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
 from oldphoto_core.errors import ScanError, ScanTooLarge, UnsupportedScan
-from oldphoto_core.scans import jpeg, jpeg2000, kinds, pages, png, tiff, webp
+from oldphoto_core.scans import heif, jpeg, jpeg2000, kinds, pages, png, tiff, webp
 from oldphoto_core.scans.carried import Carried
 from oldphoto_core.scans.formats import HEAD, recognise
 from oldphoto_core.scans.scan import Format, ScanHeader
@@ -26,6 +27,8 @@ READ_CARRIED: dict[Format, Callable[[Data], Carried]] = {
     "tiff": tiff.read_carried,
     "webp": webp.read_carried,
     "jpeg2000": jpeg2000.read_carried,
+    "heif": heif.read_carried,
+    "avif": heif.read_carried,
 }
 CHECK_WHOLE: dict[Format, Callable[[Data], None]] = {
     "jpeg": jpeg.check_whole,
@@ -33,7 +36,11 @@ CHECK_WHOLE: dict[Format, Callable[[Data], None]] = {
     "tiff": pages.check_whole,
     "webp": webp.check_whole,
     "jpeg2000": jpeg2000.check_whole,
+    "heif": heif.check_whole,
+    "avif": heif.check_whole,
 }
+IN_ONE_PIECE: dict[Format, ModuleType] = {"jpeg2000": jpeg2000, "heif": heif, "avif": heif}
+"""Who decodes the formats whose pictures no library gives row by row."""
 _DEPTHS = {"uchar": 8, "char": 8, "ushort": 16, "short": 16, "uint": 32, "int": 32, "float": 32, "double": 64}
 _KINDS = ("b-w", "grey16", "srgb", "rgb16", "rgb")
 
@@ -101,10 +108,10 @@ def judge_header(data: Data, *, max_pixels: int | None = None) -> ScanHeader:
     """
     with translated("read"):
         format_ = recognise(data[:HEAD])
-        if format_ == "jpeg2000":
-            header = jpeg2000.read_header(data)
+        if (decoder := IN_ONE_PIECE.get(format_)) is not None:
+            header: ScanHeader = decoder.read_header(data)
             check_size(header, max_pixels)
-            jpeg2000.check_kind(data)
+            decoder.check_kind(data)
             return header
         if format_ == "webp":
             # libvips goes on to the pixels at once
@@ -132,8 +139,8 @@ def read_stored(data: Data, page: int | None = None) -> tuple[ScanHeader, Carrie
     if format_ == "tiff":
         data, _, _ = pages.page_view(data, page)
     carried = READ_CARRIED[format_](data)
-    if format_ == "jpeg2000":
-        return jpeg2000.stored_header(data), carried
+    if (decoder := IN_ONE_PIECE.get(format_)) is not None:
+        return decoder.stored_header(data), carried
     image = kinds.open_scan(data, format_)
     header = ScanHeader(format_, image.width, image.height, image.bands, _DEPTHS.get(image.format, 0))
     return header, replace(carried, converted=kinds.kind_of(image))
@@ -170,9 +177,10 @@ def _of_page(number: int) -> Iterator[None]:
 
 def _judged_header(data: Data) -> ScanHeader:
     format_ = recognise(data[:HEAD])
-    if format_ == "jpeg2000":
-        return jpeg2000.read_header(data)
     try:
+        if (decoder := IN_ONE_PIECE.get(format_)) is not None:
+            found_header: ScanHeader = decoder.read_header(data)
+            return found_header
         if format_ == "tiff":
             found = pages.pages_of(data)
             if len(found) > 1:

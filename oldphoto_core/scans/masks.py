@@ -7,13 +7,12 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyvips
 
 from oldphoto_core.errors import MaskMismatch
 from oldphoto_core.scans.raw import RawPixels, new_pixels
 from oldphoto_core.scans.reader import read_scan, spool_scan
 from oldphoto_core.scans.scan import Pixels, Scan, SpooledScan
-from oldphoto_core.scans.vips import image_of, translated
+from oldphoto_core.scans.vips import black, image_of, translated
 
 MaskFormat = Literal["png", "tiff"]
 _SAVED: dict[str, dict[str, Any]] = {
@@ -91,7 +90,7 @@ def write_mask_file(mask: RawPixels, path: str | os.PathLike[str], format: MaskF
 def write_empty_mask(path: str | os.PathLike[str], size: tuple[int, int]) -> None:
     """A TIFF of a mask in which nothing is damaged; `size` is (height, width). Errors as `write_mask_file`."""
     with translated("written"):
-        pyvips.Image.black(size[1], size[0]).tiffsave(os.fspath(path), **_SAVED["tiff"])
+        black(*size).tiffsave(os.fspath(path), **_SAVED["tiff"])
 
 
 def _check_size(mask: Scan | SpooledScan, size: tuple[int, int]) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
+from types import ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
 
 from oldphoto_core.errors import ScanError, ScanTooLarge, UnreadableScan
-from oldphoto_core.scans import jpeg2000, kinds, pages, tiff
+from oldphoto_core.scans import kinds, pages, tiff
 from oldphoto_core.scans.carried import Carried
 from oldphoto_core.scans.formats import HEAD, recognise
-from oldphoto_core.scans.headers import CHECK_WHOLE, READ_CARRIED, check_kind, check_size, header_of, seen
+from oldphoto_core.scans.headers import CHECK_WHOLE, IN_ONE_PIECE, READ_CARRIED, check_kind, check_size, header_of, seen
 from oldphoto_core.scans.raw import RawPixels, new_pixels
 from oldphoto_core.scans.scan import Format, Pixels, Scan, SpooledScan, fields_of
 from oldphoto_core.scans.views import Data, FileView
@@ -93,8 +94,8 @@ def _read_page(
 def _read_image(
     data: Data, max_pixels: int | None, take: Callable[[Any], T], format_: Format
 ) -> tuple[Format, T, Carried]:
-    if format_ == "jpeg2000":
-        return format_, take(_jpeg2000_image(data, max_pixels)), jpeg2000.read_carried(data)
+    if (decoder := IN_ONE_PIECE.get(format_)) is not None:
+        return format_, take(_image_in_one_piece(decoder, data, max_pixels)), decoder.read_carried(data)
     image = kinds.open_scan(data, format_)
     check_size(header_of(format_, image), max_pixels)
     check_kind(format_, kinds.as_grey_or_rgb(image))
@@ -106,11 +107,11 @@ def _read_image(
     return format_, _decoded(data, format_, image, lambda image: take(kinds.as_grey_or_rgb(image))), carried
 
 
-def _jpeg2000_image(data: Data, max_pixels: int | None) -> Any:
+def _image_in_one_piece(decoder: ModuleType, data: Data, max_pixels: int | None) -> Any:
     """A pyvips image of pixels that are decoded already."""
-    check_size(jpeg2000.read_header(data), max_pixels)
-    jpeg2000.check_kind(data)
-    return image_of(jpeg2000.decode(data))
+    check_size(decoder.read_header(data), max_pixels)
+    decoder.check_kind(data)
+    return image_of(decoder.decode(data))
 
 
 def _decoded(data: Data, format_: Format, image: Any, take: Callable[[Any], T]) -> T:

@@ -13,7 +13,7 @@ from oldphoto_core.scans.raw import RawPixels
 if TYPE_CHECKING:
     from types import TracebackType
 
-Format = Literal["jpeg", "png", "tiff", "webp", "jpeg2000"]
+Format = Literal["jpeg", "png", "tiff", "webp", "jpeg2000", "heif", "avif"]
 Pixels = npt.NDArray[Any]
 """uint8 or uint16."""
 P = TypeVar("P", Pixels, RawPixels)

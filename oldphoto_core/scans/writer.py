@@ -50,7 +50,8 @@ def write_scan(
     Args:
         scan: What the file is derived from.
         pixels: HWC (or HW for grey) of the scan's own size, channels and dtype.
-        format: "keep" for the scan's format (TIFF for JPEG 2000). JPEG holds 8 bits a channel, so 16 are rounded to 8.
+        format: "keep" for the scan's format (TIFF for JPEG 2000, HEIF, AVIF). JPEG holds 8 bits a channel: 16 are
+            rounded to 8.
         label: What the file's XMP is to say of its making, besides what the scan's says.
         max_bytes: Of a JPEG or lossy WebP, the label apart: its quality gives way to this, down to 50.
         warn: Hears what could not be kept: quality, metadata that do not fit, XMP that cannot be read.
@@ -92,7 +93,8 @@ def write_spooled(
         scan: What the file is derived from.
         pixels: Of the scan's own size, channels and dtype.
         path: In a folder that exists; a file that is there is replaced, and none is left when this fails.
-        format: "keep" for the scan's format (TIFF for JPEG 2000). JPEG holds 8 bits a channel, so 16 are rounded to 8.
+        format: "keep" for the scan's format (TIFF for JPEG 2000, HEIF, AVIF). JPEG holds 8 bits a channel: 16 are
+            rounded to 8.
         label: As for `write_scan`, and so are the next two.
         max_bytes: Of a lossy file.
         warn: Hears what could not be kept.
@@ -135,8 +137,8 @@ def _target(scan: Scan | SpooledScan, pixels: Pixels | RawPixels, format_: Outpu
         )
     if format_ != "keep":
         return format_
-    # nothing here writes JPEG 2000; a TIFF holds all that it can hold
-    return "tiff" if scan.format == "jpeg2000" else scan.format
+    # nothing here writes JPEG 2000, HEIF or AVIF; a TIFF holds all that they can hold
+    return "tiff" if scan.format in ("jpeg2000", "heif", "avif") else scan.format
 
 
 @contextlib.contextmanager
