@@ -114,6 +114,7 @@ def restore(
         max_damage=max_damage,
         existing=existing,
         max_megapixels=max_megapixels,
+        photo_timeout=photo_timeout,
         isolate=isolate,
     )
     model = place_of(model, registry)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from oldphoto_core.storage.ledger import Status
 
 THREADS = 16
+SECONDS = 60.0
+"""That looking at one file may take, fetching left out, where the job allows no less."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -208,9 +210,10 @@ class Look:
         fetch = partial(bucket.read_range, key, version=version)
         path = self._folder / secrets.token_hex(8)
         most = round(self._options.max_megapixels * 1e6)
+        seconds = min(SECONDS, self._options.photo_timeout or SECONDS)
         try:
             with SparseCopy(path, size, fetch) as copy:
-                return self._decoders.foresee(copy, selection, max_pixels=most)
+                return self._decoders.foresee(copy, selection, max_pixels=most, seconds=seconds)
         finally:
             path.unlink(missing_ok=True)
 

@@ -10,6 +10,7 @@ from oldphoto_core.errors import OldPhotoError, UsageError
 from oldphoto_core.reports.page.build import write_report
 from oldphoto_core.reports.page.thumbnails import write_thumbnails
 from oldphoto_core.restoration.recovery import FACTS, SUMMARY, settle_killed_run
+from oldphoto_core.scans.plain_icc import plain_profile
 from oldphoto_core.storage import Bucket
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def show(work: Work, *, restored: bool = False) -> None:
             held.restored if work.output or restored else None,
             held.mask,
             orientation=held.scan.orientation,
-            icc_profile=held.scan.icc_profile,
+            icc_profile=plain_profile(held.scan),
         )
     except Exception as error:  # whatever it is, the derivative is written
         log.warning("no thumbnails of %s: %s", work.photo.key, error)

@@ -118,7 +118,7 @@ class Decoders:
             if isinstance(answer, Foreseen):
                 return answer
             assert isinstance(answer, Missing)
-            wanted = tuple(set(answer.blocks) - file.there)
+            wanted = tuple(set(answer.blocks) & set(file.missing(0, len(file))))
             if not wanted:
                 raise UnreadableScan("its decoder asks for what it has: open it in another program")
             file.take(wanted)
