@@ -19,7 +19,7 @@ from oldphoto_core.scans import FileView, TiffBook, can_copy, write_empty_mask
 if TYPE_CHECKING:
     from oldphoto_core.restoration.blending import Difference
     from oldphoto_core.restoration.reading import PhotoFiles
-    from oldphoto_core.scans import PageSelection, ScanHeader
+    from oldphoto_core.scans import ScanHeader
 
 _LARGE = 3_900_000_000
 """Bytes from which the places in a file may not fit into 32 bits."""
@@ -177,19 +177,6 @@ class Book:
             path = Path(self._folder.name) / "no-mask"
             write_empty_mask(path, (self.header.height, self.header.width))
             self._add(self._mask_book(), path)
-
-
-def open_book(files: PhotoFiles, master: Path, selection: PageSelection, format_: str, *, with_masks: bool) -> Book:
-    """A book of a master that has several pages; its file at `master` becomes the book's.
-
-    Raises UnsupportedScan where the derivative's format holds one page, or no page is selected; ScanError as
-    `read_pages`.
-    """
-    headers = files.pages(master, selection)
-    check_holds(len(headers), format_)
-    book = Book(headers, selection.of(len(headers)), with_masks)
-    master.replace(book.master)
-    return book
 
 
 def check_holds(pages: int, format_: str) -> None:

@@ -180,11 +180,10 @@ class Look:
         if len(pages) > 1:
             check_holds(len(pages), written)
         chosen = self._options.selection.of(len(pages)) if len(pages) > 1 else (1,)
-        for header in (pages[number - 1] for number in chosen):
-            if header.megapixels > self._most:
-                raise ScanTooLarge(
-                    f"{photo.key} has {header.megapixels:.1f} megapixels, and the bound is {self._most:.1f}"
-                )
+        for number in chosen:
+            name = f"page {number} of {photo.key}" if len(pages) > 1 else photo.key
+            if (size := pages[number - 1].megapixels) > self._most:
+                raise ScanTooLarge(f"{name} has {size:.1f} megapixels, and the bound is {self._most:.1f}")
         return chosen
 
     def _check_masks(self, photo: Photo, pages: tuple[ScanHeader, ...], chosen: tuple[int, ...]) -> None:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from oldphoto_core.errors import MaskMismatch, OldPhotoError, ScanTooLarge, StorageError, TooDamaged
 from oldphoto_core.reports.record import encode_record, mask_key, software_versions
 from oldphoto_core.restoration.blending import margin_of
-from oldphoto_core.restoration.book import open_book
+from oldphoto_core.restoration.book import Book, check_holds
 from oldphoto_core.restoration.held import HeldPhoto, InMemory, PageOf
 from oldphoto_core.restoration.photo import RestoresCanvases
 from oldphoto_core.restoration.recording import done_page, identity, record_of, sha256_of, sum_up
@@ -62,15 +62,15 @@ def fetch(work: Work) -> None:
         _open_book(work, data)
     else:
         work.megapixels = header.megapixels
-        _check_size(work, header)
+        _check_size(work, header, photo.key)
         _choose_memory_or_disk(work, data)
 
 
-def _check_size(work: Work, header: ScanHeader) -> None:
+def _check_size(work: Work, header: ScanHeader, name: str) -> None:
     bound = min(work.place.restorer.max_megapixels, work.place.options.max_megapixels)
     if header.megapixels > bound:
         raise ScanTooLarge(
-            f"{work.photo.key} has {header.megapixels:.1f} megapixels, and the bound here is {bound:.1f};"
+            f"{name} has {header.megapixels:.1f} megapixels, and the bound here is {bound:.1f};"
             " reduce the scan, or raise --max-megapixels"
         )
 
@@ -79,16 +79,16 @@ def _open_book(work: Work, data: bytes) -> None:
     """A master of several pages: all of them are judged, and the first one that must be decoded is next."""
     spool = work.held if isinstance(work.held, Spool) else Spool()
     if spool is not work.held:
+        work.held = spool
         spool.master.write_bytes(data)
-    work.held = spool
-    options = work.place.options
-    format_ = options.output_format(work.photo.key, "tiff")
-    with_masks = not (work.photo.masks and work.place.mask_is_output)
-    work.book = open_book(work.files, spool.master, options.selection, format_, with_masks=with_masks)
-    spool.discard()
-    work.held = None
-    for number in work.book.chosen:
-        _check_size(work, work.book.headers[number - 1])
+    options, key = work.place.options, work.photo.key
+    headers = work.files.pages(spool.master, options.selection)
+    check_holds(len(headers), options.output_format(key, "tiff"))
+    chosen = options.selection.of(len(headers))
+    for number in chosen:
+        _check_size(work, headers[number - 1], f"page {number} of {key}")
+    work.book = Book(headers, chosen, with_masks=not (work.photo.masks and work.place.mask_is_output))
+    spool.master.replace(work.book.master)
     _turn_page(work)
 
 

@@ -52,11 +52,10 @@ class TiffBook:
         Raises:
             UnreadableScan: what its directory says of its parts makes no sense, or it is none that `can_copy`.
         """
-        page = pages_of(data)[number - 1]
         if not can_copy(data, number):
             raise UnreadableScan(f"page {number} cannot be taken over as it is coded: decode it")
         with translated("written"):
-            self._add(data, Layout.of(data), page.offset, with_levels=False)
+            self._add(data, Layout.of(data), pages_of(data)[number - 1].offset, with_levels=False)
 
     def close(self) -> None:
         """Closing twice is no error."""
@@ -116,9 +115,13 @@ class TiffBook:
 
 
 def can_copy(data: Data, number: int) -> bool:
-    """Whether a page's coded bytes mean the same in a little-endian TIFF, and all that they need goes along."""
-    layout = Layout.of(data)
-    entries = read_ifd(data, layout, pages_of(data)[number - 1].offset)
+    """Whether a page's coded bytes mean the same in a little-endian TIFF, and all that they need goes along.
+
+    Raises as `pages_of`.
+    """
+    with translated("read"):
+        layout = Layout.of(data)
+        entries = read_ifd(data, layout, pages_of(data)[number - 1].offset)
     if compression_code(entries) == _OLD_JPEG or not _has_parts(entries):
         return False
     wide = _BITS in entries and max(entries[_BITS].integers(), default=1) > 8

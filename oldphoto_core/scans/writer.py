@@ -227,6 +227,8 @@ def _metadata(
     scan: Scan | SpooledScan, target: Format, label: Label | None, warn: Callable[[str], None]
 ) -> Mapping[str, bytes]:
     """What the file is to carry: what the scan does, and the label."""
+    if scan.encoding.pyramid and target != "tiff":
+        warn(f"its pyramid of smaller copies was left out, as {target} holds none")
     metadata = scan.metadata
     if label is not None:
         metadata = {**metadata, "xmp": with_label(metadata.get("xmp"), label, warn)}

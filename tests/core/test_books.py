@@ -171,6 +171,14 @@ def test_one_page_that_cannot_be_restored_fails_the_whole_file(tmp_path: Path) -
     assert run(tmp_path, InvertingRestorer(breaks_at=50), target="some", pages="1,3")["book.tif"].status == "restored"
 
 
+def test_a_page_over_the_bound_of_the_network_is_named(tmp_path: Path) -> None:
+    small, large = Image.fromarray(picture()), Image.fromarray(picture(height=60, width=90))
+    put(tmp_path, paged((small, {}), (small, {}), (large, {})))
+    row = run(tmp_path, InvertingRestorer(max_megapixels=0.003))["book.tif"]
+    assert (row.reason, row.detail.partition(" has")[0]) == ("too large", "page 3 of book.tif")
+    assert run(tmp_path, InvertingRestorer(max_megapixels=0.003), pages="1-2")["book.tif"].status == "restored"
+
+
 def test_a_page_that_is_mostly_damaged_is_named(tmp_path: Path) -> None:
     pages = [picture(), scratched(picture(), 0, 30)]
     put(tmp_path, paged(*((Image.fromarray(pixels), {}) for pixels in pages)))

@@ -160,6 +160,12 @@ def test_a_pyramid_is_one_page_and_its_derivative_has_levels_of_its_own(subifd: 
     assert np.abs(half - mean).max() <= 1
 
 
+def test_a_format_without_pyramids_says_that_it_has_none() -> None:
+    master, heard = read_scan(encoded(LARGE, "tiff", pyramid=True, **TILES)), list[str]()
+    assert np.array_equal(read_scan(write_scan(master, master.pixels, format="png", warn=heard.append)).pixels, LARGE)
+    assert heard == ["its pyramid of smaller copies was left out, as png holds none"]
+
+
 def test_levels_that_do_not_say_that_they_are_smaller_are_known_by_their_sides() -> None:
     data = bytearray(encoded(LARGE, "tiff", pyramid=True, **TILES))
     layout = Layout.of(bytes(data))
@@ -242,3 +248,23 @@ def test_parts_that_claim_the_whole_file_each_are_not_copied(tmp_path: Path) -> 
     hostile = as_exif(entries).ljust(size, b"\0")
     with TiffBook(tmp_path / "book.tif", big=False) as book, pytest.raises(UnreadableScan, match="overlap"):
         book.add_copy(hostile, 1)
+
+
+def test_mutated_directories_are_refused_in_words_or_copied(tmp_path: Path) -> None:
+    dice = np.random.default_rng(5)
+    places = [at for page in tiff_pages.pages_of(PAGES) for at in range(page.offset, page.offset + 200)]
+    copied = 0
+    for _ in range(400):
+        data = bytearray(PAGES)
+        for at in dice.choice([*places, *range(4, 8)], 3):
+            data[min(at, len(data) - 1)] = dice.integers(256)
+        try:
+            with TiffBook(tmp_path / "book.tif", big=False) as book:
+                for number in range(1, len(tiff_pages.pages_of(bytes(data))) + 1):
+                    if can_copy(bytes(data), number):
+                        book.add_copy(bytes(data), number)
+            copied += 1
+            read_pages(bytes(data))
+        except ScanError:
+            continue
+    assert 20 < copied < 400
