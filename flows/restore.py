@@ -48,6 +48,7 @@ def restore(
     keys: Annotated[
         str | list[str] | None, Field(description="Only these keys, or the file or URL of a list of them, one a line")
     ] = None,
+    pages: Annotated[str, Field(description="Which pages of a TIFF of several are restored, as 1,3-5; all")] = "",
     format: OutputFormat = "keep",  # noqa: A002 - the name users give
     existing: ExistingPolicy = "skip",
     on_failure: FailurePolicy = "skip",

@@ -52,6 +52,8 @@ def _show(checked: Check) -> None:
 
 def _row(file: Outlook) -> tuple[str, str, str, str, str]:
     pixels = f"{file.width} x {file.height}" if file.width else ""
+    if file.pages > 1:
+        pixels = f"{pixels}, {file.pages} pages"
     why = ": ".join(part for part in (file.reason, file.detail) if part)
     return file.status, file.key, pixels, in_words(file.bytes), why
 

@@ -63,6 +63,9 @@ def restore(
     format: Annotated[  # noqa: A002 - the name users give
         Literal["keep", "tiff", "png", "jpeg"], typer.Option(help="Format of the results; a new one is appended.")
     ] = "keep",
+    pages: Annotated[
+        str, typer.Option(metavar="1,3-5", help="Pages of a TIFF of several to restore; others stay as they are.")
+    ] = "",
     max_growth: Annotated[
         float, typer.Option(metavar="TIMES", help="Most that a JPEG or lossy WebP may grow; 0: any, at full quality.")
     ] = 1.5,

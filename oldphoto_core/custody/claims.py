@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from oldphoto_core.errors import SourceMissing
-from oldphoto_core.reports.record import decode_record
+from oldphoto_core.reports.record import decode_record, mask_key
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.ledger import rows_of_all_runs
 
@@ -48,6 +48,8 @@ class Record:
     derivative: Claim
     has_mask: bool
     """Whether a mask belongs to it; a copied original has none."""
+    mask_key: str
+    """Of the mask in the target."""
     mask_sha256: str
     """Of the mask that this run wrote; empty where a given mask lies there itself, or where none was noted."""
 
@@ -79,5 +81,6 @@ def _as_record(record: dict[str, Any]) -> Record:
     return Record(
         Claim(str(derivative["key"]), str(derivative["sha256"]), str(record["run_id"]), written_at),
         has_mask=record["status"] == "restored",
+        mask_key=mask_key(str(record["source"]["key"]), paged="pages" in record),
         mask_sha256=str((record.get("mask_file") or {}).get("sha256", "")),
     )

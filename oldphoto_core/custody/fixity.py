@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from oldphoto_core.custody.claims import Claim, Record, claims_of_ledgers, read_record
 from oldphoto_core.errors import SourceMissing, StorageError, UsageError
+from oldphoto_core.reports.record import mask_key
 from oldphoto_core.restoration.job import RESULT_FOLDERS
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.parallel import THREADS, map_objects
@@ -170,7 +171,7 @@ def check_places(target: Bucket, out: Bucket | None) -> None:
 
 def _record_outcome(target: Bucket, claims: dict[str, Claim], sizes: dict[str, int], key: str) -> _Outcome:
     """What one record answers for."""
-    name, mask = f"records/{key}.json", f"masks/{key}.png"
+    name = f"records/{key}.json"
     outcome = _Outcome(seen=[name])
     try:
         record = read_record(target, key)
@@ -179,7 +180,7 @@ def _record_outcome(target: Bucket, claims: dict[str, Claim], sizes: dict[str, i
         record, problem = None, Finding(key=name, kind="unreadable", detail=str(error))
     if record is None:
         # derivative and mask are not extra for that: the ledger knows the one, its name tells the other
-        outcome.seen.append(mask)
+        outcome.seen += [mask_key(key, paged=paged) for paged in (False, True)]
         outcome.findings.append(problem)
         return outcome
     outcome.seen.append(record.derivative.key)
@@ -189,6 +190,7 @@ def _record_outcome(target: Bucket, claims: dict[str, Claim], sizes: dict[str, i
         detail = f"it names another digest than its run's ledger, which says {claim.sha256}"
         outcome.findings.append(Finding(key=name, kind="altered", detail=detail, run_id=record.run_id))
     if record.has_mask:
+        mask = record.mask_key
         outcome.seen.append(mask)
         if record.mask_sha256 or mask not in sizes:
             _check(target, Claim(mask, record.mask_sha256, record.run_id, 0.0), outcome)

@@ -137,7 +137,7 @@ def _files(target: Bucket, run_id: str, mine: dict[str, Claim], others: dict[str
     if claim:
         files.append(_derivative(target, claim, record, others.get(claim.key)))
     if own and own.has_mask:
-        files.append(_mask(target, f"masks/{key}.png", own))
+        files.append(_mask(target, own.mask_key, own))
     if own and claim and own.derivative.sha256 != claim.sha256:
         files.append(OwnFile(name, "altered", "it names another digest than the run's ledger"))
     elif own:

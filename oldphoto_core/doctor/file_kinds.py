@@ -1,7 +1,12 @@
-"""Which files can be read and written here: one of each kind is made in memory, read, written and read again."""
+"""Which files can be read and written here: one of each kind is made in memory, read, written and read again.
+
+They are read in a decoder process, as a run's are: a decoder that crashes is a finding, and not the doctor's end.
+"""
 
 from __future__ import annotations
 
+import base64
+import importlib.util
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -12,7 +17,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from oldphoto_core.doctor.finding import Finding
-from oldphoto_core.scans import read_scan, write_scan
+from oldphoto_core.scans import Decoders, Scan, write_scan
+
+_HEIC = (
+    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAXxtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAA"
+    "ACJpbG9jAAAAAERAAAEAAQAAAAABoAABAAAAAAAAACwAAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABodmMxAAAAAA5waXRt"
+    "AAAAAAABAAAA/GlwcnAAAADcaXBjbwAAAHVodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAAAAMA"
+    "AAMAHroCQGEAAQApQgEBA3AAAAMAkAAAAwAAAwAeoCCBBZbqrprm4CGgwIAAAAyAAAADAIRiAAEABkQBwXPBiQAAABNjb2xybmNs"
+    "eAABAA0ABoAAAAAUaXNwZQAAAAAAAABAAAAAQAAAAChjbGFwAAAAEAAAAAEAAAAQAAAAAf///9AAAAAC////0AAAAAIAAAAQcGl4"
+    "aQAAAAADCAgIAAAAGGlwbWEAAAAAAAAAAQABBYECAwWEAAAANG1kYXQAAAAoKAGvGSEyku4iXV+0M2PeC6/oE6C8Zue/3BvbiuLq"
+    "oLMioxmQsg8S4Q=="
+)
+"""16 x 16 pixels, in base64: nothing that is always there makes such a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +43,30 @@ class Kind:
     """Whether derivatives of this format are made."""
     big: bool = False
     """Whether they are written as BigTIFF."""
+    wants: str = ""
+    """Module that is not always there, and the extra of oldphoto that brings it, as "module extra"."""
 
 
 def formats() -> Iterator[Finding]:
-    """One finding for each kind of file."""
+    """One finding for each kind of file, and one for the processes that read them."""
+    with Decoders(1) as decoders:
+        yield from _of_kinds(decoders)
+        # none, where none could be started
+        if decoders.processes:
+            yield Finding("formats", "decoder processes", "ok", "a file that crashes its decoder costs one photo")
+        else:
+            text = "none can be started: a file that crashes its decoder would end the run"
+            yield Finding("formats", "decoder processes", "note", text)
+
+
+def _of_kinds(decoders: Decoders) -> Iterator[Finding]:
     for kind in KINDS:
+        module, _, extra = kind.wants.partition(" ")
+        if module and importlib.util.find_spec(module) is None:
+            yield Finding("formats", kind.name, "note", f"not read here: pip install 'oldphoto[{extra}]'")
+            continue
         try:
-            done = _tried(kind)
+            done = _tried(kind, decoders)
         except Exception as error:  # whatever a broken build of a decoder answers is what is asked for here
             problem = " ".join(str(error).split()) or type(error).__name__
             yield Finding("formats", kind.name, "bad", f"{problem}; install pyvips-binary, opencv and pillow again")
@@ -41,11 +74,11 @@ def formats() -> Iterator[Finding]:
             yield Finding("formats", kind.name, "ok", done)
 
 
-def _tried(kind: Kind) -> str:
-    scan = read_scan(kind.encode())
+def _tried(kind: Kind, decoders: Decoders) -> str:
+    scan = decoders.read_scan(kind.encode())
     if not kind.written:
-        return "read; derivatives are TIFF" if kind.exact else "read; converted into sRGB"
-    back = read_scan(written(kind))
+        return "read; converted into sRGB" if kind.name.endswith("CMYK") else "read; derivatives are TIFF"
+    back = decoders.read_scan(written(kind, scan))
     if back.pixels.shape != scan.pixels.shape or back.pixels.dtype != scan.pixels.dtype:
         raise ValueError(f"written as {scan.pixels.shape}, read as {back.pixels.shape}")
     if kind.exact and not np.array_equal(back.pixels, scan.pixels):
@@ -53,9 +86,8 @@ def _tried(kind: Kind) -> str:
     return "read and written"
 
 
-def written(kind: Kind) -> bytes:
+def written(kind: Kind, scan: Scan) -> bytes:
     """A file of this kind as derivatives are written."""
-    scan = read_scan(kind.encode())
     if kind.big:
         scan = replace(scan, encoding=replace(scan.encoding, bigtiff=True))
     return write_scan(scan, scan.pixels)
@@ -80,6 +112,12 @@ def _cmyk() -> bytes:
     return buffer.getvalue()
 
 
+def _avif() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(_picture(np.uint8)).save(buffer, "AVIF")
+    return buffer.getvalue()
+
+
 KINDS: tuple[Kind, ...] = (
     Kind("TIFF, 8 bits", lambda: _encoded(".tif")),
     Kind("TIFF, 16 bits", lambda: _encoded(".tif", np.uint16)),
@@ -92,4 +130,6 @@ KINDS: tuple[Kind, ...] = (
     Kind("WebP", lambda: _encoded(".webp"), exact=False),
     Kind("JPEG 2000, 8 bits", lambda: _encoded(".jp2"), written=False),
     Kind("JPEG 2000, 16 bits", lambda: _encoded(".jp2", np.uint16), written=False),
+    Kind("AVIF", _avif, written=False),
+    Kind("HEIC", lambda: base64.b64decode(_HEIC), written=False, wants="pi_heif heif"),
 )

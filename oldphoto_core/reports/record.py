@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import resources
@@ -32,11 +32,17 @@ def build_record(
     operator: str = "",
     stage_seconds: Mapping[str, float] | None = None,
     warnings: tuple[str, ...] = (),
+    pages: Sequence[Mapping[str, Any]] = (),
+    changed_share: float | None = None,
 ) -> dict[str, Any]:
     """A record as plain values, as `schemas/record-2.json` describes them.
 
-    `status` is `restored`, or `copied` for an original that could not be restored.
+    `status` is `restored`, or `copied` for an original that could not be restored. `pages` are those of a master of
+    several, and `changed_share` is over all of them; else it is that of `difference`.
     """
+    if changed_share is None and difference:
+        changed_share = difference["changed_share"]
+    paged = {"pages": [dict(page) for page in pages]} if pages else {}
     return {
         "schema": SCHEMA,
         "status": status,
@@ -46,7 +52,7 @@ def build_record(
         "options": dict(options),
         "mask": dict(mask) if mask else None,
         "mask_file": dict(mask_file) if mask_file else None,
-        "changed_share": difference["changed_share"] if difference else None,
+        "changed_share": changed_share,
         "difference": {name: value for name, value in difference.items() if name != "changed_share"}
         if difference
         else None,
@@ -58,7 +64,13 @@ def build_record(
         "operator": operator or None,
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "warnings": list(warnings),
+        **paged,
     }
+
+
+def mask_key(key: str, *, paged: bool) -> str:
+    """Where the mask of a photo lies in a target: a PNG or, of several pages, a TIFF with a mask for each."""
+    return f"masks/{key}.{'tif' if paged else 'png'}"
 
 
 def encode_record(record: Mapping[str, Any]) -> bytes:

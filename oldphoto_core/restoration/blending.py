@@ -8,7 +8,7 @@ one in memory.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -151,6 +151,20 @@ def difference(master: Canvas, restored: Canvas) -> Difference:
         tuple(map(sum, zip(*sums, strict=True))),
         tuple(map(sum, zip(*squares, strict=True))),
         tuple(map(max, zip(*maxima, strict=True))),
+    )
+
+
+def summed(differences: Sequence[Difference]) -> Difference | None:
+    """Of several pictures together; None where there are none, or their depths or channels are not the same."""
+    if len({(one.peak, len(one.sums)) for one in differences}) != 1:
+        return None
+    return Difference(
+        differences[0].peak,
+        sum(one.pixels for one in differences),
+        sum(one.changed for one in differences),
+        tuple(map(sum, zip(*(one.sums for one in differences), strict=True))),
+        tuple(map(sum, zip(*(one.squares for one in differences), strict=True))),
+        tuple(map(max, zip(*(one.maxima for one in differences), strict=True))),
     )
 
 

@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oldphoto_core.errors import MaskMismatch, ScanError, ScanTooLarge, StorageError
+from oldphoto_core.restoration.book import check_holds
 from oldphoto_core.restoration.forecast import BYTES_BASIS, Estimate, estimated_bytes, estimated_seconds
+from oldphoto_core.restoration.held import check_mask_pages
 from oldphoto_core.restoration.job import RestoreJob, check_places
+from oldphoto_core.restoration.lanes import default_threads
 from oldphoto_core.restoration.models import restorer_of
 from oldphoto_core.restoration.photo import detector_of
 from oldphoto_core.restoration.recovery import lost_rows
 from oldphoto_core.restoration.run import plan_job
-from oldphoto_core.scans import ScanHeader, SparseCopy, TooScattered, foresee
+from oldphoto_core.scans import Decoders, Foreseen, ScanHeader, SparseCopy, TooScattered
+from oldphoto_core.scans.selection import ALL_PAGES, PageSelection
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.parallel import map_objects
 
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
     from oldphoto_core.storage.ledger import Status
 
 THREADS = 16
+SECONDS = 60.0
+"""That looking at one file may take, fetching left out, where the job allows no less."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +49,12 @@ class Outlook:
     """For people; of a photo that would be restored, what speaks against it."""
     format: str = ""
     width: int = 0
+    """Of the first page that would be restored, like the next."""
     height: int = 0
+    pages: int = 1
+    """Of the file, restored or not."""
+    pixels: int = 0
+    """Of all pages that would be restored; 0 where the header was not read."""
     output: str = ""
     """Key of the derivative in the target."""
     output_bytes: float | None = None
@@ -51,8 +62,8 @@ class Outlook:
 
     @property
     def megapixels(self) -> float:
-        """Millions of pixels; 0 where the header was not read."""
-        return self.width * self.height / 1e6
+        """Millions of pixels that would be restored."""
+        return self.pixels / 1e6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,8 +115,11 @@ def check(job: RestoreJob, on_photo: Callable[[int, int], None] = lambda _done, 
     manifest, plan = plan_job(job, restorer, lost_rows(target))
     sizes = dict(manifest[["key", "size"]].itertuples(index=False, name=None))
     files = [_settled(row, sizes[row.key]) for row in plan.skipped]
-    with tempfile.TemporaryDirectory(prefix="oldphoto-check-") as folder:
-        look = Look(job, restorer, Path(folder))
+    with (
+        tempfile.TemporaryDirectory(prefix="oldphoto-check-") as folder,
+        Decoders(default_threads(), isolated=job.options.isolate) as decoders,
+    ):
+        look = Look(job, restorer, Path(folder), decoders)
         for number, outlook in enumerate(map_objects(look.at, plan.photos, THREADS), start=1):
             files.append(outlook)
             on_photo(number, len(plan.photos))
@@ -129,8 +143,8 @@ def check(job: RestoreJob, on_photo: Callable[[int, int], None] = lambda _done, 
 class Look:
     """Looks at one photo after another, on several threads."""
 
-    def __init__(self, job: RestoreJob, restorer: RestoresPhotos, folder: Path) -> None:
-        self._options, self._folder = job.options, folder
+    def __init__(self, job: RestoreJob, restorer: RestoresPhotos, folder: Path, decoders: Decoders) -> None:
+        self._options, self._folder, self._decoders = job.options, folder, decoders
         self._source = Bucket(job.source)
         self._masks = Bucket(job.masks) if job.masks is not None else None
         self._most = min(restorer.max_megapixels, job.options.max_megapixels)
@@ -140,46 +154,66 @@ class Look:
         output = f"photos/{self._options.output_key(photo.key)}"
         outlook = partial(Outlook, key=photo.key, bytes=photo.size)
         try:
-            header, doubt = self._header(self._source, photo.key, photo.version, photo.size)
-            self._check(photo, header)
+            seen = self._foreseen(self._source, photo.key, photo.version, photo.size, self._options.selection)
+            chosen = self._chosen(photo, seen.pages)
+            self._check_masks(photo, seen.pages, chosen)
         except TooScattered as reason:
             return outlook(status="restored", reason="not looked at", detail=str(reason), output=output)
         except (ScanError, StorageError) as error:
             return outlook(status="failed", reason=error.reason, detail=" ".join(str(error).split()))
+        header = seen.pages[chosen[0] - 1]
         written = self._options.output_format(photo.key, header.format)
         return outlook(
             status="restored",
-            detail=doubt,
+            detail=seen.doubt,
             format=header.format,
             width=header.width,
             height=header.height,
+            pages=len(seen.pages),
+            pixels=sum(seen.pages[number - 1].width * seen.pages[number - 1].height for number in chosen),
             output=output,
             output_bytes=estimated_bytes(written, header, photo.size),
         )
 
-    def _check(self, photo: Photo, header: ScanHeader) -> None:
-        if header.megapixels > self._most:
-            raise ScanTooLarge(f"{photo.key} has {header.megapixels:.1f} megapixels, and the bound is {self._most:.1f}")
+    def _chosen(self, photo: Photo, pages: tuple[ScanHeader, ...]) -> tuple[int, ...]:
+        """Numbers of the pages that would be restored; raises ScanError as a run would."""
+        written = self._options.output_format(photo.key, pages[0].format)
+        if len(pages) > 1:
+            check_holds(len(pages), written)
+        chosen = self._options.selection.of(len(pages)) if len(pages) > 1 else (1,)
+        for number in chosen:
+            name = f"page {number} of {photo.key}" if len(pages) > 1 else photo.key
+            if (size := pages[number - 1].megapixels) > self._most:
+                raise ScanTooLarge(f"{name} has {size:.1f} megapixels, and the bound is {self._most:.1f}")
+        return chosen
+
+    def _check_masks(self, photo: Photo, pages: tuple[ScanHeader, ...], chosen: tuple[int, ...]) -> None:
         if len(photo.masks) > 1:
             names = " and ".join(mask.key for mask in photo.masks)
             raise MaskMismatch(f"{photo.key} has {len(photo.masks)} masks, {names}; keep one of them")
         for mask in photo.masks:
             assert self._masks is not None
-            found, _ = self._header(self._masks, mask.key, mask.version, mask.size)
-            if (found.width, found.height) != (header.width, header.height):
-                raise MaskMismatch(
-                    f"the mask has {found.width} x {found.height} pixels, its photo {header.width} x {header.height}:"
-                    " make it the same size"
-                )
+            found = self._foreseen(self._masks, mask.key, mask.version, mask.size).pages
+            check_mask_pages(len(found), len(pages))
+            for one, header in ((found[number - 1], pages[number - 1]) for number in chosen):
+                if (one.width, one.height) != (header.width, header.height):
+                    raise MaskMismatch(
+                        f"the mask has {one.width} x {one.height} pixels, its photo {header.width} x {header.height}:"
+                        " make it the same size"
+                    )
 
-    def _header(self, bucket: Bucket, key: str, version: str, size: int) -> tuple[ScanHeader, str]:
+    def _foreseen(
+        self, bucket: Bucket, key: str, version: str, size: int, selection: PageSelection = ALL_PAGES
+    ) -> Foreseen:
         if not version:
             bucket.read(key, version=version)  # it was named, and could not be looked up: reading it says why
         fetch = partial(bucket.read_range, key, version=version)
         path = self._folder / secrets.token_hex(8)
+        most = round(self._options.max_megapixels * 1e6)
+        seconds = min(SECONDS, self._options.photo_timeout or SECONDS)
         try:
             with SparseCopy(path, size, fetch) as copy:
-                return foresee(copy, max_pixels=round(self._options.max_megapixels * 1e6))
+                return self._decoders.foresee(copy, selection, max_pixels=most, seconds=seconds)
         finally:
             path.unlink(missing_ok=True)
 

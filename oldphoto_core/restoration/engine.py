@@ -133,7 +133,9 @@ class _Pipeline:
         with suppress(queue.Empty):
             while self._delivering:
                 _, ticket = self._events.get(timeout=_SECONDS_TO_FINISH)
-                if ticket in self._delivering:
+                if ticket in self._delivering and self._open[ticket].is_unfinished:
+                    self._delivering.discard(ticket)
+                elif ticket in self._delivering:
                     with suppress(RunStopped):
                         self._close(ticket)
         self._place.decoders.close()
@@ -180,7 +182,11 @@ class _Pipeline:
         self._fetching.pop(ticket, None)
         self._decoding.discard(ticket)
         failed = self._open[ticket].error is not None
-        if name == "copy_original" or (name == "deliver" and not failed):
+        if name == "deliver" and self._open[ticket].is_unfinished:
+            # before others: what it began waits on the disk
+            self._delivering.discard(ticket)
+            self._fetched.appendleft(ticket)
+        elif name == "copy_original" or (name == "deliver" and not failed):
             self._close(ticket)
         elif failed:
             self._fail(ticket)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from oldphoto_core.errors import MaskMismatch
 from oldphoto_core.restoration import blending
 from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas
 from oldphoto_core.restoration.photo import RestoresCanvases
@@ -20,9 +22,20 @@ if TYPE_CHECKING:
     from oldphoto_core.restoration.photo import FindsDamage, RestoresPhotos
     from oldphoto_core.restoration.reading import PhotoFiles
     from oldphoto_core.scans import FileFacts, Label, OutputFormat, Scan, ScanHeader, SpooledScan, WorkingSpace
+    from oldphoto_core.scans.masks import MaskFormat
     from oldphoto_core.storage import Bucket, ObjectInfo
 
 OnPart = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class PageOf:
+    """A page of a file on this machine."""
+
+    file: Path
+    number: int
+    header: ScanHeader
+    """Of the page."""
 
 
 class HeldPhoto(ABC):
@@ -38,6 +51,9 @@ class HeldPhoto(ABC):
     """What its record must say of that, for people."""
     facts: FileFacts | None = None
     """Of the master's file, once it is decoded."""
+
+    of: PageOf | None = None
+    """What it is a page of, as its mask is of a file of masks; None: a photo by itself."""
 
     @abstractmethod
     def header(self, files: PhotoFiles) -> ScanHeader:
@@ -99,15 +115,24 @@ class HeldPhoto(ABC):
     def encode(
         self,
         format: OutputFormat,  # noqa: A002 - the name users give
-        label: Label,
+        label: Label | None,
         max_bytes: int | None,
         warn: Callable[[str], None],
     ) -> bytes | Path:
         """The derivative's file, as `write_scan` makes it."""
 
     @abstractmethod
-    def encode_mask(self) -> bytes | Path:
+    def encode_mask(self, format: MaskFormat = "png") -> bytes | Path:  # noqa: A002 - the name users give
         """The mask's file: white whatever is not wholly the master's, all black where nothing is damaged."""
+
+    def check_pages(self, mask: bytes | Path, files: PhotoFiles) -> None:
+        """Raises MaskMismatch when a given mask has another number of pages than the master."""
+        check_mask_pages(files.header(mask).pages, self.of.header.pages if self.of else 1)
+
+    @property
+    def page(self) -> int | None:
+        """Its number; None: its file is its own."""
+        return self.of.number if self.of else None
 
     @abstractmethod
     def discard(self) -> None:
@@ -152,13 +177,20 @@ class HeldPhoto(ABC):
         """Makes room."""
 
 
+def check_mask_pages(found: int, wanted: int) -> None:
+    """Raises MaskMismatch when a mask of `found` pages is given for a photo of `wanted`."""
+    if found != wanted:
+        raise MaskMismatch(f"the mask has {found} pages, its photo {wanted}: make a TIFF of one for each page")
+
+
 class InMemory(HeldPhoto):
     """A photo whose file, pixels and planes are arrays."""
 
     scan: Scan | None
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
+    def __init__(self, file: bytes | PageOf) -> None:
+        self._data = file.file if isinstance(file, PageOf) else file
+        self.of = file if isinstance(file, PageOf) else None
         self._photo: ArrayCanvas | None = None
         self._shown: ArrayCanvas | None = None
         self._made: NDArray[Any] | None = None
@@ -169,18 +201,20 @@ class InMemory(HeldPhoto):
 
     def decode(self, files: PhotoFiles) -> None:
         """The master's pixels, and what networks see of them."""
-        self.scan = files.scan(self._data)
+        self.scan = files.scan(self._data, self.page)
         self._photo = self._shown = ArrayCanvas(self.scan.pixels)
         self._choose_space()
         if self.space is not None:
             self._shown = ArrayCanvas(self.space.shown(self.scan.pixels))
-        self.facts = files.facts(self._data)
+        self.facts = files.facts(self._data, self.page)
         self._data = b""
 
     def take_mask(self, masks: Bucket, given: ObjectInfo, files: PhotoFiles) -> None:
         """Makes the given file the mask."""
         height, width, _ = self.photo.shape
-        damaged = damage_of(files.scan(masks.read(given.key, version=given.version)), (height, width))
+        data = masks.read(given.key, version=given.version)
+        self.check_pages(data, files)
+        damaged = damage_of(files.scan(data, self.page), (height, width))
         self.mask = ArrayCanvas(damaged.view(np.uint8)[..., np.newaxis])
 
     def restore(self, restorer: RestoresPhotos, on_part: OnPart) -> None:
@@ -213,7 +247,7 @@ class InMemory(HeldPhoto):
     def encode(
         self,
         format: OutputFormat,  # noqa: A002 - the name users give
-        label: Label,
+        label: Label | None,
         max_bytes: int | None,
         warn: Callable[[str], None],
     ) -> bytes:
@@ -222,11 +256,11 @@ class InMemory(HeldPhoto):
         pixels = self.result.read(0, self.scan.height)
         return write_scan(self.scan, pixels, format=format, label=label, max_bytes=max_bytes, warn=warn)
 
-    def encode_mask(self) -> bytes:
+    def encode_mask(self, format: MaskFormat = "png") -> bytes:  # noqa: A002 - the name users give
         """The mask's file."""
         height, width, _ = self.photo.shape
         nothing = np.zeros((height, width), bool)
-        return write_mask(nothing if self.mask is None else self.mask.read(0, height)[..., 0] != 0)
+        return write_mask(nothing if self.mask is None else self.mask.read(0, height)[..., 0] != 0, format)
 
     def discard(self) -> None:
         """Lets go of everything."""

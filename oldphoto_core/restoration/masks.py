@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class MaskIndex:
     """The masks of a bucket, by the photo they belong to.
 
-    The mask of key K is `K.png` (as this product writes them), K itself, or K's path with another image extension.
+    The mask of key K is `K.png` or, of several pages, `K.tif` (as this product writes them), K itself, or K's path with
+    another image extension.
     """
 
     def __init__(self, masks: Iterable[ObjectInfo]) -> None:
@@ -33,7 +34,7 @@ class MaskIndex:
 
     def candidates(self, key: str) -> tuple[ObjectInfo, ...]:
         """Every mask that could be the one of `key`; the caller refuses more than one."""
-        appended = [mask for mask in self._by_stem.get(key, ()) if mask.key.lower().endswith(".png")]
+        appended = [mask for mask in self._by_stem.get(key, ()) if mask.key.lower().endswith((".png", ".tif"))]
         found = tuple(appended + self._by_stem.get(_stem(key), []))
         self._claimed.update(mask.key for mask in found)
         return found

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from oldphoto_core.errors import ConfigError
+from oldphoto_core.scans.selection import PageSelection
 
 if TYPE_CHECKING:
     from oldphoto_core.scans import Format
@@ -25,8 +26,9 @@ _EXTENSIONS: dict[OutputFormat, str] = {"keep": "", "tiff": ".tif", "png": ".png
 _NAMED_LOSSY = re.compile(r"\.(jpe?g|jpe|webp)(\.png)*$", re.IGNORECASE)
 """Names of masters that cannot be written again as they are, and of those that look like their derivatives."""
 
-_NAMED_JPEG2000 = re.compile(r"\.(jp2|j2k|j2c|jpf|jpx)(\.tif)*$", re.IGNORECASE)
-"""The same of JPEG 2000, which is only read: its derivatives are TIFFs."""
+_NAMED_ONLY_READ = re.compile(r"\.(jp2|j2k|j2c|jpf|jpx|heic|heif|hif|avif)(\.tif)*$", re.IGNORECASE)
+"""The same of JPEG 2000, HEIF and AVIF, which are only read: their derivatives are TIFFs."""
+_ONLY_READ = ("jpeg2000", "heif", "avif")
 
 _CUSTOMARY_GROWTH = 1.5
 
@@ -39,8 +41,12 @@ class RestoreOptions:
     """The whole picture translated, or only what is damaged filled and every other pixel left the master's."""
 
     format: OutputFormat = "keep"
-    """File format of the derivatives; `keep` is each source's own (TIFF for JPEG 2000; PNG for JPEG and WebP in mode
-    scratches)."""
+    """File format of the derivatives; `keep` is each source's own (TIFF for JPEG 2000, HEIF and AVIF; PNG for JPEG and
+    WebP in mode scratches)."""
+
+    pages: str = ""
+    """Which pages of a TIFF of several are restored, as "1,3-5" or "2-"; the others are taken over unchanged. "": all.
+    A file of one page is restored whatever this says."""
 
     max_growth: float = _CUSTOMARY_GROWTH
     """A JPEG or lossy WebP becomes no more than this times the size of its master's file, its label apart: quality
@@ -90,6 +96,7 @@ class RestoreOptions:
                 "format is 'jpeg' in mode scratches, where writing a JPEG would change pixels that are not damaged;"
                 " choose keep, png or tiff"
             )
+        PageSelection.parse(self.pages)
         if self.max_growth != 0 and not 1 <= self.max_growth < math.inf:
             raise ConfigError(f"max_growth is {self.max_growth}; give a number from 1, or 0 for any size")
         _check_share("max_damage", self.max_damage)
@@ -106,25 +113,33 @@ class RestoreOptions:
     def digest(self, mask_version: str = "", detector_digest: str = "") -> str:
         """Of what changes a derivative besides its master and the network: 16 hex digits of a sha256.
 
-        That is the format, the mode, the growth allowed, the version of its mask, and the detector where one is used. A
+        That is the format, the mode, the pages, the growth allowed, the version of its mask, and the detector where one
+        is used. Nobody knows yet how many pages the master has, so the pages count for every file. A
         photo is either refused by `max_damage` or not, so that changes no derivative.
         """
         relevant: dict[str, str | float] = {"format": self.format, "mask": mask_version}
         # left out where they are not used, so that what older versions made counts as made
         if self.mode != "full":
             relevant["mode"] = self.mode
+        if self.pages:
+            relevant["pages"] = str(self.selection)
         if self.max_growth != _CUSTOMARY_GROWTH:
             relevant["max_growth"] = self.max_growth
         if self.detect and detector_digest:
             relevant["detector"] = detector_digest
         return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
 
+    @property
+    def selection(self) -> PageSelection:
+        """The pages as numbers."""
+        return PageSelection.parse(self.pages)
+
     def output_key(self, key: str) -> str:
         """Key of the derivative below `photos/`, by the master's name alone.
 
         The extension is always added, never replaced, so no two keys meet. In mode scratches JPEG and WebP get `.png`,
-        and so does what is called `.jpg.png` already, which would meet them. JPEG 2000 gets `.tif` in any
-        mode likewise.
+        and so does what is called `.jpg.png` already, which would meet them. JPEG 2000, HEIF and AVIF get
+        `.tif` in any mode likewise.
         """
         if self._becomes_tiff(key):
             return f"{key}.tif"
@@ -138,7 +153,7 @@ class RestoreOptions:
             return "tiff"
         if self._becomes_png(key):
             return "png"
-        if self.format == "keep" and content == "jpeg2000":
+        if self.format == "keep" and content in _ONLY_READ:
             return "png" if key.lower().endswith(".png") else "tiff"
         if self._keeps_pixels and content in ("jpeg", "webp"):
             # a JPEG under a lossless name: the derivative becomes what the name says
@@ -150,7 +165,7 @@ class RestoreOptions:
         return self.mode == "scratches" and self.format == "keep"
 
     def _becomes_tiff(self, key: str) -> bool:
-        return self.format == "keep" and _NAMED_JPEG2000.search(key) is not None
+        return self.format == "keep" and _NAMED_ONLY_READ.search(key) is not None
 
     def _becomes_png(self, key: str) -> bool:
         return self._keeps_pixels and _NAMED_LOSSY.search(key) is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from oldphoto_core.scans import Decoders, FileFacts, Scan, ScanHeader, SpooledScan
+    from oldphoto_core.scans import Decoders, FileFacts, PageSelection, Scan, ScanHeader, SpooledScan
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +23,18 @@ class PhotoFiles:
         """What a file says of itself."""
         return self.decoders.read_header(file, seconds=self.seconds)
 
-    def facts(self, file: bytes | Path) -> FileFacts:
-        """What its record says of a file."""
-        return self.decoders.read_facts(file, seconds=self.seconds)
+    def pages(self, file: bytes | Path, selection: PageSelection) -> tuple[ScanHeader, ...]:
+        """The headers of all of its pages, those selected judged."""
+        return self.decoders.read_pages(file, selection, max_pixels=self.max_pixels, seconds=self.seconds)
 
-    def scan(self, data: bytes) -> Scan:
-        """A file in memory."""
-        return self.decoders.read_scan(data, max_pixels=self.max_pixels, seconds=self.seconds)
+    def facts(self, file: bytes | Path, page: int | None = None) -> FileFacts:
+        """What its record says of a file, or of one of its pages."""
+        return self.decoders.read_facts(file, page=page, seconds=self.seconds)
 
-    def spooled(self, path: Path, folder: Path) -> SpooledScan:
-        """A file on disk, its pixels in `folder`."""
-        return self.decoders.spool_scan(path, folder, max_pixels=self.max_pixels, seconds=self.seconds)
+    def scan(self, file: bytes | Path, page: int | None = None) -> Scan:
+        """A file, or one of its pages, in memory."""
+        return self.decoders.read_scan(file, max_pixels=self.max_pixels, page=page, seconds=self.seconds)
+
+    def spooled(self, path: Path, folder: Path, page: int | None = None) -> SpooledScan:
+        """A file on disk, or one of its pages, its pixels in `folder`."""
+        return self.decoders.spool_scan(path, folder, max_pixels=self.max_pixels, page=page, seconds=self.seconds)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from oldphoto_core.errors import ScanError
 from oldphoto_core.nets.nonlocal_attention import SEED
 from oldphoto_core.reports.record import build_record
-from oldphoto_core.scans import read_facts
+from oldphoto_core.restoration.book import DonePage, pages_of_record
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.work import Work
@@ -22,18 +22,25 @@ _CONVERSIONS = {
     "float": "its values from 0 to 1 were made 16 bits before anything else",
 }
 """What a record says of a master whose pixels are not the derivative's kind, by `Carried.converted`."""
+_SPREAD = "its samples were spread over 16 bits before anything else"
+"""The same of 9 to 15 bits."""
 
 
 def record_of(work: Work, output: str, derivative: bytes | Path) -> dict[str, Any]:
     """The record of a photo whose derivative is about to be put at `photos/<output>`; of a copy, where it failed."""
     place, photo = work.place, work.photo
     chosen = {name: getattr(place.options, name) for name in ("mode", "format", "max_growth", "detect", "max_damage")}
+    pages: list[dict[str, Any]] = []
     if work.error:
         # a copy is its master, byte for byte
         facts = source_facts = _facts_of_copy(work, derivative)
+    elif work.book is not None:
+        pages = pages_of_record(work.book, work.files, derivative)
+        facts, source_facts = (next(page[part] for page in pages if page[part]) for part in ("derivative", "source"))
     else:
         assert work.source_facts is not None
-        facts, source_facts = asdict(read_facts(derivative)), asdict(work.source_facts)
+        # what stands in the file is in part the master's, so decoders read it
+        facts, source_facts = asdict(work.files.facts(derivative)), asdict(work.source_facts)
     return build_record(
         status="copied" if work.error else "restored",
         run_id=place.run_id,
@@ -55,7 +62,7 @@ def record_of(work: Work, output: str, derivative: bytes | Path) -> dict[str, An
             "precision": getattr(place.restorer, "precision", None),
             "seed": SEED,
         },
-        options={**chosen, "digest": place.digest(photo)},
+        options={**chosen, **_pages(place.options.pages), "digest": place.digest(photo)},
         mask=_mask(work),
         mask_file=None if work.error else work.mask_file,
         difference=_difference(work),
@@ -63,7 +70,38 @@ def record_of(work: Work, output: str, derivative: bytes | Path) -> dict[str, An
         stage_seconds=work.stage_seconds,
         device=place.restorer.device,
         warnings=_warnings(work),
+        pages=pages,
+        changed_share=_known(work.book.changed_share) if work.book is not None and not work.error else None,
     )
+
+
+def done_page(work: Work) -> DonePage:
+    """What is to be said of the page that was just encoded."""
+    assert work.book is not None
+    assert work.source_facts is not None
+    chosen = work.book.is_chosen
+    return DonePage(
+        number=work.book.number,
+        restored=chosen,
+        megapixels=work.megapixels,
+        source=asdict(work.source_facts),
+        mask_coverage=_known(work.mask_coverage) if chosen else None,
+        difference=work.difference if chosen else None,
+        warnings=_about(work),
+    )
+
+
+def sum_up(work: Work) -> None:
+    """What is to be said of all pages together, once they are done."""
+    assert work.book is not None
+    covered = work.book.mask_coverage
+    work.mask_coverage = math.nan if covered is None else covered
+    work.difference = work.book.difference
+    work.notes += [f"page {page.number}: {warning}" for page in work.book.done for warning in page.warnings]
+
+
+def _pages(pages: str) -> dict[str, str]:
+    return {"pages": pages} if pages else {}
 
 
 def identity(key: str, content: bytes | Path, sha256: str = "") -> dict[str, Any]:
@@ -107,8 +145,18 @@ def _warnings(work: Work) -> tuple[str, ...]:
     its file could not keep."""
     if work.error:
         return (work.complaint,)
+    return tuple(work.notes) if work.book is not None else _about(work)
+
+
+def _is(converted: str) -> str:
+    if converted in _CONVERSIONS:
+        return f"is {converted}: {_CONVERSIONS[converted]}"
+    return f"has {converted} a channel: {_SPREAD}"
+
+
+def _about(work: Work) -> tuple[str, ...]:
     converted = work.scan.converted if work.scan else None
-    said = () if converted is None else (f"the master is {converted}: {_CONVERSIONS[converted]}",)
+    said = () if converted is None else (f"the master {_is(converted)}",)
     about_colours = [work.held.about_colours] if work.held and work.held.about_colours else []
     return (*said, *about_colours, *work.notes)
 

@@ -133,7 +133,7 @@ def _as_row(key: str, record: dict[str, Any]) -> LedgerRow:
         status="restored",
         detail="taken from its record: the run was killed before it wrote this row",
         seconds=record["seconds"],
-        megapixels=round(shape["width"] * shape["height"] / 1e6, 6),
+        megapixels=round(sum(one["width"] * one["height"] for one in _restored(record)) / 1e6, 6),
         changed_share=record["changed_share"],
         output=shape["key"],
         output_sha256=shape["sha256"],
@@ -142,3 +142,10 @@ def _as_row(key: str, record: dict[str, Any]) -> LedgerRow:
         finished_at=datetime.fromisoformat(record["time"]).timestamp(),
         **{name: value for name, value in known.items() if value is not None},
     )
+
+
+def _restored(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Facts of the pictures that were restored."""
+    if "pages" not in record:
+        return [record["derivative"]]
+    return [page["derivative"] for page in record["pages"] if page["status"] == "restored"]

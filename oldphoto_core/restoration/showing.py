@@ -10,6 +10,7 @@ from oldphoto_core.errors import OldPhotoError, UsageError
 from oldphoto_core.reports.page.build import write_report
 from oldphoto_core.reports.page.thumbnails import write_thumbnails
 from oldphoto_core.restoration.recovery import FACTS, SUMMARY, settle_killed_run
+from oldphoto_core.scans.plain_icc import plain_profile
 from oldphoto_core.storage import Bucket
 
 if TYPE_CHECKING:
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def show(work: Work) -> None:
-    """Thumbnails of a photo while its pixels are at hand; without them its restoration is as good as with them."""
+def show(work: Work, *, restored: bool = False) -> None:
+    """Thumbnails of a photo while its pixels are at hand; without them its restoration is as good as with them.
+
+    `restored`: also of a photo whose derivative is not delivered yet, as that of a page is not.
+    """
     report, held = work.place.report, work.held
     if report is None or held is None or held.scan is None:
         return
@@ -29,10 +33,10 @@ def show(work: Work) -> None:
             report,
             work.photo.key,
             held.photo,
-            held.restored if work.output else None,
+            held.restored if work.output or restored else None,
             held.mask,
             orientation=held.scan.orientation,
-            icc_profile=held.scan.icc_profile,
+            icc_profile=plain_profile(held.scan),
         )
     except Exception as error:  # whatever it is, the derivative is written
         log.warning("no thumbnails of %s: %s", work.photo.key, error)

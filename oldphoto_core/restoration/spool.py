@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from oldphoto_core.errors import ScanTooLarge
 from oldphoto_core.restoration import blending
 from oldphoto_core.restoration.colours import SrgbView
-from oldphoto_core.restoration.held import HeldPhoto, OnPart
+from oldphoto_core.restoration.held import HeldPhoto, OnPart, PageOf
 from oldphoto_core.restoration.photo import RestoresCanvases, RestoresPhotos
 from oldphoto_core.scans import RawPixels, spool_damage, write_mask_file, write_spooled
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from oldphoto_core.restoration.canvas import Canvas
     from oldphoto_core.restoration.reading import PhotoFiles
     from oldphoto_core.scans import Label, OutputFormat, ScanHeader, SpooledScan
+    from oldphoto_core.scans.masks import MaskFormat
     from oldphoto_core.storage import Bucket, ObjectInfo
 
 
@@ -30,10 +31,12 @@ class Spool(HeldPhoto):
     mask: RawPixels | None
     restored: RawPixels | None
 
-    def __init__(self) -> None:
+    def __init__(self, of: PageOf | None = None) -> None:
+        """`of`: the page that it is, of a file that stays; None: a file that is put into the folder."""
         self._folder = tempfile.TemporaryDirectory(prefix="oldphoto-", ignore_cleanup_errors=True)
         self.folder = Path(self._folder.name)
-        self.master = self.folder / "master"
+        self.of = of
+        self.master = of.file if of else self.folder / "master"
         self._planes: list[RawPixels] = []
 
     def header(self, files: PhotoFiles) -> ScanHeader:
@@ -42,10 +45,11 @@ class Spool(HeldPhoto):
 
     def decode(self, files: PhotoFiles) -> None:
         """The master's pixels, and room for those restored; the master itself is not needed any more."""
-        self._check_room(self.header(files))
-        self.scan = files.spooled(self.master, self.folder)
-        self.facts = files.facts(self.master)
-        self.master.unlink()
+        self._check_room(self.of.header if self.of else self.header(files))
+        self.scan = files.spooled(self.master, self.folder, self.page)
+        self.facts = files.facts(self.master, self.page)
+        if self.of is None:
+            self.master.unlink()
         self._choose_space()
         self.restored = RawPixels.create(self.folder / "restored.tif", *self.scan.pixels.shape, self.scan.pixels.dtype)
 
@@ -54,7 +58,8 @@ class Spool(HeldPhoto):
         path = self.folder / "given-mask"
         masks.download(given.key, path, version=given.version)
         height, width, _ = self.photo.shape
-        self.mask = spool_damage(files.spooled(path, self.folder), self.folder, (height, width))
+        self.check_pages(path, files)
+        self.mask = spool_damage(files.spooled(path, self.folder, self.page), self.folder, (height, width))
         path.unlink()
 
     def restore(self, restorer: RestoresPhotos, on_part: OnPart) -> None:
@@ -69,7 +74,7 @@ class Spool(HeldPhoto):
     def encode(
         self,
         format: OutputFormat,  # noqa: A002 - the name users give
-        label: Label,
+        label: Label | None,
         max_bytes: int | None,
         warn: Callable[[str], None],
     ) -> Path:
@@ -80,12 +85,12 @@ class Spool(HeldPhoto):
         write_spooled(self.scan, self.restored, path, format=format, label=label, max_bytes=max_bytes, warn=warn)
         return path
 
-    def encode_mask(self) -> Path:
+    def encode_mask(self, format: MaskFormat = "png") -> Path:  # noqa: A002 - the name users give
         """The mask's file. A soft edge is soft no more."""
-        path = self.folder / "mask.png"
+        path = self.folder / f"mask.{format}"
         mask = self.mask if self.mask is not None else self._new_plane("no-mask")
         blending.add_damage(mask, None)
-        write_mask_file(mask, path)
+        write_mask_file(mask, path, format)
         return path
 
     def discard(self) -> None:

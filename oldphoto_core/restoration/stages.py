@@ -3,6 +3,8 @@
     fetch: bytes and header -> decode: pixels and given mask -> detect: the mask that counts -> restore: the network
     -> deliver: mask, record, derivative
 
+Of a master of several pages (`book`) each page goes from decode to deliver by itself, and the last one delivers all.
+
 Where the pixels are, in memory or on disk, is the affair of what holds them (`held`, `spool`). A derivative's record is
 written just before the derivative: where a derivative lies, its provenance lies too, so a run that was killed between
 the two leaves nothing that a rerun cannot recognise.
@@ -11,17 +13,19 @@ the two leaves nothing that a rerun cannot recognise.
 from __future__ import annotations
 
 import hashlib
+import math
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import MaskMismatch, OldPhotoError, ScanTooLarge, StorageError, TooDamaged
-from oldphoto_core.reports.record import encode_record, software_versions
+from oldphoto_core.reports.record import encode_record, mask_key, software_versions
 from oldphoto_core.restoration.blending import margin_of
-from oldphoto_core.restoration.held import HeldPhoto, InMemory
+from oldphoto_core.restoration.book import Book, check_holds
+from oldphoto_core.restoration.held import HeldPhoto, InMemory, PageOf
 from oldphoto_core.restoration.photo import RestoresCanvases
-from oldphoto_core.restoration.recording import identity, record_of, sha256_of
+from oldphoto_core.restoration.recording import done_page, identity, record_of, sha256_of, sum_up
 from oldphoto_core.restoration.showing import show
 from oldphoto_core.restoration.spool import Spool
 from oldphoto_core.scans import Label
@@ -29,6 +33,7 @@ from oldphoto_core.storage import Bucket
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.work import Work
+    from oldphoto_core.scans import ScanHeader
 
 
 LARGE_FILE = 64 * 2**20
@@ -53,18 +58,56 @@ def fetch(work: Work) -> None:
         work.source_sha256 = hashlib.sha256(data).hexdigest()
         work.held = InMemory(data)
     header = work.held.header(work.files)
-    work.megapixels = header.width * header.height / 1e6
-    bound = min(place.restorer.max_megapixels, place.options.max_megapixels)
-    if work.megapixels > bound:
+    if header.pages > 1:
+        _open_book(work, data)
+    else:
+        work.megapixels = header.megapixels
+        _check_size(work, header, photo.key)
+        _choose_memory_or_disk(work, data)
+
+
+def _check_size(work: Work, header: ScanHeader, name: str) -> None:
+    bound = min(work.place.restorer.max_megapixels, work.place.options.max_megapixels)
+    if header.megapixels > bound:
         raise ScanTooLarge(
-            f"{photo.key} has {work.megapixels:.1f} megapixels, and the bound here is {bound:.1f};"
+            f"{name} has {header.megapixels:.1f} megapixels, and the bound here is {bound:.1f};"
             " reduce the scan, or raise --max-megapixels"
         )
-    _choose_memory_or_disk(work, data)
+
+
+def _open_book(work: Work, data: bytes) -> None:
+    """A master of several pages: all of them are judged, and the first one that must be decoded is next."""
+    spool = work.held if isinstance(work.held, Spool) else Spool()
+    if spool is not work.held:
+        work.held = spool
+        spool.master.write_bytes(data)
+    options, key = work.place.options, work.photo.key
+    headers = work.files.pages(spool.master, options.selection)
+    check_holds(len(headers), options.output_format(key, "tiff"))
+    chosen = options.selection.of(len(headers))
+    for number in chosen:
+        _check_size(work, headers[number - 1], f"page {number} of {key}")
+    work.book = Book(headers, chosen, with_masks=not (work.photo.masks and work.place.mask_is_output))
+    spool.master.replace(work.book.master)
+    _turn_page(work)
+
+
+def _turn_page(work: Work) -> None:
+    """On to the next page that must be decoded, if there is any; those before it are taken over as they are."""
+    assert work.book is not None
+    if work.held is not None:
+        work.held.discard()
+        work.held = None
+    work.book.take_over(work.files)
+    if not work.book.number:
+        return
+    page = PageOf(work.book.master, work.book.number, work.book.header)
+    work.megapixels = page.header.megapixels
+    work.held = Spool(page) if _is_for_disk(work) else InMemory(page)
 
 
 def _choose_memory_or_disk(work: Work, data: bytes) -> None:
-    from_disk = work.megapixels > work.place.in_memory_megapixels and isinstance(work.place.restorer, RestoresCanvases)
+    from_disk = _is_for_disk(work)
     if from_disk and isinstance(work.held, InMemory):
         work.held = Spool()
         work.held.master.write_bytes(data)
@@ -73,11 +116,18 @@ def _choose_memory_or_disk(work: Work, data: bytes) -> None:
         spool.discard()
 
 
+def _is_for_disk(work: Work) -> bool:
+    too_large = work.megapixels > work.place.in_memory_megapixels
+    return too_large and isinstance(work.place.restorer, RestoresCanvases)
+
+
 def decode(work: Work) -> None:
     """Bytes to pixels; the given mask, if there is one, to a plane of the same size."""
     held = _held(work)
     held.decode(work.files)
     work.source_facts = held.facts
+    if work.is_left_alone:
+        return
     if work.given_mask is not None and work.place.masks is not None:
         held.take_mask(work.place.masks, work.given_mask, work.files)
 
@@ -88,6 +138,8 @@ def detect(work: Work) -> None:
     On the thread that calls, like the network.
     """
     held, place = _held(work), work.place
+    if work.is_left_alone:
+        return
     if place.detector is not None:
         held.find_damage(place.detector, partial(_hear, work))
     work.margin = margin_of(*held.photo.shape[:2]) if place.options.mode == "scratches" else 0
@@ -105,7 +157,7 @@ def detect(work: Work) -> None:
 def restore(work: Work) -> None:
     """The network, on the thread that calls; in mode scratches only where there is something to fill."""
     held, place = _held(work), work.place
-    if place.options.mode == "scratches" and held.mask is None:
+    if work.is_left_alone or (place.options.mode == "scratches" and held.mask is None):
         held.keep_master()
     else:
         held.restore(place.restorer, partial(_hear, work))
@@ -119,22 +171,61 @@ def _hear(work: Work, done: int, total: int) -> None:
 
 
 def deliver(work: Work) -> None:
-    """Pixels to a derivative in the target: mask, then record, then the photo itself."""
-    target, key, options, held = work.place.target, work.photo.key, work.place.options, _held(work)
+    """Pixels to a derivative in the target: mask, then record, then the photo itself; or to a page of one."""
+    held = _held(work)
     assert held.scan is not None
     held.bring_back()
-    if options.mode == "scratches":
+    if work.place.options.mode == "scratches":
         held.keep_intact()
     work.difference = held.difference()
+    work.notes += held.scan.left_out
+    if work.book is not None:
+        _keep_page(work)
+        _turn_page(work)
+        if work.is_unfinished:
+            return
+        work.book.close_files()
+        derivative: bytes | Path = work.book.derivative
+        mask: bytes | Path | None = work.book.masks if work.book.with_masks else None
+        sum_up(work)
+    else:
+        derivative = _encoded(work)
+        mask = None if work.photo.masks and work.place.mask_is_output else held.encode_mask()
+    _put_all(work, derivative, mask)
+    if work.book is None:
+        show(work)
+
+
+def _encoded(work: Work) -> bytes | Path:
+    """The file of a derivative, or of a page of one."""
+    held, options = _held(work), work.place.options
+    assert held.scan is not None
     allowed = round(options.max_growth * work.photo.size) or None
-    format_ = options.output_format(key, held.scan.format)
-    derivative = held.encode(format_, _label(work), allowed, work.notes.append)
+    format_ = options.output_format(work.photo.key, held.scan.format)
+    label = None if work.is_left_alone else _label(work)
+    return held.encode(format_, label, allowed, work.notes.append)
+
+
+def _keep_page(work: Work) -> None:
+    """Puts a page that is done into the book, and what is to be said of it."""
+    assert work.book is not None
+    content = _encoded(work)
+    mask = None if work.is_left_alone else _held(work).encode_mask("tiff")
+    if work.book.number == work.book.chosen[0]:
+        show(work, restored=True)
+    work.book.keep(done_page(work), content, mask)
+    work.notes.clear()
+    work.mask_coverage, work.difference = math.nan, None
+
+
+def _put_all(work: Work, derivative: bytes | Path, mask: bytes | Path | None) -> None:
+    target, key = work.place.target, work.photo.key
     work.output_sha256 = sha256_of(derivative)
-    if not (work.photo.masks and work.place.mask_is_output):
-        mask = held.encode_mask()
-        work.mask_file = identity(f"masks/{key}.png", mask)
-        _put(target, f"masks/{key}.png", mask)
-    output = options.output_key(key)
+    if mask is not None:
+        place = mask_key(key, paged=work.book is not None)
+        work.mask_file = identity(place, mask)
+        _put(target, place, mask)
+    output = work.place.options.output_key(key)
     target.write(f"records/{key}.json", encode_record(record_of(work, output, derivative)))
     try:
         _put(target, f"photos/{output}", derivative)
@@ -144,7 +235,6 @@ def deliver(work: Work) -> None:
             target.delete(f"records/{key}.json")
         raise
     work.output = f"photos/{output}"
-    show(work)
 
 
 def _held(work: Work) -> HeldPhoto:

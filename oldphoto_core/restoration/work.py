@@ -18,6 +18,7 @@ from oldphoto_core.storage import Bucket, LedgerRow
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.blending import Difference
+    from oldphoto_core.restoration.book import Book
     from oldphoto_core.restoration.held import HeldPhoto
     from oldphoto_core.scans import Decoders, FileFacts, Scan, SpooledScan
     from oldphoto_core.storage import ObjectInfo
@@ -85,12 +86,15 @@ class Work:
     photo: Photo
     place: Workplace
     held: HeldPhoto | None = None
-    """Its file, pixels and mask, in memory or on disk."""
+    """Its file, pixels and mask, or those of one of its pages, in memory or on disk."""
+    book: Book | None = None
+    """Its pages, where there are several."""
     source_sha256: str = ""
     source_facts: FileFacts | None = None
     mask_file: dict[str, Any] | None = None
     """Key, sha256 and bytes of the mask that was put into the target; None: the given one lies there."""
     megapixels: float = 0.0
+    """Of the page that is worked on."""
     seconds: float = 0.0
     stage_seconds: dict[str, float] = field(default_factory=dict)
     margin: int = 0
@@ -146,7 +150,7 @@ class Work:
         except Exception as error:
             self.error = self.error or error
         spent = time.perf_counter() - self._stage_began
-        self.stage_seconds[stage.__name__] = spent
+        self.stage_seconds[stage.__name__] = self.stage_seconds.get(stage.__name__, 0.0) + spent
         self.seconds += spent
 
     def let_go(self) -> None:
@@ -154,6 +158,18 @@ class Work:
         if self.held is not None:
             self.held.discard()
             self.held = None
+        if self.book is not None:
+            self.book.discard()
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether there are pages left to do."""
+        return self.book is not None and self.error is None and bool(self.book.number)
+
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether what is worked on is a page that only goes along."""
+        return self.book is not None and not self.book.is_chosen
 
     @property
     def complaint(self) -> str:
@@ -161,7 +177,16 @@ class Work:
         if self.error is None:
             return ""
         text = " ".join(str(self.error).split())
-        return text if isinstance(self.error, OldPhotoError) else f"{type(self.error).__name__}: {text}"
+        if not isinstance(self.error, OldPhotoError):
+            text = f"{type(self.error).__name__}: {text}"
+        return f"page {self.book.number}: {text}" if self.book is not None and self.book.number else text
+
+    @property
+    def changed_share(self) -> float:
+        """Of all pixels that were restored; not a number where none were."""
+        if self.book is not None and self.output:
+            return self.book.changed_share
+        return self.difference.changed_share if self.difference else math.nan
 
     def row(self) -> LedgerRow:
         """This photo's line in the ledger."""
@@ -174,9 +199,9 @@ class Work:
             detail=self.complaint,
             seconds=round(self.seconds, 4),
             detect_seconds=round(detected, 4),
-            megapixels=round(self.megapixels, 6),
+            megapixels=round(self.book.megapixels if self.book and not self.error else self.megapixels, 6),
             mask_coverage=self.mask_coverage,
-            changed_share=self.difference.changed_share if self.difference else math.nan,
+            changed_share=self.changed_share,
             output=self.output,
             output_sha256=self.output_sha256,
             model=self.place.restorer.digest,

@@ -10,17 +10,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from oldphoto_core.scans.book import TiffBook, can_copy
     from oldphoto_core.scans.carried import Encoding, Resolution
     from oldphoto_core.scans.colour import WorkingSpace, working_space
     from oldphoto_core.scans.facts import FileFacts, read_facts
-    from oldphoto_core.scans.foresight import SparseCopy, TooScattered, foresee
+    from oldphoto_core.scans.foresight import Foreseen, SparseCopy, TooScattered, foresee
     from oldphoto_core.scans.formats import file_extension
+    from oldphoto_core.scans.headers import read_header, read_header_of, read_pages
     from oldphoto_core.scans.icc import UnusableProfileError
     from oldphoto_core.scans.isolation.pool import Decoders
-    from oldphoto_core.scans.masks import damage_of, read_mask, spool_damage, spool_mask, write_mask, write_mask_file
+    from oldphoto_core.scans.masks import (
+        damage_of,
+        read_mask,
+        spool_damage,
+        spool_mask,
+        write_empty_mask,
+        write_mask,
+        write_mask_file,
+    )
     from oldphoto_core.scans.raw import RawPixels
-    from oldphoto_core.scans.reader import read_header, read_header_of, read_scan, spool_scan
+    from oldphoto_core.scans.reader import read_scan, spool_scan
     from oldphoto_core.scans.scan import Format, Scan, ScanHeader, SpooledScan
+    from oldphoto_core.scans.selection import PageSelection
+    from oldphoto_core.scans.views import FileView
     from oldphoto_core.scans.writer import OutputFormat, write_scan, write_spooled
     from oldphoto_core.scans.xmp import Label
 
@@ -28,18 +40,23 @@ __all__ = [
     "Decoders",
     "Encoding",
     "FileFacts",
+    "FileView",
+    "Foreseen",
     "Format",
     "Label",
     "OutputFormat",
+    "PageSelection",
     "RawPixels",
     "Resolution",
     "Scan",
     "ScanHeader",
     "SparseCopy",
     "SpooledScan",
+    "TiffBook",
     "TooScattered",
     "UnusableProfileError",
     "WorkingSpace",
+    "can_copy",
     "damage_of",
     "file_extension",
     "foresee",
@@ -47,11 +64,13 @@ __all__ = [
     "read_header",
     "read_header_of",
     "read_mask",
+    "read_pages",
     "read_scan",
     "spool_damage",
     "spool_mask",
     "spool_scan",
     "working_space",
+    "write_empty_mask",
     "write_mask",
     "write_mask_file",
     "write_scan",
@@ -59,17 +78,29 @@ __all__ = [
 ]
 
 _HOMES = {
+    "book": ("TiffBook", "can_copy"),
     "carried": ("Encoding", "Resolution"),
-    "foresight": ("SparseCopy", "TooScattered", "foresee"),
+    "foresight": ("Foreseen", "SparseCopy", "TooScattered", "foresee"),
     "colour": ("WorkingSpace", "working_space"),
     "facts": ("FileFacts", "read_facts"),
     "formats": ("file_extension",),
+    "headers": ("read_header", "read_header_of", "read_pages"),
     "icc": ("UnusableProfileError",),
     "isolation.pool": ("Decoders",),
-    "masks": ("damage_of", "read_mask", "spool_damage", "spool_mask", "write_mask", "write_mask_file"),
+    "masks": (
+        "damage_of",
+        "read_mask",
+        "spool_damage",
+        "spool_mask",
+        "write_empty_mask",
+        "write_mask",
+        "write_mask_file",
+    ),
     "raw": ("RawPixels",),
-    "reader": ("read_header", "read_header_of", "read_scan", "spool_scan"),
+    "reader": ("read_scan", "spool_scan"),
     "scan": ("Format", "Scan", "ScanHeader", "SpooledScan"),
+    "selection": ("PageSelection",),
+    "views": ("FileView",),
     "writer": ("OutputFormat", "write_scan", "write_spooled"),
     "xmp": ("Label",),
 }

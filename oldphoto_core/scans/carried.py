@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Unit = Literal["in", "cm", "none"]
+Pyramid = Literal["pages", "subifds"]
+"""Smaller copies as directories behind that of the picture, or below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,10 @@ class Encoding:
     bigtiff: bool = False
     white_is_zero: bool = False
     """Of a grey TIFF: its file stores the negative (`pixels` never do)."""
+    pyramid: Pyramid | None = None
+    """Of a tiled TIFF with smaller copies of its picture: where they lie."""
+    tile: tuple[int, int] | None = None
+    """Of a pyramid: width and height of a tile."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +54,9 @@ class Carried:
     icc_profile: bytes | None = None
     converted: str | None = None
     """What the pixels were stored as, where they were converted on reading: "CMYK" or "CIELab" (into sRGB, whose
-    profile is `icc_profile` then) or "float" (into 16 bits)."""
+    profile is `icc_profile` then) "float" or "9 bits" to "15 bits" (into 16 bits)."""
+    left_out: tuple[str, ...] = ()
+    """Other pictures in the file that nobody reads, for people."""
     metadata: Mapping[str, bytes] = field(default_factory=dict)
     """"exif" (a TIFF structure), "xmp" (a packet), "iptc" (IIM), "photoshop" (8BIM resources), byte for byte,
     and pieces that only this format knows, named "<format>:<number>:<piece>"."""

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from PIL import ImageCms
 
-from oldphoto_core.scans import tiff
+from oldphoto_core.scans import heif, tiff
 from oldphoto_core.scans.carried import Unit
-from oldphoto_core.scans.reader import read_stored
+from oldphoto_core.scans.headers import read_stored
+from oldphoto_core.scans.pages import page_view
 from oldphoto_core.scans.scan import Format
 from oldphoto_core.scans.views import Data, FileView
 from oldphoto_core.scans.vips import translated
@@ -50,17 +51,20 @@ class FileFacts:
     """EXIF/TIFF orientation, 1 to 8."""
 
 
-def read_facts(file: bytes | Path) -> FileFacts:
-    """Facts of a file, in memory or on this machine, without decoding a pixel. Raises ScanError as `read_header`."""
+def read_facts(file: bytes | Path, page: int | None = None) -> FileFacts:
+    """Facts of a file, in memory or on this machine, without decoding a pixel. Raises ScanError as `read_header`.
+
+    `page`: which one of a TIFF, from 1; None: the only one.
+    """
     with translated("read"):
         if isinstance(file, bytes):
-            return _facts(file)
+            return _facts(file, page)
         with FileView(file) as data:
-            return _facts(data)
+            return _facts(data, page)
 
 
-def _facts(data: Data) -> FileFacts:
-    header, carried = read_stored(data)
+def _facts(data: Data, page: int | None) -> FileFacts:
+    header, carried = read_stored(data, page)
     colours = carried.converted if carried.converted in ("CMYK", "CIELab") else "RGB" if header.bands > 2 else "grey"
     channels = {"grey": 1, "CMYK": 4}.get(colours, 3)
     resolution = carried.resolution
@@ -74,12 +78,18 @@ def _facts(data: Data) -> FileFacts:
         sample="float" if carried.converted == "float" else "integer",
         alpha=header.bands > channels,
         profile=profile_name(carried.icc_profile),
-        compression=tiff.compression_of(data) if header.format == "tiff" else _COMPRESSIONS[header.format],
+        compression=_compression(data, header.format, page),
         lossless=carried.encoding.lossless,
         pixels_per_mm=(round(resolution.x_per_mm, 6), round(resolution.y_per_mm, 6)) if resolution else None,
         resolution_unit=resolution.unit if resolution else None,
         orientation=carried.orientation,
     )
+
+
+def _compression(data: Data, format_: Format, page: int | None) -> str:
+    if format_ == "tiff":
+        return tiff.compression_of(page_view(data, page)[0])
+    return heif.compression_of(data) if format_ in ("heif", "avif") else _COMPRESSIONS[format_]
 
 
 def profile_name(profile: bytes | None) -> str | None:

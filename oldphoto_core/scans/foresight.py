@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from oldphoto_core.errors import UnsupportedScan
-from oldphoto_core.scans import jpeg, tiff, webp
+from oldphoto_core.scans import jpeg
 from oldphoto_core.scans.formats import HEAD, recognise
-from oldphoto_core.scans.reader import check_whole, judge_header
+from oldphoto_core.scans.headers import check_whole, judge_pages
 from oldphoto_core.scans.scan import Format, ScanHeader
-from oldphoto_core.scans.views import FileView
+from oldphoto_core.scans.selection import ALL_PAGES, PageSelection
+from oldphoto_core.scans.views import BLOCK, HoledCopy
 from oldphoto_core.scans.vips import translated
 
 Fetch = Callable[[int, int], bytes]
@@ -20,14 +22,13 @@ HEAD_BYTES, TAIL_BYTES = 2**18, 2**16
 """Fetched of every file: its beginning and its end. A file that is no longer is looked at completely."""
 MOST_BYTES = 16 * 2**20
 """Of a file, fetched at most."""
-_BLOCK = 2**16
 
 
 class TooScattered(UnsupportedScan):
     """More than MOST_BYTES would have to be fetched to know what a file is."""
 
 
-class SparseCopy(FileView):
+class SparseCopy(HoledCopy):
     """A file elsewhere as a local one that is filled in where it is sliced; the rest of it reads as zeros.
 
     Use it as a context manager; the copy stays, as it belongs to the folder that it was put into.
@@ -38,46 +39,49 @@ class SparseCopy(FileView):
             file.truncate(size)
         super().__init__(path)
         self._fetch = fetch
-        self._there: set[int] = set()
-
-    def __getitem__(self, part: slice) -> bytes:
-        start, end, _ = part.indices(len(self))
-        self.fill(start, end)
-        return super().__getitem__(part)
 
     def fill(self, start: int, end: int) -> None:
         """Fetches what is not there yet of these bytes. Raises TooScattered over MOST_BYTES in all."""
-        missing = [n for n in range(start // _BLOCK, -(-min(end, len(self)) // _BLOCK)) if n not in self._there]
-        if (len(self._there) + len(missing)) * _BLOCK > max(MOST_BYTES, HEAD_BYTES + TAIL_BYTES):
+        self.take(self.missing(start, end))
+
+    def take(self, blocks: tuple[int, ...]) -> None:
+        """Fetches these blocks, which are not there yet."""
+        if (len(self.there) + len(blocks)) * BLOCK > max(MOST_BYTES, HEAD_BYTES + TAIL_BYTES):
             raise TooScattered(f"its header is spread over more than {MOST_BYTES / 2**20:.0f} MiB, and was not read")
-        for first, last in _runs(missing):
-            data = self._fetch(first * _BLOCK, min((last + 1) * _BLOCK, len(self)))
+        for first, last in _runs(sorted(blocks)):
+            data = self._fetch(first * BLOCK, min((last + 1) * BLOCK, len(self)))
             with open(self.path, "r+b") as file:
-                file.seek(first * _BLOCK)
+                file.seek(first * BLOCK)
                 file.write(data)
-        self._there.update(missing)
+        self.there |= frozenset(blocks)
 
 
-def foresee(file: SparseCopy, *, max_pixels: int | None = None) -> tuple[ScanHeader, str]:
-    """The header of a file, and what speaks against its pixels as far as its two ends show; "" where nothing does.
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What is known of a file without its pixels."""
+
+    pages: tuple[ScanHeader, ...]
+    """Headers of all of its pages."""
+    doubt: str
+    """What speaks against its pixels as far as its two ends show; "" where nothing does."""
+
+
+def foresee(file: HoledCopy, selection: PageSelection = ALL_PAGES, *, max_pixels: int | None = None) -> Foreseen:
+    """Judges a file by its structure and the headers of the pages that are selected.
 
     Raises:
         ScanError: as `read_scan` would, as far as header and structure show. Damage inside the pixels is not seen.
-        TooScattered: nobody can tell without reading it.
+        TooScattered, NotThere: nobody can tell without reading more of it.
     """
     with translated("read"):
         file.fill(0, HEAD_BYTES)
         format_ = recognise(file[:HEAD])
-        if len(file) <= HEAD_BYTES:
+        if len(file) <= HEAD_BYTES or format_ in ("tiff", "webp", "heif", "avif"):
             check_whole(file, format_)
-        elif format_ == "tiff":
-            tiff.check_whole(file)
-        elif format_ == "webp":
-            webp.check_whole(file)
         elif format_ == "jpeg":
             file.fill(0, jpeg.start_of_pixels(file))
-    header = judge_header(file, max_pixels=max_pixels)
-    return header, "" if len(file) <= HEAD_BYTES or _ends_well(file, format_) else _DOUBT
+        headers = judge_pages(file, selection, max_pixels=max_pixels)
+        return Foreseen(headers, "" if len(file) <= HEAD_BYTES or _ends_well(file, format_) else _DOUBT)
 
 
 _END_MARKS: dict[Format, bytes] = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82", "jpeg2000": b"\xff\xd9"}
@@ -85,7 +89,7 @@ _END_MARKS: dict[Format, bytes] = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82"
 _DOUBT = "no mark of a picture's end at the end of the file: it may be cut short"
 
 
-def _ends_well(file: SparseCopy, format_: Format) -> bool:
+def _ends_well(file: HoledCopy, format_: Format) -> bool:
     mark = _END_MARKS.get(format_)
     return mark is None or mark in file[max(0, len(file) - TAIL_BYTES) :]
 

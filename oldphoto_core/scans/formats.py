@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from oldphoto_core.errors import UnreadableScan, UnsupportedScan
-from oldphoto_core.scans import jpeg2000
+from oldphoto_core.scans import heif, jpeg2000
 from oldphoto_core.scans.scan import Format
 
 _OTHERS = (
@@ -17,7 +17,15 @@ _OTHERS = (
 )
 HEAD = 1024
 """Bytes at the beginning of a file by which it is judged."""
-_EXTENSIONS: dict[Format, str] = {"jpeg": "jpg", "png": "png", "tiff": "tif", "webp": "webp", "jpeg2000": "jp2"}
+_EXTENSIONS: dict[Format, str] = {
+    "jpeg": "jpg",
+    "png": "png",
+    "tiff": "tif",
+    "webp": "webp",
+    "jpeg2000": "jp2",
+    "heif": "heic",
+    "avif": "avif",
+}
 
 
 def recognise(data: bytes) -> Format:
@@ -37,13 +45,13 @@ def recognise(data: bytes) -> Format:
         return "webp"
     if data.startswith((jpeg2000.BOXES, jpeg2000.CODESTREAM)):
         return "jpeg2000"
+    if found := heif.format_of(data[:HEAD]):
+        return found
     for magic, name in _OTHERS:
         if data.startswith(magic):
             raise UnsupportedScan(f"a {name} file: convert it to TIFF, PNG, JPEG or WebP")
     if data[4:8] == b"ftyp":
-        raise UnsupportedScan(
-            f"a {data[8:12].decode('ascii', 'replace')} (HEIF, AVIF or video) file: convert it to TIFF"
-        )
+        raise UnsupportedScan(f"a {data[8:12].decode('ascii', 'replace')} (video or like it) file: convert it to TIFF")
     raise UnreadableScan(f"no image: {_described(data)}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -59,6 +59,11 @@ def shorts(*values: int) -> Entry:
     return Entry(SHORT, struct.pack(f"<{len(values)}H", *values))
 
 
+def longs(*values: int) -> Entry:
+    """A LONG field."""
+    return Entry(LONG, struct.pack(f"<{len(values)}I", *values))
+
+
 def long8s(*values: int) -> Entry:
     """A LONG8 field, which only BigTIFF has."""
     return Entry(LONG8, struct.pack(f"<{len(values)}Q", *values))
@@ -90,8 +95,17 @@ class Layout:
         return cls(order, False, _unpack(order + "I", data, 4)[0])
 
 
-def read_ifd(data: Data, layout: Layout | None = None, offset: int | None = None, depth: int = 0) -> dict[int, Entry]:
+def read_ifd(
+    data: Data,
+    layout: Layout | None = None,
+    offset: int | None = None,
+    depth: int = 0,
+    *,
+    only: Collection[int] | None = None,
+) -> dict[int, Entry]:
     """The entries of a directory (the first one by default), EXIF, GPS and interoperability directories included.
+
+    `only` names the tags that are wanted; None: all of them.
 
     Raises:
         BrokenIfdError: the directory itself cannot be read; single entries that point outside are left out.
@@ -105,13 +119,18 @@ def read_ifd(data: Data, layout: Layout | None = None, offset: int | None = None
     for position in range(start, start + count * size, size):
         tag, kind = _unpack(layout.order + "HH", data, position)
         # of a tag that is there twice the first counts, as in libtiff
-        if tag == _LAYERS or tag in entries:
+        if tag == _LAYERS or tag in entries or (only is not None and tag not in only):
             continue
         value = _value(data, layout, position, kind)
         # thousands of tags that all claim the whole file would fill the memory
         if value is not None and (budget := budget - len(value)) >= 0:
             entries[tag] = _followed(data, layout, tag, Entry(kind, value), depth)
     return entries
+
+
+def next_ifd(data: Data, layout: Layout, offset: int) -> int:
+    """The offset of the directory that follows the one at `offset`; 0 for none."""
+    return _unpack(layout.order + ("Q" if layout.big else "I"), data, next_ifd_position(data, layout, offset))[0]
 
 
 def next_ifd_position(data: Data, layout: Layout, offset: int) -> int:
@@ -136,13 +155,15 @@ def page_offsets(data: Data, layout: Layout, most: int = 1000) -> list[int]:
     at = layout.first
     while at and at not in offsets and len(offsets) < most:
         offsets.append(at)
-        position = next_ifd_position(data, layout, at)
-        at = _unpack(layout.order + ("Q" if layout.big else "I"), data, position)[0]
+        at = next_ifd(data, layout, at)
     return offsets
 
 
-def write_ifd(entries: Mapping[int, Entry], at: int, *, big: bool = False) -> bytes:
-    """A little-endian directory that will lie at offset `at` (even), with what it points to behind it."""
+def write_ifd(entries: Mapping[int, Entry], at: int, *, big: bool = False, following: int = 0) -> bytes:
+    """A little-endian directory that will lie at offset `at` (even), with what it points to behind it.
+
+    `following`: offset of the directory that comes after it; 0: none does.
+    """
     word, inline, size = ("Q", 8, 20) if big else ("I", 4, 12)
     table_end = at + (16 if big else 6) + len(entries) * size
     table, behind = [], b""
@@ -157,7 +178,7 @@ def write_ifd(entries: Mapping[int, Entry], at: int, *, big: bool = False) -> by
             data, behind = struct.pack(f"<{word}", table_end + len(behind)), behind + data
         table.append(struct.pack(f"<HH{word}", tag, kind, count) + data.ljust(inline, b"\0"))
     head = struct.pack("<Q" if big else "<H", len(entries))
-    return head + b"".join(table) + struct.pack(f"<{word}", 0) + behind
+    return head + b"".join(table) + struct.pack(f"<{word}", following) + behind
 
 
 def as_exif(entries: Mapping[int, Entry]) -> bytes:

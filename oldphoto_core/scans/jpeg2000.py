@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from oldphoto_core.errors import ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans import exif as exif_blocks
 from oldphoto_core.scans.carried import Carried, Encoding, Resolution
+from oldphoto_core.scans.depths import bits_as_kind, spread
 from oldphoto_core.scans.scan import Pixels, ScanHeader
 from oldphoto_core.scans.views import Data
 
@@ -45,7 +46,13 @@ class _Size:
 
 
 def read_header(data: Data) -> ScanHeader:
-    """Size, channels and depth, without decoding a pixel. Errors as `check_whole`."""
+    """Size, channels and depth, as decoded, without decoding a pixel. Errors as `check_whole`."""
+    header = stored_header(data)
+    return replace(header, bits=16) if 8 < header.bits < 16 else header
+
+
+def stored_header(data: Data) -> ScanHeader:
+    """The same with the depth that the file has: 9 to 15 bits become 16."""
     size = _size(data, _codestream(data)[0])
     bits = max(depth[0] & 127 for depth in size.depths) + 1
     return ScanHeader("jpeg2000", size.width, size.height, len(size.depths), bits)
@@ -72,8 +79,8 @@ def check_whole(data: Data) -> None:
 
 
 def check_kind(data: Data) -> None:
-    """Raises UnsupportedScan for what is not grey or RGB of 8 or 16 bits, ScanTooLarge for more than MOST_PIXELS."""
-    header, size = read_header(data), _size(data, _codestream(data)[0])
+    """Raises UnsupportedScan for what is not grey or RGB of 8 to 16 bits, ScanTooLarge for more than MOST_PIXELS."""
+    header, size = stored_header(data), _size(data, _codestream(data)[0])
     if header.width * header.height > MOST_PIXELS:
         raise ScanTooLarge(
             f"a JPEG 2000 of {header.megapixels:.1f} megapixels; it is decoded in one piece, and "
@@ -81,14 +88,14 @@ def check_kind(data: Data) -> None:
         )
     if len(set(size.depths)) > 1 or size.depths[0][1:] != (1, 1):
         raise UnsupportedScan(f"a JPEG 2000 whose channels have different sizes or depths: {_TO_SAVE}")
-    if size.depths[0][0] not in (7, 15):
+    if size.depths[0][0] not in range(7, 16):
         signed = " with sign" if size.depths[0][0] & 128 else ""
         raise UnsupportedScan(f"{header.bits} bits a channel{signed} in a JPEG 2000: {_TO_SAVE} of 8 or 16 bits")
     _check_colour(dict(_header_boxes(data)), header.bands)
 
 
 def decode(data: Data) -> Pixels:
-    """HWC, uint8 or uint16: grey, RGB, or RGB and alpha.
+    """HWC, uint8 or uint16: grey, RGB, or RGB and alpha; samples of 9 to 15 bits are spread over 16.
 
     Raises:
         UnreadableScan: the decoder cannot make sense of it, or makes another picture of it than its header says.
@@ -103,6 +110,8 @@ def decode(data: Data) -> Pixels:
     if array is None or (*array.shape, 1)[:3] != wanted or array.itemsize * 8 != header.bits:
         raise UnreadableScan("damaged data inside a JPEG 2000: copy it again, or open it in another program")
     array = array.reshape(wanted)
+    if 8 < (bits := stored_header(data).bits) < 16:
+        array = spread(array, bits)
     return np.ascontiguousarray(array if wanted[2] == 1 else array[..., [2, 1, 0, 3][: wanted[2]]])
 
 
@@ -119,6 +128,7 @@ def read_carried(data: Data) -> Carried:
     boxes = dict(_header_boxes(data))
     return Carried(
         encoding=Encoding(lossless=_is_reversible(data, start, end)),
+        converted=bits_as_kind(stored_header(data).bits),
         orientation=exif_blocks.orientation_of(entries),
         resolution=_resolution(boxes.get(b"res ", b"")) or exif_blocks.resolution_of(entries),
         icc_profile=_profile(boxes),

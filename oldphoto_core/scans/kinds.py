@@ -24,7 +24,7 @@ _FLOAT_KINDS = ("b-w", "grey16", "scrgb", "srgb", "rgb16", "rgb")
 
 def kind_of(image: Any) -> Kind | None:
     """What the pixels of an image, as its file was opened, must be converted from; None: read as it is, or refused."""
-    if image.interpretation == "cmyk" and image.bands == 4 and image.format in ("uchar", "ushort"):
+    if image.interpretation == "cmyk" and image.bands in (4, 5) and image.format in ("uchar", "ushort"):
         return "CMYK"
     if (image.interpretation, image.format, image.bands) in (("lab", "uchar", 3), ("labs", "short", 3)):
         return "CIELab"
@@ -38,7 +38,8 @@ def as_grey_or_rgb(image: Any) -> Any:
     kind = kind_of(image)
     if kind == "CMYK":
         # without a profile of its own, or with one that is not for CMYK, by the generic one of libvips
-        return image.icc_transform(
+        inks = image if image.bands == 4 else image.extract_band(0, n=4)
+        colours = inks.icc_transform(
             "srgb",
             embedded=True,
             input_profile="cmyk",
@@ -46,6 +47,7 @@ def as_grey_or_rgb(image: Any) -> Any:
             black_point_compensation=True,
             depth=16 if image.format == "ushort" else 8,
         )
+        return colours if image.bands == 4 else colours.bandjoin(image[4])
     if kind == "CIELab":
         wide = image.format == "short"
         # of D50, as in profiles
@@ -81,7 +83,10 @@ def open_scan(data: Data, format: Format, *, strict: bool = False) -> Any:  # no
     """`open_image`, also of TIFFs of 8-bit CIELab, for which libvips makes an image that it refuses itself."""
     patch = tiff.lab_as_rgb(data) if format == "tiff" else None
     if patch is None:
-        return open_image(data, format, strict=strict)
+        image = open_image(data, format, strict=strict)
+        if image.interpretation == "cmyk" and image.bands == 5 and not tiff.has_alpha(data):
+            raise UnsupportedScan("a TIFF of CMYK and a fifth ink: save it as RGB")
+        return image
     if len(data) > _MOST_LAB:
         raise ScanTooLarge(
             f"a TIFF of 8-bit CIELab of {len(data) / 2**20:.0f} MiB; it is decoded from a copy in memory, and "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,13 @@ from oldphoto_core.errors import MaskMismatch
 from oldphoto_core.scans.raw import RawPixels, new_pixels
 from oldphoto_core.scans.reader import read_scan, spool_scan
 from oldphoto_core.scans.scan import Pixels, Scan, SpooledScan
-from oldphoto_core.scans.vips import image_of, translated
+from oldphoto_core.scans.vips import black, image_of, translated
 
-_SAVED: dict[str, Any] = {"compression": 6, "keep": 0}
+MaskFormat = Literal["png", "tiff"]
+_SAVED: dict[str, dict[str, Any]] = {
+    "png": {"compression": 6, "keep": 0},
+    "tiff": {"compression": "deflate", "keep": 0},
+}
 
 
 def read_mask(data: bytes, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
@@ -65,21 +69,28 @@ def spool_damage(mask: SpooledScan, folder: str | os.PathLike[str], size: tuple[
         mask.discard()
 
 
-def write_mask(mask: npt.NDArray[np.bool_]) -> bytes:
-    """An 8-bit grey PNG of an HW bool mask, 255 = damaged."""
+def write_mask(mask: npt.NDArray[np.bool_], format: MaskFormat = "png") -> bytes:  # noqa: A002
+    """An 8-bit grey PNG (or TIFF, a page of the masks of a whole file) of an HW bool mask, 255 = damaged."""
     with translated("written"):
-        return bytes(image_of(_as_white(np.asarray(mask, dtype=bool))).pngsave_buffer(**_SAVED))
+        image = image_of(_as_white(np.asarray(mask, dtype=bool)))
+        return bytes(getattr(image, f"{format}save_buffer")(**_SAVED[format]))
 
 
-def write_mask_file(mask: RawPixels, path: str | os.PathLike[str]) -> None:
-    """The same PNG as a file, from a mask on disk as `spool_mask` makes it.
+def write_mask_file(mask: RawPixels, path: str | os.PathLike[str], format: MaskFormat = "png") -> None:  # noqa: A002
+    """The same as a file, from a mask on disk as `spool_mask` makes it.
 
     Raises:
         ScanTooLarge: the disk is full.
         ScanError: it cannot be written.
     """
     with translated("written"):
-        image_of(mask).pngsave(os.fspath(path), **_SAVED)
+        getattr(image_of(mask), f"{format}save")(os.fspath(path), **_SAVED[format])
+
+
+def write_empty_mask(path: str | os.PathLike[str], size: tuple[int, int]) -> None:
+    """A TIFF of a mask in which nothing is damaged; `size` is (height, width). Errors as `write_mask_file`."""
+    with translated("written"):
+        black(*size).tiffsave(os.fspath(path), **_SAVED["tiff"])
 
 
 def _check_size(mask: Scan | SpooledScan, size: tuple[int, int]) -> None:

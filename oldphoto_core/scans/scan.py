@@ -13,7 +13,7 @@ from oldphoto_core.scans.raw import RawPixels
 if TYPE_CHECKING:
     from types import TracebackType
 
-Format = Literal["jpeg", "png", "tiff", "webp", "jpeg2000"]
+Format = Literal["jpeg", "png", "tiff", "webp", "jpeg2000", "heif", "avif"]
 Pixels = npt.NDArray[Any]
 """uint8 or uint16."""
 P = TypeVar("P", Pixels, RawPixels)
@@ -31,6 +31,8 @@ class ScanHeader:
     """Channels, alpha included."""
     bits: int
     """Of a channel, as decoded: 8 or 16; other depths are named for the message that refuses them."""
+    pages: int = 1
+    """Pictures in the file; of several, the rest is about the first one."""
 
     @property
     def megapixels(self) -> float:

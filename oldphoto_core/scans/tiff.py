@@ -6,7 +6,7 @@ import os
 import struct
 from collections.abc import Iterator, Mapping
 
-from oldphoto_core.errors import TruncatedScan, UnreadableScan, UnsupportedScan
+from oldphoto_core.errors import TruncatedScan, UnreadableScan
 from oldphoto_core.scans import exif as exif_blocks
 from oldphoto_core.scans.carried import Carried, Encoding, Resolution
 from oldphoto_core.scans.ifd import (
@@ -19,7 +19,7 @@ from oldphoto_core.scans.ifd import (
     Entry,
     Layout,
     as_exif,
-    page_offsets,
+    next_ifd,
     rational,
     read_ifd,
     shorts,
@@ -28,9 +28,11 @@ from oldphoto_core.scans.ifd import (
 )
 from oldphoto_core.scans.views import Data, FileView, pieces_of
 
-_SUBFILE, _WIDTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _CHANNELS = 254, 256, 258, 259, 262, 277
+_WIDTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _CHANNELS = 256, 258, 259, 262, 277
+_EXTRA = 338
 _XMP, _IPTC, _PHOTOSHOP, _ICC = 700, 33723, 34377, 34675
-_OFFSETS_AND_COUNTS = ((273, 279), (324, 325))
+OFFSETS_AND_COUNTS = ((273, 279), (324, 325))
+"""Where strips lie and how long they are; tiles likewise."""
 _LOSSLESS = {1: "none", 5: "lzw", 8: "deflate", 32946: "deflate", 32773: "packbits"}
 _LOSSY = {6, 7, 34892}
 _FAX = {2, 3, 4}
@@ -47,8 +49,8 @@ _COMPRESSIONS = {
     50000: "zstd",
     50001: "webp",
 }
-_DESCRIPTIONS = (EXIF_IFD, GPS_IFD, 18246, 40091, 40092, 40093, 40094, 40095)
-"""Besides all text fields: EXIF, GPS, rating, and Windows' title, comment, author, keywords, subject."""
+_DESCRIPTIONS = (297, EXIF_IFD, GPS_IFD, 18246, 40091, 40092, 40093, 40094, 40095)
+"""Besides all text fields: the page's number, EXIF, GPS, rating; Windows' title, comment, author, keywords, subject."""
 _UNIT_CODES = {"none": 1, "in": 2, "cm": 3}
 
 
@@ -67,27 +69,21 @@ def check_whole(data: Data) -> None:
         raise TruncatedScan(f"{error}: {_cut(data)}") from error
     if _WIDTH not in entries:
         raise UnreadableScan("a TIFF directory without a picture: open it in another program and save it again")
-    for offsets, counts in _OFFSETS_AND_COUNTS:
+    for offsets, counts in OFFSETS_AND_COUNTS:
         if offsets in entries and counts in entries:
             pairs = zip(entries[offsets].integers(), entries[counts].integers(), strict=False)
             if max((at + count for at, count in pairs), default=0) > len(data):
                 raise TruncatedScan(f"a part of the picture lies behind the end: {_cut(data)}")
 
 
-def check_single_page(data: Data) -> None:
-    """Raises UnsupportedScan when there are further pages that are not just smaller copies of it (or it is one)."""
-    layout = Layout.of(data)
-    pages = page_offsets(data, layout)
-    smaller = [_first(read_ifd(data, layout, offset), _SUBFILE, 0) & 1 for offset in pages]
-    if smaller[0]:
-        raise UnsupportedScan("its first page is a thumbnail, as in camera raw files: save the picture itself as TIFF")
-    if not all(smaller[1:]):
-        raise UnsupportedScan(f"a TIFF of {len(pages)} pages: split it into one file a page, or pages would be lost")
-
-
 def is_fax(data: Data) -> bool:
     """Whether the pixels are compressed as CCITT does: Huffman, group 3 or group 4."""
     return _first(read_ifd(data), _COMPRESSION, 1) in _FAX
+
+
+def has_alpha(data: Data) -> bool:
+    """Whether the channel behind the colours is said to be alpha, and not just one more."""
+    return _first(read_ifd(data), _EXTRA, 0) in (1, 2)
 
 
 def lab_as_rgb(data: Data) -> tuple[int, bytes] | None:
@@ -120,9 +116,14 @@ def read_carried(data: Data) -> Carried:
     )
 
 
+def compression_code(entries: Mapping[int, Entry]) -> int:
+    """How the pixels are compressed, by TIFF's number."""
+    return _first(entries, _COMPRESSION, 1)
+
+
 def compression_of(data: Data) -> str:
     """How the pixels are compressed, by the name that people use."""
-    code = _first(read_ifd(data, Layout.of(data)), _COMPRESSION, 1)
+    code = compression_code(read_ifd(data, Layout.of(data)))
     return _COMPRESSIONS.get(code, f"TIFF compression {code}")
 
 
@@ -156,7 +157,9 @@ def _new_directory(encoded: Data, carried: Carried) -> tuple[int, bytes, bytes]:
     padding = b"\0" * (len(encoded) % 2)
     start = len(encoded) + len(padding)
     at, word = (8, "<Q") if layout.big else (4, "<I")
-    return at, struct.pack(word, start), padding + write_ifd(entries, start, big=layout.big)
+    # the levels of a pyramid come behind the picture
+    following = next_ifd(encoded, layout, layout.first)
+    return at, struct.pack(word, start), padding + write_ifd(entries, start, big=layout.big, following=following)
 
 
 def _describes(tag: int, entry: Entry) -> bool:

@@ -13,7 +13,7 @@ import pyvips
 from oldphoto_core.errors import OldPhotoError, ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans.raw import RawPixels
 from oldphoto_core.scans.scan import Format, Pixels
-from oldphoto_core.scans.views import Data, FileView
+from oldphoto_core.scans.views import Data, FileView, PageView
 
 # libvips remembers its last operations, and with them whole scans: in a batch nothing is ever asked twice
 pyvips.cache_set_max(0)
@@ -34,20 +34,26 @@ _OTHER_SAMPLES = ("samples out of range",)
 _IN_ONE_PIECE = "cumulated memory allocation"
 """libtiff takes 50 MiB at most for a strip or tile, compressed or not."""
 _DISK_FULL = ("no space left", "disk quota exceeded", "file too large")
+_LOADERS: dict[Format, str] = {"avif": "heif"}
+"""libvips' names of formats, where they are others."""
 _SLAB = 8 * 2**20
 """Bytes of pixels that are decoded at once."""
 
 
 def open_image(data: Data, format: Format, *, strict: bool = False) -> Any:  # noqa: A002
     """A pyvips image whose header has been read and whose pixels have not. `strict` fails on warnings, too."""
-    how = {"fail_on": "warning" if strict else "error", "access": "sequential"}
+    how: dict[str, Any] = {"fail_on": "warning" if strict else "error", "access": "sequential"}
+    if isinstance(data, PageView):
+        how["page"] = data.index
+        data = data.whole
     with translated("read"):
+        loader = _LOADERS.get(format, format)
         if isinstance(data, bytes):
-            return getattr(pyvips.Image, f"{format}load_buffer")(data, **how)
+            return getattr(pyvips.Image, f"{loader}load_buffer")(data, **how)
         # by descriptor, so that messages name no path, as they name none for bytes; opened anew, as images move it
         with open(data.path, "rb") as file:
             source = pyvips.Source.new_from_descriptor(file.fileno())
-        return getattr(pyvips.Image, f"{format}load_source")(source, **how)
+        return getattr(pyvips.Image, f"{loader}load_source")(source, **how)
 
 
 def image_of(pixels: Pixels | RawPixels) -> Any:
@@ -62,6 +68,11 @@ def image_of(pixels: Pixels | RawPixels) -> Any:
         image = pyvips.Image.new_from_memory(rows.data, width, height, channels, "ushort" if wide else "uchar")
     kind = ("grey16" if wide else "b-w") if channels == 1 else ("rgb16" if wide else "srgb")
     return image.copy(interpretation=kind)
+
+
+def black(height: int, width: int) -> Any:
+    """A pyvips image of grey of 8 bits that is 0 everywhere, and takes no memory."""
+    return pyvips.Image.black(width, height).copy(interpretation="b-w")
 
 
 def dtype_of(image: Any) -> np.dtype[Any]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from oldphoto_core.errors import ScanError, ScanTooLarge, UnsupportedScan
 from oldphoto_core.scans import growth, jpeg, png, tiff, webp
+from oldphoto_core.scans.carried import Encoding
 from oldphoto_core.scans.raw import RawPixels
 from oldphoto_core.scans.scan import Format, Pixels, Scan, SpooledScan
 from oldphoto_core.scans.views import Data, FileView
@@ -23,6 +24,8 @@ OutputFormat = Literal["keep", "tiff", "png", "jpeg"]
 
 _DEFAULT_QUALITY = 95
 _WEBP_QUALITY = 92
+_WIDEST_TILE = 4096
+"""Pixels; tiles of the master that are larger become smaller ones."""
 _LOSSLESS = 0
 """Stands for a quality where there is none."""
 
@@ -47,7 +50,8 @@ def write_scan(
     Args:
         scan: What the file is derived from.
         pixels: HWC (or HW for grey) of the scan's own size, channels and dtype.
-        format: "keep" for the scan's format (TIFF for JPEG 2000). JPEG holds 8 bits a channel, so 16 are rounded to 8.
+        format: "keep" for the scan's format (TIFF for JPEG 2000, HEIF, AVIF). JPEG holds 8 bits a channel: 16 are
+            rounded to 8.
         label: What the file's XMP is to say of its making, besides what the scan's says.
         max_bytes: Of a JPEG or lossy WebP, the label apart: its quality gives way to this, down to 50.
         warn: Hears what could not be kept: quality, metadata that do not fit, XMP that cannot be read.
@@ -89,7 +93,8 @@ def write_spooled(
         scan: What the file is derived from.
         pixels: Of the scan's own size, channels and dtype.
         path: In a folder that exists; a file that is there is replaced, and none is left when this fails.
-        format: "keep" for the scan's format (TIFF for JPEG 2000). JPEG holds 8 bits a channel, so 16 are rounded to 8.
+        format: "keep" for the scan's format (TIFF for JPEG 2000, HEIF, AVIF). JPEG holds 8 bits a channel: 16 are
+            rounded to 8.
         label: As for `write_scan`, and so are the next two.
         max_bytes: Of a lossy file.
         warn: Hears what could not be kept.
@@ -132,8 +137,8 @@ def _target(scan: Scan | SpooledScan, pixels: Pixels | RawPixels, format_: Outpu
         )
     if format_ != "keep":
         return format_
-    # nothing here writes JPEG 2000; a TIFF holds all that it can hold
-    return "tiff" if scan.format == "jpeg2000" else scan.format
+    # nothing here writes JPEG 2000, HEIF or AVIF; a TIFF holds all that they can hold
+    return "tiff" if scan.format in ("jpeg2000", "heif", "avif") else scan.format
 
 
 @contextlib.contextmanager
@@ -197,19 +202,33 @@ def _options(scan: Scan | SpooledScan, image: Any, target: Format, quality: int)
     else:
         compression = encoding.tiff_compression or "deflate"
         size = image.width * image.height * image.bands * scan.bits // 8
+        levels = _levels(encoding)
         how = {
             "compression": compression,
             "predictor": "horizontal",
-            "bigtiff": encoding.bigtiff or growth.needs_bigtiff(size, compression, scan),
+            # the smaller levels of a pyramid have a third of its pixels, and edges of tiles
+            "bigtiff": encoding.bigtiff or growth.needs_bigtiff(2 * size if levels else size, compression, scan),
             "miniswhite": encoding.white_is_zero and image.bands < 3,
+            **levels,
         }
     return {"keep": 0, **how}
+
+
+def _levels(encoding: Encoding) -> dict[str, Any]:
+    """A pyramid where the source has one, in tiles of the same size, its levels where they were."""
+    if encoding.pyramid is None or encoding.tile is None:
+        return {}
+    width, height = (min(_WIDEST_TILE, -(-side // 16) * 16) for side in encoding.tile)
+    subifds = encoding.pyramid == "subifds"
+    return {"tile": True, "tile_width": width, "tile_height": height, "pyramid": True, "subifd": subifds}
 
 
 def _metadata(
     scan: Scan | SpooledScan, target: Format, label: Label | None, warn: Callable[[str], None]
 ) -> Mapping[str, bytes]:
     """What the file is to carry: what the scan does, and the label."""
+    if scan.encoding.pyramid and target != "tiff":
+        warn(f"its pyramid of smaller copies was left out, as {target} holds none")
     metadata = scan.metadata
     if label is not None:
         metadata = {**metadata, "xmp": with_label(metadata.get("xmp"), label, warn)}

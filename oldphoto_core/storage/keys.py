@@ -7,7 +7,26 @@ import unicodedata
 
 from oldphoto_core.errors import UnsafeKey
 
-IMAGE_EXTENSIONS = frozenset({"jpg", "jpeg", "jpe", "png", "tif", "tiff", "webp", "jp2", "j2k", "j2c", "jpf", "jpx"})
+IMAGE_EXTENSIONS = frozenset(
+    {
+        "jpg",
+        "jpeg",
+        "jpe",
+        "png",
+        "tif",
+        "tiff",
+        "webp",
+        "jp2",
+        "j2k",
+        "j2c",
+        "jpf",
+        "jpx",
+        "heic",
+        "heif",
+        "hif",
+        "avif",
+    }
+)
 TEMP_PREFIX = ".oldphoto-tmp-"
 """Names that begin so are unfinished writes and probes: no listing shows them."""
 

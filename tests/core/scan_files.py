@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import struct
+from functools import lru_cache
 from typing import Any
 
 import cv2
 import numpy as np
 import pyvips
-from PIL import Image
+from PIL import Image, ImageCms, TiffImagePlugin
 
 
 def photo(bands: int, bits: int) -> np.ndarray:
@@ -44,6 +45,21 @@ def jpeg2000(pixels: np.ndarray, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
+def jpeg2000_of_bits(pixels: np.ndarray, bits: int) -> bytes:
+    """The same of 9 to 15 bits: of `pixels`, uint16, the upper ones are kept.
+
+    Nothing here writes that, but it is a matter of the number in the header and of the level that samples are counted
+    from, half of the range: they are shifted so that the decoder, which adds half of the smaller range, finds them.
+    """
+    samples = (pixels >> (16 - bits)).astype(np.int64)
+    data = bytearray(jpeg2000((samples - 2 ** (bits - 1) + 2**15).astype(np.uint16)))
+    at = data.index(b"\xff\x4f\xff\x51") + 42
+    for channel in range(pixels.shape[2]):
+        data[at + 3 * channel] = bits - 1
+    data[data.index(b"ihdr") + 14] = bits - 1
+    return bytes(data)
+
+
 def box(kind: bytes, content: bytes) -> bytes:
     """A box of a JPEG 2000 file."""
     return struct.pack(">I4s", len(content) + 8, kind) + content
@@ -59,3 +75,26 @@ def exif_block() -> bytes:
     exif[315] = "A. Photographer"
     exif.get_ifd(0x8769)[36867] = "1901:02:03 04:05:06"
     return exif.tobytes().removeprefix(b"Exif\0\0")
+
+
+def paged(*pages: tuple[Image.Image, dict[str, Any]]) -> bytes:
+    """A TIFF of several pages made by Pillow, each an image and the options that it is saved with."""
+    buffer = io.BytesIO()
+    with TiffImagePlugin.AppendingTiffWriter(buffer) as book:
+        for image, options in pages:
+            image.save(book, "TIFF", **options)
+            book.newFrame()
+    return buffer.getvalue()
+
+
+@lru_cache
+def mixed_pages() -> bytes:
+    """The same three pages: RGB of 8 bits at 300 dpi with a profile; grey of 16 bits at 600, turned; one bit, CCITT."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    turned = TiffImagePlugin.ImageFileDirectory_v2()
+    turned[274], turned[315] = 6, "A. Photographer"
+    return paged(
+        (Image.fromarray(photo(3, 8)), {"dpi": (300, 300), "icc_profile": profile, "compression": "tiff_lzw"}),
+        (Image.fromarray(photo(1, 16)[:40, :50, 0]), {"dpi": (600, 600), "tiffinfo": turned}),
+        (Image.fromarray(photo(1, 8)[..., 0]).convert("1"), {"compression": "group4"}),
+    )

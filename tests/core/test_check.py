@@ -18,7 +18,7 @@ from oldphoto_core.errors import ChangedWhileReading, SourceMissing, UsageError
 from oldphoto_core.restoration import Photo, RestoreJob, RestoreOptions, register_restorer
 from oldphoto_core.restoration.check import Check, Look, check
 from oldphoto_core.restoration.models import restorer_of
-from oldphoto_core.scans import read_header, webp
+from oldphoto_core.scans import Decoders, read_header, webp
 from oldphoto_core.storage import Bucket, read_ledger
 from oldphoto_core.storage.s3 import S3Store
 
@@ -125,8 +125,9 @@ def test_an_object_that_vanishes_or_changes_meanwhile_is_one_failure(places: tup
     old = {info.key: info for info in source.list()}
     source.delete("a.png")
     put(source, ["b.png"], first=7)
-    look = Look(job, restorer_of(job), Path(target.url).parent)
-    reasons = {key: look.at(Photo(key, old[key].version, old[key].size)).reason for key in old}
+    with Decoders(1) as decoders:
+        look = Look(job, restorer_of(job), Path(target.url).parent, decoders)
+        reasons = {key: look.at(Photo(key, old[key].version, old[key].size)).reason for key in old}
     assert reasons == {"a.png": "missing", "b.png": "changed while reading"}
 
 

@@ -35,6 +35,7 @@ from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
 from oldphoto_core.restoration.masks import MaskIndex
 from oldphoto_core.scans import Scan, UnusableProfileError, icc, read_scan, working_space, write_scan
 from oldphoto_core.scans.colour import WorkingSpace
+from oldphoto_core.scans.plain_icc import plain_profile
 from oldphoto_core.storage import Bucket
 
 PILLOW_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -314,3 +315,23 @@ def test_the_space_of_a_scan_is_known_without_its_pixels() -> None:
     assert [working_space(scan) is None for scan in scans] == [True, True, False]
     with pytest.raises(UnusableProfileError, match="is for GRAY"):
         working_space(read_scan(tiff(every_corner(3, 8), GREY_GAMMA)))
+
+
+@pytest.mark.parametrize("name", ["Adobe RGB", "ProPhoto", "a curve a channel", "linear", "sRGB"])
+def test_a_profile_written_anew_shows_what_the_masters_own_does(name: str) -> None:
+    scan = replace(read_scan(encoded(every_corner(3, 8), "png")), icc_profile=PROFILES[name])
+    written = plain_profile(scan)
+    assert written is not None
+    picture, srgb = Image.fromarray(scan.pixels), ImageCms.createProfile("sRGB")
+    shown = [
+        ImageCms.profileToProfile(picture, ImageCms.ImageCmsProfile(io.BytesIO(profile)), srgb)
+        for profile in (PROFILES[name], written)
+    ]
+    first, second = (np.asarray(one).astype(int) for one in shown)
+    assert np.abs(first - second).max() <= 2
+
+
+def test_of_a_profile_that_is_not_applied_none_is_written() -> None:
+    scan = read_scan(encoded(every_corner(3, 8), "png"))
+    for profile in (None, b"garbage" * 50, LIBVIPS_CMYK):
+        assert plain_profile(replace(scan, icc_profile=profile)) is None

@@ -5,6 +5,7 @@ The faults are real: `faults/sitecustomize.py` makes decoder processes, and no o
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import pickle
@@ -15,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,26 @@ import numpy as np
 import psutil
 import pytest
 from fakes import InvertingRestorer, fill, mark
+from icc_files import ADOBE_RGB
+from PIL import ImageCms
+from runs import restore
+from test_check import looked
 from test_scans_bad_input import KINDS
 
 from oldphoto_core.errors import CrashesDecoder, ScanError, ScanTooLarge, TimedOut, TruncatedScan
 from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
-from oldphoto_core.scans import Decoders, SpooledScan, read_header, read_scan
-from oldphoto_core.scans.isolation.messages import receive, send
+from oldphoto_core.scans import (
+    Decoders,
+    SparseCopy,
+    SpooledScan,
+    foresight,
+    headers,
+    read_header,
+    read_scan,
+    reader,
+    write_scan,
+)
+from oldphoto_core.scans.isolation.messages import Missing, receive, send
 from oldphoto_core.storage import Bucket, LedgerRow
 
 FAULTS = Path(__file__).parent / "faults"
@@ -310,6 +326,52 @@ def test_a_mask_that_crashes_the_decoder_costs_its_photo(tmp_path: Path, faults:
         masks=Bucket(tmp_path / "masks"),
     )  # fmt: skip
     assert (rows["a.png"].reason, rows["b.png"].status) == ("crashes the decoder", "restored")
+
+
+def test_files_that_crash_or_hang_a_decoder_cost_a_check_one_line_each(tmp_path: Path, faults: None) -> None:
+    fill(tmp_path / "old", ["a.png", "b.tif"])
+    for name, word in (("crash.png", "SEGV"), ("hang.tif", "HANG")):
+        (tmp_path / "old" / name).write_bytes(planted(word))
+    checked = looked(Bucket(tmp_path / "old"), Bucket(tmp_path / "new"), photo_timeout=5)
+    assert {file.key: file.reason or file.status for file in checked.files} == {
+        "a.png": "restored",
+        "b.tif": "restored",
+        "crash.png": "crashes the decoder",
+        "hang.tif": "timed out",
+    }
+
+
+def test_neither_a_run_nor_a_check_opens_a_file_or_its_profile_in_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = Bucket(tmp_path / "old"), Bucket(tmp_path / "new")
+    scan = replace(read_scan(PNG), icc_profile=ADOBE_RGB)
+    for key, format_ in (("a.png", "png"), ("b.tif", "tiff")):
+        source.write(key, write_scan(scan, scan.pixels, format=format_))  # type: ignore[arg-type]
+    for module in (headers, reader, foresight):
+        monkeypatch.setattr(module, "recognise", None)
+    profiles: list[bytes] = []
+
+    class Remembering(ImageCms.ImageCmsProfile):
+        def __init__(self, profile: Any) -> None:
+            profiles.extend([profile.getvalue()] if isinstance(profile, io.BytesIO) else [])
+            super().__init__(profile)
+
+    monkeypatch.setattr(ImageCms, "ImageCmsProfile", Remembering)
+    assert looked(source, target).counts["restored"] == restore(source, target)["restored"] == 2
+    assert profiles
+    assert ADOBE_RGB not in profiles
+
+
+@pytest.mark.parametrize("wanted", [(0, 1), (10**9,)])
+def test_a_decoder_that_wants_what_it_has_or_what_is_not_there_is_not_asked_for_ever(
+    tmp_path: Path, wanted: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Decoders(1) as decoders, SparseCopy(tmp_path / "copy", 10_000, lambda a, b: bytes(b - a)) as copy:
+        copy.fill(0, 10_000)
+        monkeypatch.setattr(decoders, "_ask", lambda *_: (Missing(wanted), None))
+        with pytest.raises(ScanError):
+            decoders.foresee(copy)
 
 
 class Intruder:

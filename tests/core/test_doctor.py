@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 from fakes import encoded, picture
 
 from oldphoto_core.checkpoints import shipped_models
-from oldphoto_core.doctor import Finding, formats, machine, models, place, redacted
+from oldphoto_core.doctor import Finding, file_kinds, formats, machine, models, place, redacted
 from oldphoto_core.doctor.file_kinds import KINDS, written
 from oldphoto_core.errors import UsageError
+from oldphoto_core.scans import read_scan
 from oldphoto_core.storage import Bucket
 
 
@@ -23,25 +25,41 @@ def test_every_format_is_read_and_written_here() -> None:
     found = by_name(list(formats()))
     assert {finding.state for finding in found.values()} == {"ok"}
     assert found["TIFF, 16 bits"].value == found["BigTIFF"].value == "read and written"
-    assert found["JPEG 2000, 16 bits"].value.startswith("read;")
+    for name in ("JPEG 2000, 16 bits", "AVIF", "HEIC"):
+        assert found[name].value == "read; derivatives are TIFF"
 
 
 def test_a_format_whose_decoder_is_broken_is_bad_and_the_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    import pyvips
-
-    def broken(*_: object, **__: object) -> None:
-        raise pyvips.Error("no loader was built in")
-
-    monkeypatch.setattr(pyvips.Image, "webpload_buffer", broken, raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "faults"))
+    crash = file_kinds.Kind("Crashes", lambda: b"\x89PNG\r\n\x1a\nFAULT:SEGV")
+    garbage = file_kinds.Kind("Garbage", lambda: b"\x89PNG\r\n\x1a\n no more")
+    monkeypatch.setattr(file_kinds, "KINDS", (crash, garbage, *KINDS[:1]))
     found = by_name(list(formats()))
-    assert found["WebP"].state == "bad"
-    assert "no loader was built in" in found["WebP"].value
+    assert [found[name].state for name in ("Crashes", "Garbage", "TIFF, 8 bits", "decoder processes")] == [
+        "bad",
+        "bad",
+        "ok",
+        "ok",
+    ]
+    assert "SIGSEGV" in found["Crashes"].value
+
+
+def test_a_format_that_wants_a_package_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_kinds, "KINDS", (file_kinds.Kind("Odd", bytes, wants="no_such_module odd"),))
+    found = by_name(list(formats()))["Odd"]
+    assert (found.state, found.value) == ("note", "not read here: pip install 'oldphoto[odd]'")
+
+
+def test_where_no_decoder_process_starts_the_doctor_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    found = by_name(list(formats()))
+    assert found["decoder processes"].state == "note"
     assert found["PNG, 8 bits"].state == "ok"
 
 
 def test_a_big_tiff_that_is_tried_is_one() -> None:
     (kind,) = [kind for kind in KINDS if kind.name == "BigTIFF"]
-    assert written(kind)[:4] == b"II+\0"
+    assert written(kind, read_scan(kind.encode()))[:4] == b"II+\0"
 
 
 def test_the_machine_is_described() -> None:

@@ -99,6 +99,7 @@ def test_nothing_is_raised_on_purpose_that_is_not_of_the_tree(path: Path) -> Non
 
 SEAMS = {
     "pyvips": {"scans/vips.py", "scans/kinds.py"},
+    "pi_heif": {"scans/heif.py"},
     "s3fs": {"storage/s3_client.py"},
     "aiohttp": {"storage/s3_client.py"},
     "fsspec": {"storage/s3.py", "storage/memory.py"},

@@ -154,10 +154,10 @@ def test_the_name_of_a_file_plays_no_part_but_its_content_does() -> None:
 
 def test_kinds_of_images_that_are_not_handled_say_what_they_are() -> None:
     pixels = pyvips.Image.new_from_array(photo(4, 8))
-    inks = pixels.bandjoin(pixels[0]).copy(interpretation="cmyk").tiffsave_buffer()
+    inks = pixels.bandjoin([pixels[0], pixels[1]]).copy(interpretation="cmyk").tiffsave_buffer()
     doubles = pyvips.Image.new_from_array(photo(3, 8)).cast("double").tiffsave_buffer()
     five = pixels.bandjoin(pixels[0]).copy(interpretation="srgb").tiffsave_buffer()
-    for data, says in ((inks, "5 channels of kind cmyk"), (doubles, "64-bit float"), (five, "5 channels")):
+    for data, says in ((inks, "6 channels of kind cmyk"), (doubles, "64-bit float"), (five, "5 channels")):
         with pytest.raises(UnsupportedScan, match=says):
             read_scan(data)
 
@@ -165,7 +165,7 @@ def test_kinds_of_images_that_are_not_handled_say_what_they_are() -> None:
 def test_pages_of_a_tiff_are_not_lost_silently() -> None:
     pages = pyvips.Image.new_from_array(np.vstack([photo(1, 8), photo(1, 8)])).copy(interpretation="b-w")
     pages.set_type(pyvips.GValue.gint_type, "page-height", 64)
-    with pytest.raises(UnsupportedScan, match="2 pages"):
+    with pytest.raises(UnsupportedScan, match="2 pages: name the one"):
         read_scan(pages.tiffsave_buffer())
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import pyvips
 from PIL import Image, ImageCms, TiffImagePlugin
-from scan_files import box, encoded, exif_block, jpeg2000, photo
+from scan_files import box, encoded, exif_block, jpeg2000, jpeg2000_of_bits, photo
 
 from oldphoto_core.errors import ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
-from oldphoto_core.scans import file_extension, kinds, read_header, read_scan, write_scan
-from oldphoto_core.scans.ifd import read_ifd
+from oldphoto_core.scans import file_extension, kinds, read_facts, read_header, read_scan, write_scan
+from oldphoto_core.scans.ifd import Layout, read_ifd, value_position
 
 
 def saved(image: Image.Image, format_: str, **options: Any) -> bytes:
@@ -108,6 +108,30 @@ def test_a_jpeg_2000_becomes_a_lossless_tiff_of_its_depth(bands: int, bits: int)
     assert file_extension(master.format) == "jp2"
 
 
+@pytest.mark.parametrize("bits", [9, 10, 12, 15])
+@pytest.mark.parametrize("bands", [1, 3])
+def test_ten_or_twelve_bits_of_a_jpeg_2000_are_spread_over_sixteen(bands: int, bits: int) -> None:
+    pixels = photo(bands, 16)
+    pixels[0, :2] = [[0] * bands, [65_535] * bands]
+    data = jpeg2000_of_bits(pixels, bits)
+    master, most = read_scan(data), 2**bits - 1
+    assert np.array_equal(master.pixels, np.rint((pixels >> (16 - bits)) * (65_535 / most)))
+    assert (master.pixels.min(), master.pixels.max()) == (0, 65_535)
+    assert (read_header(data).bits, read_facts(data).bits, master.converted) == (16, bits, f"{bits} bits")
+    derivative = write_scan(master, master.pixels)
+    assert np.array_equal(read_scan(derivative).pixels, master.pixels)
+    assert read_facts(derivative).bits == 16
+
+
+def test_a_jpeg_2000_of_twelve_bits_that_is_cut_or_damaged_is_refused() -> None:
+    data = jpeg2000_of_bits(photo(3, 16), 12)
+    with pytest.raises(TruncatedScan):
+        read_scan(data[: len(data) // 2])
+    start = data.index(b"\xff\x93")
+    with pytest.raises(UnreadableScan):
+        read_scan(data[:start] + b"\xff\x52" * ((len(data) - start) // 2))
+
+
 LAYOUTS = [{"no_jp2": True}, {"tile_size": (40, 40)}, {"progression": "RPCL"}, {"irreversible": True}, {"mct": 0}]
 
 
@@ -182,7 +206,7 @@ PROFILE_FOR_LAB = b"\2\0\0" + bytes(16) + b"Lab " + bytes(108)
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (depth(11, 1, 1, 11, 1, 1, 11, 1, 1), "12 bits a channel in"),
+        (depth(6, 1, 1, 6, 1, 1, 6, 1, 1), "7 bits a channel in"),
         (depth(135, 1, 1, 135, 1, 1, 135, 1, 1), "8 bits a channel with sign"),
         (depth(7, 1, 1, 7, 2, 2, 7, 2, 2), "different sizes or depths"),
         (lambda data: with_header(data, b"colr", b"\1\0\0\0\0\0\x0c"), "CMYK"),
@@ -270,6 +294,27 @@ def test_a_profile_of_its_own_decides_what_cmyk_looks_like() -> None:
     )
     assert np.array_equal(plain, other)
     assert not np.array_equal(own, plain)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_alpha_of_cmyk_is_kept_and_its_colours_are_those_without_it(bits: int) -> None:
+    data = encoded(np.dstack([photo(4, bits), photo(1, bits)]), "tiff", kind="cmyk", compression="lzw")
+    master, plain = read_scan(data), read_scan(encoded(photo(4, bits), "tiff", kind="cmyk"))
+    assert (read_header(data).bands, read_facts(data).alpha, master.converted) == (4, True, "CMYK")
+    derivative = read_scan(write_scan(master, master.pixels))
+    for scan in (master, derivative):
+        assert np.array_equal(scan.pixels, plain.pixels)
+        assert scan.alpha is not None
+        assert np.array_equal(scan.alpha, photo(1, bits)[..., 0])
+
+
+def test_a_fifth_ink_is_not_taken_for_alpha() -> None:
+    data = bytearray(encoded(np.dstack([photo(4, 8), photo(1, 8)]), "tiff", kind="cmyk"))
+    position = value_position(bytes(data), Layout.of(bytes(data)), 338)
+    assert position is not None
+    data[position : position + 2] = bytes(2)
+    with pytest.raises(UnsupportedScan, match="a fifth ink: save it as RGB"):
+        read_scan(bytes(data))
 
 
 def test_names_of_inks_do_not_go_along_into_rgb() -> None:

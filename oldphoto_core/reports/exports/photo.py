@@ -18,6 +18,8 @@ _MEDIA_TYPES = {
     "tiff": "image/tiff",
     "webp": "image/webp",
     "jpeg2000": "image/jp2",
+    "heif": "image/heic",
+    "avif": "image/avif",
 }
 
 

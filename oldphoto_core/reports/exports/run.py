@@ -19,7 +19,7 @@ from oldphoto_core.reports.exports.dublin_core import DublinCore
 from oldphoto_core.reports.exports.iiif import Iiif
 from oldphoto_core.reports.exports.photo import Form, RecordedPhoto, StoredFile
 from oldphoto_core.reports.exports.premis import Premis
-from oldphoto_core.reports.record import decode_record
+from oldphoto_core.reports.record import decode_record, mask_key
 from oldphoto_core.storage import Bucket, read_ledger
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _photo(target: Bucket, run_id: str, key: str, sizes: dict[str, int]) -> Reco
     if sizes.get(derivative["key"]) != derivative["bytes"]:
         return "derivative changed or missing"
     files = [StoredFile(derivative["key"], derivative["sha256"], derivative["bytes"])]
-    mask = f"masks/{key}.png"
+    mask = mask_key(key, paged="pages" in record)
     if mask in sizes:
         files.append(_mask(target, mask, sizes[mask], record.get("mask_file")))
     files.append(StoredFile(place, hashlib.sha256(data).hexdigest(), len(data)))

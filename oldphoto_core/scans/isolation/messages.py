@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from oldphoto_core.errors import ScanError
 from oldphoto_core.scans.scan import Format, Pixels
+from oldphoto_core.scans.selection import ALL_PAGES, PageSelection
 
 _HEAD = struct.Struct("<Q")
 _CLOSED_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
@@ -34,9 +35,15 @@ _CLOSED_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 class Request:
     """What a decoder is asked to do."""
 
-    what: Literal["header", "facts", "scan", "spool"]
+    what: Literal["header", "pages", "foresee", "facts", "scan", "spool"]
     path: str = ""
     """Of the file; empty: its bytes come along."""
+    page: int | None = None
+    """Which one is meant; None: the only one."""
+    selection: PageSelection = ALL_PAGES
+    """Which ones are judged, where all are looked at."""
+    there: frozenset[int] = frozenset()
+    """Of a file elsewhere, the blocks that were fetched."""
     folder: str = ""
     """Where pixels are to be put on disk."""
     max_pixels: int | None = None
@@ -63,6 +70,13 @@ class Reply:
     alpha: Plane | None
     carried: dict[str, Any]
     """The fields of `Carried`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Blocks of a file elsewhere that must be fetched before there is an answer."""
+
+    blocks: tuple[int, ...]
 
 
 def send(line: socket.socket, message: object, file: int | None = None) -> None:

@@ -8,15 +8,18 @@ import os
 import queue
 import socket
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oldphoto_core.errors import CrashesDecoder, ScanError, TimedOut
-from oldphoto_core.scans import facts, reader
+from oldphoto_core.errors import CrashesDecoder, ScanError, TimedOut, UnreadableScan
+from oldphoto_core.scans import facts, foresight, headers, reader
+from oldphoto_core.scans.foresight import Foreseen, SparseCopy
 from oldphoto_core.scans.isolation.decoder import Decoder, NotStarted
-from oldphoto_core.scans.isolation.messages import Plane, Reply, Request, in_memory, planes_of
+from oldphoto_core.scans.isolation.messages import Missing, Plane, Reply, Request, in_memory, planes_of
 from oldphoto_core.scans.raw import RawPixels
 from oldphoto_core.scans.scan import Scan, ScanHeader, SpooledScan
+from oldphoto_core.scans.selection import ALL_PAGES, PageSelection
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -52,7 +55,7 @@ class Decoders:
         return tuple(decoder.pid for decoder in self._alive.copy())
 
     def read_header(self, file: bytes | Path, *, seconds: float = SECONDS) -> ScanHeader:
-        """`reader.read_header` of a file's bytes, `reader.read_header_of` of a path.
+        """`headers.read_header` of a file's bytes, `headers.read_header_of` of a path.
 
         Raises:
             CrashesDecoder: a process that had read nothing else died of it.
@@ -62,33 +65,95 @@ class Decoders:
         try:
             header, _ = self._ask(Request(what="header", path=_path_of(file), seconds=seconds), file)
         except NotStarted:
-            return reader.read_header(file) if isinstance(file, bytes) else reader.read_header_of(file)
+            return headers.read_header(file) if isinstance(file, bytes) else headers.read_header_of(file)
         assert isinstance(header, ScanHeader)
         return header
 
-    def read_facts(self, file: bytes | Path, *, seconds: float = SECONDS) -> facts.FileFacts:
+    def read_pages(
+        self,
+        file: bytes | Path,
+        selection: PageSelection = ALL_PAGES,
+        *,
+        max_pixels: int | None = None,
+        seconds: float = SECONDS,
+    ) -> tuple[ScanHeader, ...]:
+        """`headers.read_pages`.
+
+        Raises:
+            CrashesDecoder, TimedOut, ScanError: as `read_header`.
+        """
+        request = Request(
+            what="pages", path=_path_of(file), selection=selection, max_pixels=max_pixels, seconds=seconds
+        )
+        try:
+            found, _ = self._ask(request, file)
+        except NotStarted:
+            return headers.read_pages(file, selection, max_pixels=max_pixels)
+        assert isinstance(found, tuple)
+        return found
+
+    def foresee(
+        self,
+        file: SparseCopy,
+        selection: PageSelection = ALL_PAGES,
+        *,
+        max_pixels: int | None = None,
+        seconds: float = SECONDS,
+    ) -> Foreseen:
+        """`foresight.foresee`; what a process wants to see of the file is fetched here, and it is asked again.
+
+        Raises:
+            CrashesDecoder, TimedOut, ScanError: as `read_header`.
+            TooScattered: as `foresee`.
+        """
+        path = Path(file.path)
+        request = Request(
+            what="foresee", path=_path_of(path), selection=selection, max_pixels=max_pixels, seconds=seconds
+        )
+        while True:
+            try:
+                answer, _ = self._ask(replace(request, there=file.there), path)
+            except NotStarted:
+                return foresight.foresee(file, selection, max_pixels=max_pixels)
+            if isinstance(answer, Foreseen):
+                return answer
+            assert isinstance(answer, Missing)
+            wanted = tuple(set(answer.blocks) & set(file.missing(0, len(file))))
+            if not wanted:
+                raise UnreadableScan("its decoder asks for what it has: open it in another program")
+            file.take(wanted)
+
+    def read_facts(self, file: bytes | Path, *, page: int | None = None, seconds: float = SECONDS) -> facts.FileFacts:
         """`facts.read_facts`.
 
         Raises:
             CrashesDecoder, TimedOut, ScanError: as `read_header`.
         """
         try:
-            found, _ = self._ask(Request(what="facts", path=_path_of(file), seconds=seconds), file)
+            found, _ = self._ask(Request(what="facts", path=_path_of(file), page=page, seconds=seconds), file)
         except NotStarted:
-            return facts.read_facts(file)
+            return facts.read_facts(file, page)
         assert isinstance(found, facts.FileFacts)
         return found
 
-    def read_scan(self, data: bytes, *, max_pixels: int | None = None, seconds: float = SECONDS) -> Scan:
+    def read_scan(
+        self,
+        file: bytes | Path,
+        *,
+        max_pixels: int | None = None,
+        page: int | None = None,
+        seconds: float = SECONDS,
+    ) -> Scan:
         """`reader.read_scan`; the pixels are memory that the process leaves behind, and are not copied.
 
         Raises:
             CrashesDecoder, TimedOut, ScanError: as `read_header`.
         """
+        request = Request(what="scan", path=_path_of(file), max_pixels=max_pixels, page=page, seconds=seconds)
         try:
-            reply, memory = self._ask(Request(what="scan", max_pixels=max_pixels, seconds=seconds), data)
+            reply, memory = self._ask(request, file)
         except NotStarted:
-            return reader.read_scan(data, max_pixels=max_pixels)
+            return reader.read_scan(file, max_pixels=max_pixels, page=page)
         assert isinstance(reply, Reply)
         assert memory is not None
         try:
@@ -98,7 +163,13 @@ class Decoders:
         return Scan(pixels=pixels, alpha=alpha[0] if alpha else None, format=reply.format, **reply.carried)
 
     def spool_scan(
-        self, path: Path, folder: Path, *, max_pixels: int | None = None, seconds: float = SECONDS
+        self,
+        path: Path,
+        folder: Path,
+        *,
+        max_pixels: int | None = None,
+        page: int | None = None,
+        seconds: float = SECONDS,
     ) -> SpooledScan:
         """`reader.spool_scan`; of a process that died or was killed, files may be left in the folder.
 
@@ -106,11 +177,13 @@ class Decoders:
             CrashesDecoder, TimedOut, ScanError: as `read_header`.
         """
         place = str(folder.absolute())
-        request = Request(what="spool", path=_path_of(path), folder=place, max_pixels=max_pixels, seconds=seconds)
+        request = Request(
+            what="spool", path=_path_of(path), folder=place, max_pixels=max_pixels, page=page, seconds=seconds
+        )
         try:
             reply, _ = self._ask(request, path)
         except NotStarted:
-            return reader.spool_scan(path, folder, max_pixels=max_pixels)
+            return reader.spool_scan(path, folder, max_pixels=max_pixels, page=page)
         assert isinstance(reply, Reply)
         alpha = None if reply.alpha is None else _opened(reply.alpha)
         return SpooledScan(pixels=_opened(reply.pixels), alpha=alpha, format=reply.format, **reply.carried)

@@ -20,10 +20,14 @@ from pathlib import Path
 
 from oldphoto_core.errors import ScanError, ScanTooLarge
 from oldphoto_core.scans.facts import read_facts
-from oldphoto_core.scans.isolation.messages import Plane, Reply, Request, all_of, in_memory, receive, send
+from oldphoto_core.scans.foresight import foresee
+from oldphoto_core.scans.headers import read_header, read_header_of, read_pages, seen
+from oldphoto_core.scans.isolation.messages import Missing, Plane, Reply, Request, all_of, in_memory, receive, send
+from oldphoto_core.scans.pages import page_view, stated_header
 from oldphoto_core.scans.raw import RawPixels
-from oldphoto_core.scans.reader import read_header, read_header_of, read_scan, spool_scan
+from oldphoto_core.scans.reader import read_scan, spool_scan
 from oldphoto_core.scans.scan import Pixels, Scan, ScanHeader, SpooledScan, fields_of
+from oldphoto_core.scans.views import HoledCopy, NotThere
 
 BASE_BYTES, BYTES_PER_PIXEL, FILES_HELD = 2**30, 64, 4
 """Memory that decoding may take: a base, so much a pixel (JPEG 2000 takes about 30), and copies of the file."""
@@ -60,20 +64,17 @@ def _answer(line: socket.socket, request: Request, file: int | None) -> None:
     try:
         source = Path(request.path) if file is None else all_of(file)
         _take_bounds(source, request)
-        if request.what == "header":
-            send(line, _header(source))
-        elif request.what == "facts":
-            send(line, read_facts(source))
-        elif request.what == "spool":
-            with spool_scan(request.path, request.folder, max_pixels=request.max_pixels) as spooled:
+        if request.what == "spool":
+            with spool_scan(request.path, request.folder, max_pixels=request.max_pixels, page=request.page) as spooled:
                 alpha = None if spooled.alpha is None else _on_disk(spooled.alpha)
                 send(line, _reply(spooled, _on_disk(spooled.pixels), alpha))
-        else:
-            assert isinstance(source, bytes)
-            scan = read_scan(source, max_pixels=request.max_pixels)
+        elif request.what == "scan":
+            scan = read_scan(source, max_pixels=request.max_pixels, page=request.page)
             alpha = None if scan.alpha is None else _plane(scan.alpha)
             with in_memory([scan.pixels] if scan.alpha is None else [scan.pixels, scan.alpha]) as memory:
                 send(line, _reply(scan, _plane(scan.pixels), alpha), memory)
+        else:
+            send(line, _found(source, request))
     except (EOFError, BrokenPipeError):
         raise
     except ScanError as error:
@@ -82,6 +83,21 @@ def _answer(line: socket.socket, request: Request, file: int | None) -> None:
         send(line, ScanTooLarge("its decoder has not enough memory for it: lower the bound on megapixels"))
     except Exception as error:
         send(line, RuntimeError(f"{type(error).__name__}: {error}"))
+
+
+def _found(source: bytes | Path, request: Request) -> object:
+    """What a file says of itself, whose pixels nobody wants."""
+    if request.what == "header":
+        return _header(source)
+    if request.what == "pages":
+        return read_pages(source, request.selection, max_pixels=request.max_pixels)
+    if request.what == "facts":
+        return read_facts(source, request.page)
+    try:
+        with HoledCopy(request.path, request.there) as copy:
+            return foresee(copy, request.selection, max_pixels=request.max_pixels)
+    except NotThere as error:
+        return Missing(error.blocks)
 
 
 def _take_bounds(source: bytes | Path, request: Request) -> None:
@@ -94,7 +110,7 @@ def _take_bounds(source: bytes | Path, request: Request) -> None:
     if request.what in ("scan", "spool"):
         # a file without a header is refused, with the right words, by whoever reads it
         with contextlib.suppress(ScanError):
-            header = _header(source)
+            header = _header(source) if request.page is None else _page_header(source, request.page)
             _limit(resource.RLIMIT_AS, allowed + BYTES_PER_PIXEL * header.width * header.height)
 
 
@@ -107,6 +123,12 @@ def _limit(kind: int, most: int) -> None:
 
 def _header(source: bytes | Path) -> ScanHeader:
     return read_header(source) if isinstance(source, bytes) else read_header_of(source)
+
+
+def _page_header(source: bytes | Path, page: int) -> ScanHeader:
+    with seen(source) as data:
+        _, found, count = page_view(data, page)
+        return stated_header(found, count)
 
 
 def _plane(pixels: Pixels) -> Plane:

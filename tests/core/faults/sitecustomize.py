@@ -26,7 +26,7 @@ def spin():
 
 
 def arm():
-    from oldphoto_core.scans import reader
+    from oldphoto_core.scans import foresight, headers, reader
 
     open_file = reader.recognise
 
@@ -36,7 +36,8 @@ def arm():
                 fault()
         return open_file(head)
 
-    reader.recognise = recognise
+    for module in (foresight, headers, reader):
+        module.recognise = recognise
 
 
 if "oldphoto_core.scans.isolation.worker" in sys.orig_argv:

@@ -1,0 +1,165 @@
+"""HEIF and AVIF: boxes looked at around the pixels, AV1 decoded by libvips, HEVC by pi-heif where that is installed.
+
+libvips' wheel comes without a decoder for HEVC, which is what phones write as HEIC. Nothing is written: see `writer`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import struct
+from typing import Any
+
+import numpy as np
+
+from oldphoto_core.errors import ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
+from oldphoto_core.scans import exif as exif_blocks
+from oldphoto_core.scans.carried import Carried, Encoding
+from oldphoto_core.scans.depths import bits_as_kind, spread
+from oldphoto_core.scans.scan import Format, Pixels, ScanHeader
+from oldphoto_core.scans.views import Data
+from oldphoto_core.scans.vips import open_image, translated
+
+MOST_PIXELS = 100_000_000
+"""Of one picture: it is decoded in one piece."""
+_AVIF, _HEIF = {b"avif", b"avis"}, {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+_TO_SAVE = "save it as TIFF"
+_BANDS = {"L": 1, "RGB": 3, "RGBA": 4}
+"""Channels, by the modes of pi-heif."""
+
+
+def format_of(head: bytes) -> Format | None:
+    """Which of the two a file is that begins with these bytes; None: neither."""
+    if head[4:8] != b"ftyp":
+        return None
+    brands = head[8 : min(len(head), max(16, struct.unpack(">I", head[:4])[0]))]
+    found = {brands[:4], *(brands[at : at + 4] for at in range(8, len(brands), 4))}
+    return "avif" if found & _AVIF else "heif" if found & _HEIF else None
+
+
+def check_whole(data: Data) -> None:
+    """Raises TruncatedScan when a box ends behind the file's end, UnreadableScan when the boxes make no sense."""
+    at, kinds = 0, set()
+    while at < len(data):
+        head = data[at : at + 16]
+        if len(head) < 8:
+            raise _cut(data)
+        length, kind = struct.unpack(">I4s", head[:8])
+        if length == 1 and len(head) == 16:
+            length = int.from_bytes(head[8:], "big")
+        elif length == 0:
+            length = len(data) - at
+        if length < 8:
+            raise UnreadableScan(f"damaged: the box at byte {at} has {length} bytes: copy it again")
+        at += length
+        kinds.add(kind)
+        if at > len(data):
+            raise _cut(data)
+    if not {b"ftyp", b"meta"} <= kinds:
+        raise _cut(data)
+
+
+def read_header(data: Data) -> ScanHeader:
+    """Size, channels and depth, as decoded, without decoding a pixel. Raises ScanError."""
+    image = _opened(data)
+    return ScanHeader(_format(data), image.width, image.height, image.bands, 16 if image.format == "ushort" else 8)
+
+
+def stored_header(data: Data) -> ScanHeader:
+    """The same with the depth that the file has, 8, 10 or 12 bits."""
+    image = _opened(data)
+    return ScanHeader(_format(data), image.width, image.height, image.bands, _bits(image))
+
+
+def check_kind(data: Data) -> None:
+    """Raises UnsupportedScan for several pictures and where nothing decodes it, ScanTooLarge over MOST_PIXELS."""
+    image = _opened(data)
+    if image.width * image.height > MOST_PIXELS:
+        raise ScanTooLarge(
+            f"a HEIF of {image.width * image.height / 1e6:.1f} megapixels; it is decoded in one piece, and "
+            f"{MOST_PIXELS / 1e6:.0f} are the bound for that: {_TO_SAVE}"
+        )
+    if _field(image, "n-pages", 1) > 1:
+        raise UnsupportedScan(f"a HEIF of {image.get('n-pages')} pictures: save the one that matters by itself")
+    if not _by_libvips(image) and not has_hevc():
+        raise UnsupportedScan(f"a HEIC file, and pi-heif is missing: pip install 'oldphoto[heif]', or {_TO_SAVE}")
+
+
+def has_hevc() -> bool:
+    """Whether the package that decodes HEVC is installed."""
+    return importlib.util.find_spec("pi_heif") is not None
+
+
+def decode(data: Data) -> Pixels:
+    """HWC, uint8 or uint16 (also of 10 and 12 bits, spread over 16): RGB, or RGB and alpha; upright.
+
+    Raises:
+        UnreadableScan: the decoder cannot make sense of it, or makes another picture of it than its header says.
+    """
+    image = _opened(data)
+    bits, wanted = _bits(image), (image.height, image.width, image.bands)
+    with translated("decoded"):
+        array = image.numpy() if _by_libvips(image) else _by_pi_heif(data, wanted[2])
+    if array.shape != wanted or array.dtype != (np.uint8 if bits == 8 else np.uint16):
+        raise UnreadableScan("damaged data inside a HEIF: copy it again, or open it in another program")
+    # decoders put the bits of a sample into the upper ones of 16
+    return spread(array >> (16 - bits), bits) if 8 < bits < 16 else np.ascontiguousarray(array)
+
+
+def read_carried(data: Data) -> Carried:
+    """Everything but the pixels, which are upright already, whatever EXIF says."""
+    image = _opened(data)
+    names = {"exif": "exif-data", "xmp": "xmp-data"}
+    metadata = {name: bytes(image.get(field)) for name, field in names.items() if field in image.get_fields()}
+    if "exif" in metadata:
+        metadata["exif"] = exif_blocks.without_thumbnail(metadata["exif"].removeprefix(b"Exif\0\0"))
+    profile = _field(image, "icc-profile-data", None)
+    return Carried(
+        encoding=Encoding(lossless=False),
+        resolution=exif_blocks.resolution_of(exif_blocks.entries_of(metadata.get("exif", b""))),
+        icc_profile=None if profile is None else bytes(profile),
+        converted=bits_as_kind(_bits(image)),
+        metadata=metadata,
+    )
+
+
+def compression_of(data: Data) -> str:
+    """ "av1" or "hevc", or what else libheif calls it."""
+    return str(_field(_opened(data), "heif-compression", "unknown"))
+
+
+def _opened(data: Data) -> Any:
+    return open_image(data, _format(data))
+
+
+def _format(data: Data) -> Format:
+    return format_of(data[:256]) or "heif"
+
+
+def _by_libvips(image: Any) -> bool:
+    return bool(_field(image, "heif-compression", "") == "av1")
+
+
+def _bits(image: Any) -> int:
+    return int(_field(image, "bits-per-sample", 8))
+
+
+def _field(image: Any, name: str, otherwise: Any) -> Any:
+    return image.get(name) if name in image.get_fields() else otherwise
+
+
+def _by_pi_heif(data: Data, bands: int) -> Pixels:
+    import pi_heif
+
+    file = pi_heif.open_heif(io.BytesIO(data[:]), convert_hdr_to_8bit=False)
+    picture = file[file.primary_index]
+    kind, _, _ = picture.mode.partition(";")
+    if kind not in _BANDS:
+        raise UnsupportedScan(f"a HEIC of kind {picture.mode}: {_TO_SAVE}")
+    # a copy: its own memory goes with the file
+    array = np.array(picture).reshape(picture.size[1], picture.size[0], _BANDS[kind])
+    return np.repeat(array, bands, axis=2) if kind == "L" else array
+
+
+def _cut(data: Data) -> TruncatedScan:
+    return TruncatedScan(f"the file ends at byte {len(data)}, before the picture does: copy it again")
