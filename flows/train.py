@@ -13,7 +13,8 @@ from pydantic import Field
 
 from flows.training_progress import TrainingProgress
 from oldphoto_core.storage import Bucket
-from oldphoto_core.training.run import configs_for, has_triplet, publish
+from oldphoto_core.training.assembling import has_triplet, publish
+from oldphoto_core.training.run import configs_for
 from tasks.training import train_stage
 
 StageChoice = Literal["all", "vae_old", "vae_clean", "mapping", "scratches"]

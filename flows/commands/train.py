@@ -78,7 +78,7 @@ def train(
         changes["partial_nonlocal"] = False
     _check_training(stage, preset, changes, clean, old, out)
     from oldphoto_core.storage import Bucket
-    from oldphoto_core.training.run import has_triplet
+    from oldphoto_core.training.assembling import has_triplet
 
     with prefect_session(say):
         from flows.train import train as train_flow

@@ -42,6 +42,10 @@ class PhotoSet:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def sets(self) -> list[PhotoSet]:
+        """This one; of a mixture those that it draws from."""
+        return [self]
+
     def photo(self, key: str) -> Photo:
         """HWC uint8 RGB."""
         if key in self._cache:
@@ -67,6 +71,31 @@ class PhotoSet:
             except ScanError as error:
                 self.unreadable[key] = why = str(error)
         raise TrainingError(f"20 photos drawn in a row from {self.bucket.url} cannot be read; the last: {key}: {why}")
+
+
+class MixedPhotos(PhotoSet):
+    """Two sets, of which the first is drawn from with a probability of its own, however many photos each has."""
+
+    def __init__(self, first: PhotoSet, second: PhotoSet, share: float) -> None:
+        """`share` of the draws are from `first`."""
+        super().__init__(first.bucket, [*first.keys, *second.keys])
+        self._first, self._second, self._share = first, second, share
+
+    def sets(self) -> list[PhotoSet]:
+        """Both."""
+        return [*self._first.sets(), *self._second.sets()]
+
+    def random_photo(self, rng: np.random.Generator) -> Photo:
+        """A photo of one of the sets."""
+        return (self._first if rng.random() < self._share else self._second).random_photo(rng)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Photos to train on, and photos that are kept out of it to judge by."""
+
+    training: PhotoSet
+    held_out: PhotoSet
 
 
 def _crop(photo: Photo, size: int, rng: np.random.Generator) -> Photo:

@@ -239,6 +239,8 @@ class _Run:
 def refuse_other_config(found: dict[str, Any], config: StageConfig, out: Bucket) -> None:
     """TrainingError if a checkpoint was made with other settings: going on would mix two trainings."""
     wanted = json.loads(json.dumps(config.record()))
+    # a field that did not exist when the checkpoint was written had the effect of its default
+    found = json.loads(json.dumps(StageConfig(stage=config.stage).record())) | found
     differing = sorted(name for name in wanted if found.get(name) != wanted[name])
     if differing:
         listed = ", ".join(f"{name} was {found.get(name)}, now {wanted[name]}" for name in differing[:3])

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import torch
 
-from oldphoto_core.checkpoints import Detector, ModelCard, load_detector, load_model, save_model
-from oldphoto_core.checkpoints.tensors import load_prefixed, pack, prefixed, unpack
+from oldphoto_core.checkpoints import PHOTOS, ModelCard, load_detector, load_model, photos_to_json
+from oldphoto_core.checkpoints.tensors import pack, prefixed, unpack
 from oldphoto_core.devices import keep_freed_memory, resolve_device
 from oldphoto_core.errors import SourceMissing, TrainingError
 from oldphoto_core.nets.presets import preset_named
 from oldphoto_core.storage import Bucket, is_image_key
-from oldphoto_core.training.config import STAGES, TRIPLET, StageConfig, default_config
-from oldphoto_core.training.data import Batches, PhotoSet, split_keys
+from oldphoto_core.training.assembling import NETWORK, TRAINED, load_trained, publish
+from oldphoto_core.training.config import STAGES, StageConfig, default_config
+from oldphoto_core.training.data import Batches, PhotoSet, Split, split_keys
 from oldphoto_core.training.detection import DetectionBatches, DetectionStage, DetectionValidation
 from oldphoto_core.training.loop import Progress, Validation, ValidationSet, refuse_other_config, run_stage
-from oldphoto_core.training.provenance import code_versions, data_record, parent_of, pinned
+from oldphoto_core.training.provenance import code_versions, data_record, parent_of, pinned, seen_in
 from oldphoto_core.training.stages import Stage, make_stage
-
-TRAINED = "weights.safetensors"
-NETWORK = {"vae_old": "vae_old", "vae_clean": "vae_clean", "mapping": "mapping", "scratches": "detector"}
-"""Name of each stage's network in files."""
 
 
 def _silent(step: int, steps: int, values: dict[str, float]) -> None:
@@ -33,13 +29,15 @@ def _silent(step: int, steps: int, values: dict[str, float]) -> None:
 
 def train_stage(
     config: StageConfig,
-    clean: Bucket,
-    old: Bucket | None,
+    clean: Bucket | Split,
+    old: Bucket | Split | None,
     out: Bucket,
     progress: Progress = _silent,
     device: str = "auto",
 ) -> dict[str, Any]:
     """Trains one stage, going on from its checkpoint; returns what it cost. Finished stages return at once.
+
+    `clean` and `old`: photos that are split by `config.holdout`, or that were split already.
 
     Raises TrainingError if an earlier stage or data are missing, or the settings differ from the checkpoint's.
     """
@@ -51,8 +49,10 @@ def train_stage(
     parent = parent_of(config)
     keep_freed_memory()
     torch.manual_seed(config.seed)
-    training, held_out = _split(clean, config.holdout)
-    old_training, old_held_out = _split(old, config.holdout) if old else (None, None)
+    clean = _split(clean, config.holdout)
+    training, held_out = clean.training, clean.held_out
+    old = _split(old, config.holdout) if old else None
+    old_training, old_held_out = (old.training, old.held_out) if old else (None, None)
     make = _detection if config.stage == "scratches" else _restoration
     stage, batches = make(config, training, old_training, out, resolve_device(device), os.cpu_count() or 1)
     if isinstance(stage, DetectionStage):
@@ -60,13 +60,15 @@ def train_stage(
     else:
         validation = ValidationSet(config, held_out)
     spent, last = run_stage(stage, config, batches, validation, folder, progress)
+    seen = [seen_in(photos) for source in (training, old_training) if source for photos in source.sets()]
     result = {
         "config": config.record(), **spent.record(), **last,
         "photos": len(training), "held_out": len(held_out),
         "old_photos": len(old_training or ()), "old_held_out": len(old_held_out or ()),
-        "data": [data_record(photos) for photos in (training, old_training) if photos], "parent": parent,
+        "data": [data_record(photos) for photos in seen], "parent": parent,
         "code": code_versions(),
     }  # fmt: skip
+    folder.write(PHOTOS, photos_to_json(photo for photos in seen for photo in photos))
     with stage.averaged() as generator:
         folder.write(TRAINED, pack(prefixed(NETWORK[config.stage], generator), result))
     return result
@@ -86,31 +88,6 @@ def train_all(
     for config in configs:
         train_stage(config, clean, old, out, progress_of(config), device)
     return publish(configs[-1], out, name=name)
-
-
-def publish(config: StageConfig, out: Bucket, *, name: str) -> ModelCard:
-    """Puts the trained stages of `out` together as a model in OUT/model/, with the detector if there is one.
-
-    `config` says preset and partial nonlocal block; it is that of any stage.
-    """
-    triplet = preset_named(config.preset).triplet(partial_nonlocal=config.partial_nonlocal)
-    results = {str(stage): _load_trained(stage, getattr(triplet, NETWORK[stage]), out) for stage in TRIPLET}
-    detector = None
-    if out.join("scratches").info(TRAINED) is not None:
-        network = preset_named(config.preset).detector()
-        results["scratches"] = _load_trained("scratches", network, out)
-        detector = Detector(network, threshold=results["scratches"]["threshold"])
-    card = ModelCard(
-        name=name, preset=config.preset, partial_nonlocal=config.partial_nonlocal, weights_sha256="",
-        created=datetime.now(UTC).date().isoformat(), training=results, code=results["mapping"].get("code", {}),
-        lineage=[{"stage": stage, **result["parent"]} for stage, result in results.items() if result.get("parent")],
-    )  # fmt: skip
-    return save_model(out.join("model"), triplet, card, detector=detector)
-
-
-def has_triplet(out: Bucket) -> bool:
-    """Whether every network that a model cannot do without has been trained."""
-    return all(out.join(stage).info(TRAINED) is not None for stage in TRIPLET)
 
 
 def configs_for(stage: str, preset: str, **changes: Any) -> list[StageConfig]:
@@ -134,10 +111,12 @@ def _finished(config: StageConfig, folder: Bucket) -> dict[str, Any] | None:
     return result
 
 
-def _split(bucket: Bucket, holdout: int) -> tuple[PhotoSet, PhotoSet]:
+def _split(source: Bucket | Split, holdout: int) -> Split:
     """Photos to train on and photos to judge by; where there are too few to hold any out, they judge themselves."""
-    training, held_out = split_keys(_image_keys(bucket), holdout)
-    return PhotoSet(bucket, training), PhotoSet(bucket, held_out or training)
+    if isinstance(source, Split):
+        return source
+    training, held_out = split_keys(_image_keys(source), holdout)
+    return Split(PhotoSet(source, training), PhotoSet(source, held_out or training))
 
 
 def _restoration(
@@ -145,8 +124,8 @@ def _restoration(
 ) -> tuple[Stage, Batches]:
     triplet = preset_named(config.preset).triplet(partial_nonlocal=config.partial_nonlocal)
     if config.stage == "mapping":
-        _load_trained("vae_old", triplet.vae_old, out)
-        _load_trained("vae_clean", triplet.vae_clean, out)
+        load_trained("vae_old", triplet.vae_old, out)
+        load_trained("vae_clean", triplet.vae_clean, out)
     own = getattr(triplet, NETWORK[config.stage])
     if config.start_model:
         given = load_model(config.start_model)
@@ -157,7 +136,7 @@ def _restoration(
             )
         own.load_state_dict(getattr(given.networks, NETWORK[config.stage]).state_dict())
     elif config.start_from:
-        _load_trained(config.start_from, own, out)
+        load_trained(config.start_from, own, out)
     return make_stage(config, triplet, device, workers), Batches(config, clean, old)
 
 
@@ -171,15 +150,3 @@ def _detection(
             raise TrainingError(f"model {config.start_model} has no detector to begin with; name one that has")
         network.load_state_dict(given.network.state_dict())
     return DetectionStage(config, network, device, workers), DetectionBatches(config, clean, old)
-
-
-def _load_trained(stage: str, network: torch.nn.Module, out: Bucket) -> dict[str, Any]:
-    """Fills `network`; returns what the stage's training cost."""
-    folder = out.join(stage)
-    if folder.info(TRAINED) is None:
-        raise TrainingError(
-            f"stage {stage} has not been trained in {out.url}; run `oldphoto train {stage}` or `train all` first"
-        )
-    tensors, result = unpack(folder.read(TRAINED), f"{folder.url}/{TRAINED}")
-    load_prefixed(NETWORK[stage], network, tensors, f"{folder.url}/{TRAINED}")
-    return result

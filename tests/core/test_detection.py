@@ -32,7 +32,7 @@ from oldphoto_core.training.detection import DetectionBatches, DetectionStage
 from oldphoto_core.training.detection.data import scanned
 from oldphoto_core.training.detection.stage import dice_loss, focal_loss
 from oldphoto_core.training.detection.thin_structures import draw_thin_structures
-from oldphoto_core.training.run import publish
+from oldphoto_core.training.assembling import publish
 
 TINY: dict[str, Any] = {
     "steps": 4, "batch": 4, "crop": 32, "canvas": 64, "validate_every": 2, "validation_crops": 2,
