@@ -22,12 +22,17 @@ from oldphoto_core.checkpoints import (
 )
 from oldphoto_core.checkpoints.tensors import load_prefixed, pack, prefixed, unpack
 from oldphoto_core.errors import TrainingError
+from oldphoto_core.nets.architectures import PIX2PIX
+from oldphoto_core.nets.pix2pix import Pix2Pix
 from oldphoto_core.nets.presets import preset_named
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training.config import TRIPLET, StageConfig
 
 TRAINED = "weights.safetensors"
-NETWORK = {"vae_old": "vae_old", "vae_clean": "vae_clean", "mapping": "mapping", "scratches": "detector"}
+NETWORK = {
+    "vae_old": "vae_old", "vae_clean": "vae_clean", "mapping": "mapping", "scratches": "detector",
+    "pix2pix": "generator",
+}  # fmt: skip
 """Name of each stage's network in files."""
 
 
@@ -43,14 +48,38 @@ def publish(config: StageConfig, out: Bucket, *, name: str) -> ModelCard:
         network = preset_named(config.preset).detector()
         results["scratches"] = load_trained("scratches", network, out)
         detector = Detector(network, threshold=results["scratches"]["threshold"])
-    card = ModelCard(
-        name=name, preset=config.preset, partial_nonlocal=config.partial_nonlocal, weights_sha256="",
-        created=datetime.now(UTC).date().isoformat(), training=results, code=results["mapping"].get("code", {}),
+    return _saved(out, out.join("model"), triplet, _card(name, config.preset, config, results), detector)
+
+
+def publish_baseline(config: StageConfig, out: Bucket, *, name: str) -> ModelCard:
+    """Makes a model of the trained stage `pix2pix`, in OUT/pix2pix/model/."""
+    network = Pix2Pix(preset_named(config.preset).pix2pix)
+    results = {"pix2pix": load_trained("pix2pix", network.generator, out)}
+    card = replace(
+        _card(name, PIX2PIX[config.preset], config, results), partial_nonlocal=False,
+        summary="The baseline pix2pix, a U-Net without latent spaces and masks, for comparison.",
+    )  # fmt: skip
+    return _saved(out, out.join("pix2pix", "model"), network, card, None)
+
+
+def _card(name: str, architecture: str, config: StageConfig, results: dict[str, dict[str, Any]]) -> ModelCard:
+    return ModelCard(
+        name=name, preset=architecture, partial_nonlocal=config.partial_nonlocal, weights_sha256="",
+        created=datetime.now(UTC).date().isoformat(), training=results, code=_last_code(results),
         lineage=[{"stage": stage, **result["parent"]} for stage, result in results.items() if result.get("parent")],
     )  # fmt: skip
-    if listed := _listed(out, list(results)):
-        card = replace(card, parts={PHOTOS: out.join("model").write(PHOTOS, listed)})
-    return save_model(out.join("model"), triplet, card, detector=detector)
+
+
+def _last_code(results: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Of the stage that decides how a restoration looks."""
+    code: dict[str, str] = (results.get("mapping") or results["pix2pix"]).get("code", {})
+    return code
+
+
+def _saved(out: Bucket, folder: Bucket, network: nn.Module, card: ModelCard, detector: Detector | None) -> ModelCard:
+    if listed := _listed(out, list(card.training)):
+        card = replace(card, parts={PHOTOS: folder.write(PHOTOS, listed)})
+    return save_model(folder, network, card, detector=detector)
 
 
 def _listed(out: Bucket, stages: Sequence[str]) -> bytes:

@@ -33,13 +33,14 @@ def parent_of(config: StageConfig) -> dict[str, str]:
 
 
 def seen_in(photos: PhotoSet) -> list[SeenPhoto]:
-    """Every photo of a set, in the order of its keys, with the version and the sha256 that it has now."""
+    """Every photo of a set that could be read, in the order of its keys, with the version and the sha256 it has now."""
     # listed before they are read: one that changes in between is read again by who compares versions
     versions = {entry.key: entry.version for entry in photos.bucket.list()}
-    digests = map_objects(photos.bucket.sha256, photos.keys)
+    keys = [key for key in photos.keys if key not in photos.unreadable]
+    digests = map_objects(photos.bucket.sha256, keys)
     return [
         SeenPhoto(photos.bucket.url, key, versions.get(key, ""), digest)
-        for key, digest in zip(photos.keys, digests, strict=True)
+        for key, digest in zip(keys, digests, strict=True)
     ]
 
 

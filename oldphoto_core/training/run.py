@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -12,15 +12,20 @@ from oldphoto_core.checkpoints import PHOTOS, ModelCard, load_detector, load_mod
 from oldphoto_core.checkpoints.tensors import pack, prefixed, unpack
 from oldphoto_core.devices import keep_freed_memory, resolve_device
 from oldphoto_core.errors import SourceMissing, TrainingError
+from oldphoto_core.nets.architectures import PIX2PIX
+from oldphoto_core.nets.pix2pix import Pix2Pix
 from oldphoto_core.nets.presets import preset_named
 from oldphoto_core.storage import Bucket, is_image_key
 from oldphoto_core.training.assembling import NETWORK, TRAINED, load_trained, publish
-from oldphoto_core.training.config import STAGES, StageConfig, default_config
+from oldphoto_core.training.config import STAGES, StageConfig, StageName, default_config
 from oldphoto_core.training.data import Batches, PhotoSet, Split, split_keys
 from oldphoto_core.training.detection import DetectionBatches, DetectionStage, DetectionValidation
-from oldphoto_core.training.loop import Progress, Validation, ValidationSet, refuse_other_config, run_stage
+from oldphoto_core.training.loop import Progress, refuse_other_config, run_stage
+from oldphoto_core.training.pix2pix import Pix2PixStage
 from oldphoto_core.training.provenance import code_versions, data_record, parent_of, pinned, seen_in
 from oldphoto_core.training.stages import Stage, make_stage
+from oldphoto_core.training.validation import Validation, ValidationSet
+from oldphoto_core.training.world import ALONE, World, own_device
 
 
 def _silent(step: int, steps: int, values: dict[str, float]) -> None:
@@ -34,18 +39,21 @@ def train_stage(
     out: Bucket,
     progress: Progress = _silent,
     device: str = "auto",
+    world: World = ALONE,
 ) -> dict[str, Any]:
     """Trains one stage, going on from its checkpoint; returns what it cost. Finished stages return at once.
 
-    `clean` and `old`: photos that are split by `config.holdout`, or that were split already.
+    `clean` and `old`: photos that are split by `config.holdout`, or that were split already. Of several processes
+    (`world`) all call it alike, and all must see `out`.
 
     Raises TrainingError if an earlier stage or data are missing, or the settings differ from the checkpoint's.
     """
     config = pinned(config)
     folder = out.join(config.stage)
-    finished = _finished(config, folder)
-    if finished is not None:
-        return finished
+    result = finished(config, folder)
+    world.wait()  # or the last would find what the first has just finished
+    if result is not None:
+        return result
     parent = parent_of(config)
     keep_freed_memory()
     torch.manual_seed(config.seed)
@@ -53,24 +61,31 @@ def train_stage(
     training, held_out = clean.training, clean.held_out
     old = _split(old, config.holdout) if old else None
     old_training, old_held_out = (old.training, old.held_out) if old else (None, None)
-    make = _detection if config.stage == "scratches" else _restoration
-    stage, batches = make(config, training, old_training, out, resolve_device(device), os.cpu_count() or 1)
+    make = {"scratches": _detection, "pix2pix": _baseline}.get(config.stage, _restoration)
+    where = own_device(resolve_device(device))
+    workers = max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+    stage, batches = make(config, training, old_training, out, where, workers, world)
     if isinstance(stage, DetectionStage):
         validation: Validation = DetectionValidation(config, held_out, old_held_out)
     else:
         validation = ValidationSet(config, held_out)
-    spent, last = run_stage(stage, config, batches, validation, folder, progress)
-    seen = [seen_in(photos) for source in (training, old_training) if source for photos in source.sets()]
+    spent, last = run_stage(stage, config, batches, validation, folder, progress, world)
+    if not world.is_first:
+        world.wait()
+        return spent.record()
+    sets = [photos for source in (training, old_training) if source for photos in source.sets()]
+    seen = [seen_in(photos) for photos in sets]
     result = {
         "config": config.record(), **spent.record(), **last,
         "photos": len(training), "held_out": len(held_out),
         "old_photos": len(old_training or ()), "old_held_out": len(old_held_out or ()),
-        "data": [data_record(photos) for photos in seen], "parent": parent,
-        "code": code_versions(),
+        "data": [data_record(photos) for photos in seen if photos], "parent": parent, "code": code_versions(),
+        "unreadable": {key: reason for photos in sets for key, reason in sorted(photos.unreadable.items())},
     }  # fmt: skip
     folder.write(PHOTOS, photos_to_json(photo for photos in seen for photo in photos))
     with stage.averaged() as generator:
         folder.write(TRAINED, pack(prefixed(NETWORK[config.stage], generator), result))
+    world.wait()
     return result
 
 
@@ -92,8 +107,10 @@ def train_all(
 
 def configs_for(stage: str, preset: str, **changes: Any) -> list[StageConfig]:
     """The configs of one stage, or of all of them for `all`."""
-    names: Sequence[Any] = STAGES if stage == "all" else (stage,)
-    return [default_config(name, preset, **changes) for name in names]
+    if stage != "all":
+        return [default_config(cast(StageName, stage), preset, **changes)]
+    whole = {"scratches": {"accumulation": 1}}  # norms over the whole batch
+    return [default_config(name, preset, **(changes | whole.get(name, {}))) for name in STAGES]
 
 
 def _image_keys(bucket: Bucket) -> list[str]:
@@ -103,7 +120,8 @@ def _image_keys(bucket: Bucket) -> list[str]:
     return keys
 
 
-def _finished(config: StageConfig, folder: Bucket) -> dict[str, Any] | None:
+def finished(config: StageConfig, folder: Bucket) -> dict[str, Any] | None:
+    """What the stage cost, if it was trained to its end in `folder`; TrainingError if with other settings."""
     if folder.info(TRAINED) is None:
         return None
     _, result = unpack(folder.read(TRAINED), f"{folder.url}/{TRAINED}")
@@ -120,7 +138,7 @@ def _split(source: Bucket | Split, holdout: int) -> Split:
 
 
 def _restoration(
-    config: StageConfig, clean: PhotoSet, old: PhotoSet | None, out: Bucket, device: str, workers: int
+    config: StageConfig, clean: PhotoSet, old: PhotoSet | None, out: Bucket, device: str, workers: int, world: World
 ) -> tuple[Stage, Batches]:
     triplet = preset_named(config.preset).triplet(partial_nonlocal=config.partial_nonlocal)
     if config.stage == "mapping":
@@ -137,11 +155,23 @@ def _restoration(
         own.load_state_dict(getattr(given.networks, NETWORK[config.stage]).state_dict())
     elif config.start_from:
         load_trained(config.start_from, own, out)
-    return make_stage(config, triplet, device, workers), Batches(config, clean, old)
+    return make_stage(config, triplet, device, workers, world), Batches(config, clean, old, world)
+
+
+def _baseline(
+    config: StageConfig, clean: PhotoSet, old: PhotoSet | None, out: Bucket, device: str, workers: int, world: World
+) -> tuple[Stage, Batches]:
+    network = Pix2Pix(preset_named(config.preset).pix2pix)
+    if config.start_model:
+        given = load_model(config.start_model)
+        if given.card.preset != PIX2PIX[config.preset]:
+            raise TrainingError(f"model {config.start_model} is no {PIX2PIX[config.preset]} to begin with; name one")
+        network.load_state_dict(given.networks.state_dict())
+    return Pix2PixStage(config, network.generator, device, workers, world), Batches(config, clean, old, world)
 
 
 def _detection(
-    config: StageConfig, clean: PhotoSet, old: PhotoSet | None, out: Bucket, device: str, workers: int
+    config: StageConfig, clean: PhotoSet, old: PhotoSet | None, out: Bucket, device: str, workers: int, world: World
 ) -> tuple[Stage, Batches]:
     network = preset_named(config.preset).detector()
     if config.start_model:
@@ -149,4 +179,4 @@ def _detection(
         if given is None:
             raise TrainingError(f"model {config.start_model} has no detector to begin with; name one that has")
         network.load_state_dict(given.network.state_dict())
-    return DetectionStage(config, network, device, workers), DetectionBatches(config, clean, old)
+    return DetectionStage(config, network, device, workers, world), DetectionBatches(config, clean, old)
