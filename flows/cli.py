@@ -10,10 +10,22 @@ import sys
 
 import typer
 
-from flows.commands import custody, degradations, demo, doctor, export, inventory, models, report, restore, train
+from flows.commands import (
+    custody,
+    degradations,
+    demo,
+    doctor,
+    export,
+    inventory,
+    models,
+    report,
+    restore,
+    retrain,
+    train,
+)
 from oldphoto_core.errors import OldPhotoError
 
-GROUPS = (demo, doctor, inventory, restore, report, custody, export, train, degradations, models)
+GROUPS = (demo, doctor, inventory, restore, report, custody, export, train, retrain, degradations, models)
 INTERRUPTED = 130  # what Typer ends with on Ctrl-C
 
 app = typer.Typer(

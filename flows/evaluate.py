@@ -13,6 +13,7 @@ from pydantic import Field
 from rich.console import Console
 from rich.progress import Progress
 
+from flows.training_artifacts import as_image
 from oldphoto_core.evaluation import Backbones, EvaluationConfig
 from oldphoto_core.evaluation.compare import held_out
 from oldphoto_core.storage import Bucket
@@ -43,7 +44,10 @@ def evaluate(
         with _progress("evaluating, real", old, configs["plain"]) as advance:
             tables.append(evaluate_on_real(clean, old, f"{out.rstrip('/')}/real", models, configs["plain"], advance))
     text = "\n".join(tables)
-    create_markdown_artifact(text, key="evaluate", description=f"Evaluation of {', '.join(models)} on {clean}")
+    charts = [as_image(Bucket(out).join(name), "summary.png") for name in configs]
+    sheets = [f"{out.rstrip('/')}/{name}/contact_sheet.png" for name in configs]
+    page = "\n\n".join([text, *charts, f"Contact sheets: {', '.join(sheets)}"])
+    create_markdown_artifact(page, key="evaluate", description=f"Evaluation of {', '.join(models)} on {clean}")
     return text
 
 

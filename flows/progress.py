@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import PurePosixPath
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -47,6 +48,11 @@ class CountProgress(TerminalBar):
     def __call__(self, done: int, total: int) -> None:
         """Show this much."""
         self._bar.update(self._task, completed=done, total=total)
+
+    def counter(self, total: int) -> Callable[[], None]:
+        """What is called after each of so many."""
+        self._bar.update(self._task, total=total)
+        return lambda: self._bar.advance(self._task)
 
 
 class RestoreProgress(TerminalBar):

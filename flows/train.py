@@ -11,12 +11,14 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 from pydantic import Field
 
+from flows.training_artifacts import with_artifacts
 from flows.training_progress import TrainingProgress
 from oldphoto_core.storage import Bucket
-from oldphoto_core.training.run import configs_for, has_triplet, publish
+from oldphoto_core.training.assembling import has_triplet, publish, publish_baseline
+from oldphoto_core.training.run import configs_for
 from tasks.training import train_stage
 
-StageChoice = Literal["all", "vae_old", "vae_clean", "mapping", "scratches"]
+StageChoice = Literal["all", "vae_old", "vae_clean", "mapping", "scratches", "pix2pix"]
 
 
 @flow(name="train", persist_result=False)
@@ -29,14 +31,18 @@ def train(
     device: Annotated[str, Field(description="auto, cpu, cuda or cuda:N")] = "auto",
     name: Annotated[str, Field(description="Name of the model, for its card")] = "trained",
     changes: Annotated[dict[str, Any] | None, Field(description="Fields of StageConfig to set in every stage")] = None,
+    processes: Annotated[int, Field(ge=1, description="Processes of this machine that train together")] = 1,
 ) -> list[dict[str, Any]]:
     """Train; returns what each stage cost. Run again with the same parameters, it goes on where it was."""
     configs = configs_for(stage, preset, **(changes or {}))
     results = []
     for config in configs:
         with TrainingProgress(config.stage, config.steps, config.batch) as progress:
-            results.append(train_stage(config, clean, old, out, progress, device))
-    if has_triplet(Bucket(out)):
+            seen = with_artifacts(progress, config.stage, Bucket(out).join(config.stage))
+            results.append(train_stage(config, clean, old, out, seen, device, processes))
+    if stage == "pix2pix":
+        publish_baseline(configs[-1], Bucket(out), name=name)
+    elif has_triplet(Bucket(out)):
         publish(configs[-1], Bucket(out), name=name)
     create_table_artifact(
         key="train",

@@ -31,6 +31,8 @@
     ├── AuditFailed                   something in a target is not what was recorded, and that was to be an error
     ├── RollbackRefused               what a run wrote was altered since; nothing was removed
     └── TrainingError                 a training that cannot start or go on
+        ├── Diverged                  its loss ran away
+        └── TooFewPhotos              too little has arrived since the last one
 
 Third-party exceptions are translated where the library is called (scans/ for libvips and Pillow, storage/ for fsspec),
 so code above those rooms only ever handles this tree.
@@ -224,3 +226,11 @@ class RollbackRefused(OldPhotoError):
 
 class TrainingError(OldPhotoError):
     """A training that cannot start or go on."""
+
+
+class Diverged(TrainingError):
+    """The loss is no number, or far above what it was; the same settings would end the same way."""
+
+
+class TooFewPhotos(TrainingError):
+    """Too little has arrived since the last training, or only what was tried already."""

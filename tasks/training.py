@@ -8,15 +8,16 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from oldphoto_core.storage import Bucket
 from oldphoto_core.training import StageConfig
-from oldphoto_core.training import train_stage as core_train_stage
 from oldphoto_core.training.loop import Progress
+from oldphoto_core.training.process import train_here as core_train_stage
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="train-{config.stage}")
-def train_stage(config: StageConfig, clean: str, old: str, out: str, progress: Progress, device: str) -> dict[str, Any]:
-    """One stage, from its last checkpoint on."""
-    spent = core_train_stage(config, Bucket(clean), Bucket(old), Bucket(out), progress, device)
+def train_stage(
+    config: StageConfig, clean: str, old: str, out: str, progress: Progress, device: str, processes: int = 1
+) -> dict[str, Any]:
+    """One stage, from its last checkpoint on, in one process or in several."""
+    spent = core_train_stage(config, clean, old, out, progress, device, processes)
     get_run_logger().info("%s: %d steps in %.0f s", config.stage, spent["steps"], spent["seconds"])
     return spent

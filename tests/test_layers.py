@@ -18,6 +18,7 @@ FLOORS = [
     {"arrivals", "checkpoints", "degradation", "inventory", "reports", "metrics", "devices"},
     {"training", "restoration", "samples"},
     {"evaluation", "custody", "doctor"},
+    {"retraining"},
 ]
 """From the ground up; a room may use the floors below its own."""
 

@@ -44,8 +44,8 @@ def synthesize(
 
 def train(
     stage: Annotated[
-        Literal["all", "vae_old", "vae_clean", "mapping", "scratches"],
-        typer.Argument(help="One stage, or all in order; scratches is the detector."),
+        Literal["all", "vae_old", "vae_clean", "mapping", "scratches", "pix2pix"],
+        typer.Argument(help="One stage, or all in order; scratches is the detector, pix2pix a baseline."),
     ],
     clean: Annotated[str, typer.Option(metavar="URL", help="Clean photos.")],
     old: Annotated[str, typer.Option(metavar="URL", help="Real old photos.")],
@@ -62,6 +62,12 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Of weights, crops, degradation and noise.")] = None,
     holdout: Annotated[int | None, typer.Option(min=0, help="Photos of each name prefix kept for validation.")] = None,
     partial_nonlocal: Annotated[bool, typer.Option(help="The mapping's partial nonlocal block.")] = True,
+    precision: Annotated[
+        Literal["float32", "bfloat16"] | None, typer.Option(help="Arithmetic of the convolutions.")
+    ] = None,
+    accumulate: Annotated[int | None, typer.Option(min=1, help="Turns in which a batch is computed.")] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="Compile the networks (torch.compile).")] = False,
+    processes: Annotated[int, typer.Option(min=1, help="Processes of this machine, one a CUDA device.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     name: Annotated[str, typer.Option(help="Name of the model, for its card.")] = "trained",
 ) -> None:
@@ -70,7 +76,8 @@ def train(
     from oldphoto_core.degradation import recipe_named
 
     given: dict[str, Any] = {"steps": steps, "batch": batch, "crop": crop, "seed": seed, "holdout": holdout}
-    given |= {"start_model": start_from, "learning_rate": learning_rate}
+    given |= {"start_model": start_from, "learning_rate": learning_rate, "precision": precision}
+    given |= {"accumulation": accumulate, "compiled": compiled or None}
     changes = {field: value for field, value in given.items() if value is not None}
     if recipe is not None:
         changes["recipe"] = recipe_named(recipe)
@@ -78,19 +85,23 @@ def train(
         changes["partial_nonlocal"] = False
     _check_training(stage, preset, changes, clean, old, out)
     from oldphoto_core.storage import Bucket
-    from oldphoto_core.training.run import has_triplet
+    from oldphoto_core.training.assembling import has_triplet
 
     with prefect_session(say):
         from flows.train import train as train_flow
 
-        results = train_flow(stage, clean, old, out, preset, device, name, changes)
+        results = train_flow(stage, clean, old, out, preset, device, name, changes, processes)
+    for key, reason in {key: why for result in results for key, why in result.get("unreadable", {}).items()}.items():
+        say(f"left out: {key}: {reason}")
     for result in results:
         show(
             f"{result['config']['stage']}: {result['steps']} steps in {result['seconds']:.0f} s,"
             f" {result['steps_per_second']:.2f} steps/s, {result['photos_per_second']:.1f} photos/s,"
             f" {result['cpu_share']:.0%} of the CPU; chart: {out}/{result['config']['stage']}/chart.png"
         )
-    if has_triplet(Bucket(out)):
+    if stage == "pix2pix":
+        show(f"model: {out}/pix2pix/model (compare with --models ...,{out}/pix2pix/model)")
+    elif has_triplet(Bucket(out)):
         show(f"model: {out}/model (restore with --model {out}/model)")
 
 

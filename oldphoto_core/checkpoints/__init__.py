@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oldphoto_core.checkpoints.card import ModelCard
+    from oldphoto_core.checkpoints.photos import PHOTOS, SeenPhoto, photos_from_json, photos_of, photos_to_json
     from oldphoto_core.checkpoints.publishing import publish_version
     from oldphoto_core.checkpoints.registry import Promotion, Registry, place_of
     from oldphoto_core.checkpoints.store import (
@@ -22,14 +23,19 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "PHOTOS",
     "Detector",
     "Model",
     "ModelCard",
     "Promotion",
     "Registry",
+    "SeenPhoto",
     "imported_models",
     "load_detector",
     "load_model",
+    "photos_from_json",
+    "photos_of",
+    "photos_to_json",
     "place_of",
     "publish_version",
     "read_card",
@@ -41,6 +47,7 @@ __all__ = [
 # looked up when asked for: the registry's pointers are moved without torch
 _HOMES = {"ModelCard": "card", "publish_version": "publishing"}
 _HOMES |= dict.fromkeys(("Promotion", "Registry", "place_of"), "registry")
+_HOMES |= dict.fromkeys(("PHOTOS", "SeenPhoto", "photos_from_json", "photos_of", "photos_to_json"), "photos")
 
 
 def __getattr__(name: str) -> Any:

@@ -39,7 +39,8 @@ class ModelCard:
     licence: str = ""
     """Terms of the weights."""
     parts: dict[str, str] = field(default_factory=dict)
-    """Further networks of the same model: file beside the weights -> sha256. Read only by who asks for them."""
+    """Further networks of the same model, and the list of the photos it was trained on: file beside the weights ->
+    sha256. Read only by who asks for them."""
     detector: dict[str, Any] = field(default_factory=dict)
     """What finds the damage, if the model can: `file` (one of `parts`) and `threshold` of the probability."""
     lineage: list[dict[str, str]] = field(default_factory=list)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from oldphoto_core.checkpoints import load_model
+from oldphoto_core.checkpoints import ModelCard, load_model
 from oldphoto_core.evaluation.backbones import Backbones, Fid, Lpips
 from oldphoto_core.evaluation.compare import (
     Crop,
@@ -24,6 +24,7 @@ from oldphoto_core.evaluation.compare import (
 )
 from oldphoto_core.evaluation.real import gaps, naturalness, naturalness_of, real_to_markdown, summarise_real
 from oldphoto_core.evaluation.tables import summarise, to_markdown, to_png
+from oldphoto_core.nets.architectures import PIX2PIX
 from oldphoto_core.nets.presets import VAE
 from oldphoto_core.reports.contact_sheet import SheetRow, contact_sheet
 from oldphoto_core.restoration.restorer import Restorer
@@ -49,9 +50,10 @@ class Contenders:
         """The baselines and the models; with damage also the models that find it by themselves."""
         methods = baseline_methods()
         for model, restorer in self.restorers.items():
-            methods[f"ours, {model}"] = _method(restorer)
+            row = f"{_kind(restorer.card)}, {model}"
+            methods[row] = as_method(restorer)
             if scratched and restorer.detector_digest:
-                methods[f"ours, {model}, by its own detector"] = _by_detector(restorer)
+                methods[f"{row}, by its own detector"] = _by_detector(restorer)
         return methods
 
 
@@ -108,7 +110,8 @@ def evaluate_on_real(
     methods = contenders.methods(scratched=False)
     methods = {"as they are": methods.pop("degraded input"), **methods}
     results = naturalness(old, methods, naturalness_of(clean, config), config, on_photo)
-    encoders = {model: cast(VAE, load_model(model).networks.vae_old) for model in contenders.restorers}
+    networks = {model: load_model(model).networks for model in contenders.restorers}
+    encoders = {model: cast(VAE, net.vae_old) for model, net in networks.items() if hasattr(net, "vae_old")}
     text = real_to_markdown(summarise_real(results), gaps(encoders, clean, old, config), config)
     out.write("real.csv", results.to_csv(index=False).encode())
     out.write("real.md", text.encode())
@@ -123,7 +126,15 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _method(restorer: Restorer) -> Method:
+def _kind(card: ModelCard) -> str:
+    """What a row is called before the model's name."""
+    if card.preset in PIX2PIX.values():
+        return "pix2pix"
+    return "ours" if card.partial_nonlocal else "ours without the partial nonlocal block"
+
+
+def as_method(restorer: Restorer) -> Method:
+    """A model that is given the mask."""
     return lambda image, mask: restorer.restore(image, mask if mask.any() else None)
 
 

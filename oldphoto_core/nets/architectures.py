@@ -7,11 +7,16 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from oldphoto_core.nets.pix2pix import Pix2Pix
 from oldphoto_core.nets.presets import PRESETS, BeyondMemory, Preset, preset_named
 from oldphoto_core.nets.published import PublishedRestoration
 
 PUBLISHED = "published"
 """Name of the converted published networks: they restore, but are no preset to train."""
+PIX2PIX = {"compact": "pix2pix", "paper": "pix2pix-paper"}
+"""Preset -> name of its baseline: a network of its own, trained for comparison."""
+_BASELINE_BYTES = 13
+"""Per pixel and channel of the first level: all activations of a forward pass together, so more than their peak."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +38,25 @@ class Architecture:
 
 
 def architecture_named(name: str) -> Architecture:
-    """Of a preset, or of the published networks; UsageError lists the presets there are."""
+    """Of a preset, of a baseline, or of the published networks; UsageError lists the presets there are."""
+    for preset_name, baseline in PIX2PIX.items():
+        if name == baseline:
+            return _baseline_of(PRESETS[preset_name])
     # the layers of the published networks are those of `paper`, so is what they need
     preset = PRESETS["paper"] if name == PUBLISHED else preset_named(name)
     build = (lambda _: PublishedRestoration()) if name == PUBLISHED else _triplet_of(preset)
     return Architecture(
         build, preset.multiple, preset.minimum, preset.bytes_per_pixel, preset.halo, preset.beyond_memory
     )
+
+
+def _baseline_of(preset: Preset) -> Architecture:
+    config = preset.pix2pix
+    # norms over space: a tile never equals the whole, and twice the coarsest step hides most of the borders
+    return Architecture(
+        lambda _: Pix2Pix(config), config.multiple, config.multiple, _BASELINE_BYTES * config.width,
+        2 * config.multiple, "tiles",
+    )  # fmt: skip
 
 
 def _triplet_of(preset: Preset) -> Callable[[bool], nn.Module]:

@@ -68,13 +68,13 @@ class LatentDiscriminator(nn.Module):
 
 def lsgan(scales: list[list[Tensor]], target: float) -> Tensor:
     """Least-squares GAN: mean squared distance of scores to `target` (1 = real, 0 = made), averaged over scales."""
-    return torch.stack([(features[-1] - target).square().mean() for features in scales]).mean()
+    return torch.stack([(features[-1].float() - target).square().mean() for features in scales]).mean()
 
 
 def feature_matching(made: list[list[Tensor]], real: list[list[Tensor]]) -> Tensor:
     """Mean L1 distance of the discriminator's features on made and on real pictures; the score maps are left out."""
     distances = [
-        F.l1_loss(a, b.detach())
+        F.l1_loss(a.float(), b.detach().float())
         for made_features, real_features in zip(made, real, strict=True)
         for a, b in zip(made_features[:-1], real_features[:-1], strict=True)
     ]

@@ -13,6 +13,7 @@ from oldphoto_core.errors import UsageError
 from oldphoto_core.nets.compact_detector import CompactDetector
 from oldphoto_core.nets.discriminators import ImageDiscriminator, LatentDiscriminator
 from oldphoto_core.nets.mapping import CompactMapping, CompactMappingConfig, PaperMapping, PaperScratchMapping
+from oldphoto_core.nets.pix2pix import Pix2PixConfig
 from oldphoto_core.nets.scratch_unet import ScratchUNet
 from oldphoto_core.nets.vae import CompactVAE, PaperVAE
 
@@ -69,6 +70,8 @@ class Preset:
     """Finds damage: called with N1HW luminance, returns scores; has `multiple`, `minimum` and `halo` of its own."""
     image_discriminator: Callable[[], nn.Module]
     latent_discriminator: Callable[[], nn.Module]
+    pix2pix: Pix2PixConfig
+    """Of the baseline that is trained beside it."""
     multiple: int
     """Sides of the input must be multiples of this; the restorer pads by reflection."""
     minimum: int
@@ -93,6 +96,7 @@ PRESETS: dict[str, Preset] = {
         detector=CompactDetector,
         image_discriminator=lambda: ImageDiscriminator(width=32, layers=3),
         latent_discriminator=lambda: LatentDiscriminator(width=32),
+        pix2pix=Pix2PixConfig(width=32, depth=5),
         multiple=8,
         minimum=8,
         bytes_per_pixel=750,
@@ -106,6 +110,7 @@ PRESETS: dict[str, Preset] = {
         detector=ScratchUNet,
         image_discriminator=ImageDiscriminator,
         latent_discriminator=LatentDiscriminator,
+        pix2pix=Pix2PixConfig(),
         multiple=4,
         minimum=32,
         bytes_per_pixel=1600,

@@ -23,8 +23,10 @@ class SheetRow:
     pictures: Sequence[np.ndarray | None]
 
 
-def contact_sheet(columns: Sequence[str], rows: Sequence[SheetRow], *, cell: int = CELL) -> bytes:
-    """A PNG; every picture is shrunk to fit a square of `cell` pixels, never stretched or enlarged."""
+def contact_sheet(columns: Sequence[str], rows: Sequence[SheetRow], *, cell: int = CELL, jpeg: bool = False) -> bytes:
+    """A PNG, or a JPEG of a tenth of its size; every picture is shrunk to fit a square of `cell` pixels, never
+    stretched or enlarged.
+    """
     tiles = [[_tile(picture, cell) for picture in row.pictures] for row in rows]
     heights = [max([tile.height for tile in line if tile], default=cell) for line in tiles]
     width = MARGIN + len(columns) * (cell + MARGIN)
@@ -40,7 +42,10 @@ def contact_sheet(columns: Sequence[str], rows: Sequence[SheetRow], *, cell: int
         draw.text((MARGIN, top + height + 2), row.label, INK, font)
         top += height + LINE + MARGIN
     out = io.BytesIO()
-    sheet.save(out, "PNG", optimize=True)
+    if jpeg:
+        sheet.save(out, "JPEG", quality=85, subsampling=0)
+    else:
+        sheet.save(out, "PNG", optimize=True)
     return out.getvalue()
 
 

@@ -19,11 +19,13 @@ from oldphoto_core.degradation import (
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.nets.presets import preset_named
 
-StageName = Literal["vae_old", "vae_clean", "mapping", "scratches"]
+StageName = Literal["vae_old", "vae_clean", "mapping", "scratches", "pix2pix"]
 TRIPLET: tuple[StageName, ...] = ("vae_old", "vae_clean", "mapping")
 """The networks that restore, in the order in which they must be trained."""
 STAGES: tuple[StageName, ...] = (*TRIPLET, "scratches")
-"""All: `scratches` is the detector, which needs none of the others."""
+"""All of a model: `scratches` is the detector, which needs none of the others."""
+BASELINES: tuple[StageName, ...] = ("pix2pix",)
+"""Models of their own, trained on the same pairs for comparison."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,8 +120,12 @@ class StageConfig:
     grey_share: float = 0.1
     """Share of clean crops turned grey."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the networks; weights and losses stay float32. bfloat16 is about twice as fast where the processor
-    multiplies it."""
+    """Arithmetic of the convolutions; weights and losses stay float32. bfloat16 is about twice as fast where the
+    processor multiplies it."""
+    accumulation: int = 1
+    """Turns in which the gradients of a batch are computed, for batches that do not fit into memory at once."""
+    compiled: bool = False
+    """Networks are compiled (torch.compile): minutes before the first step, faster ones after it on GPUs."""
     focal_gamma: float = 2.0
     """Of the detector's focal loss: how little pixels count that are told apart already."""
     damaged_weight: float = 0.75
@@ -158,10 +164,11 @@ class StageConfig:
 
     def __post_init__(self) -> None:
         """Refuses unknown stages and presets, and numbers that cannot work."""
-        if self.stage not in STAGES:
-            raise ConfigError(f"StageConfig.stage is {self.stage!r}; there are: {', '.join(STAGES)}")
+        if self.stage not in (*STAGES, *BASELINES):
+            raise ConfigError(f"StageConfig.stage is {self.stage!r}; there are: {', '.join((*STAGES, *BASELINES))}")
         preset = preset_named(self.preset)
-        multiple = preset.detector.multiple if self.stage == "scratches" else preset.multiple
+        own = {"scratches": preset.detector.multiple, "pix2pix": preset.pix2pix.multiple}
+        multiple = own.get(self.stage, preset.multiple)
         if self.crop < 32 or self.crop % multiple:
             raise ConfigError(f"StageConfig.crop is {self.crop}; give a multiple of {multiple} of at least 32 pixels")
         if self.canvas and self.canvas < self.crop:
@@ -175,11 +182,16 @@ class StageConfig:
             "validation_crops",
             "checkpoint_every",
             "keep_checkpoints",
+            "accumulation",
         ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"StageConfig.{name} is {getattr(self, name)}; give at least 1")
         if self.precision not in ("float32", "bfloat16"):
             raise ConfigError(f"StageConfig.precision is {self.precision!r}; choose float32 or bfloat16")
+        if self.accumulation > 1 and self.stage == "scratches":
+            raise ConfigError(
+                f"StageConfig.accumulation is {self.accumulation}; the detector has norms over the whole batch: give 1"
+            )
         if not self.most_rescaled >= 1:
             raise ConfigError(f"StageConfig.most_rescaled is {self.most_rescaled}; give a factor of at least 1")
         if not self.learning_rate > 0:
@@ -236,6 +248,8 @@ def _compact(stage: StageName) -> StageConfig:
             base, steps=10_000, batch=6, crop=256, recipe=ArchiveRecipe(), canvas=768, crops_of_canvas=6,
             canvases_kept=400, learning_rate=1.5e-3, betas=(0.9, 0.999), precision="bfloat16",
         )  # fmt: skip
+    if stage == "pix2pix":
+        return _pix2pix(_compact("mapping"))
     if stage == "vae_old":
         return dataclasses.replace(base, latent_adversarial=Ramp(value=0.02, start=500, warm=500))
     if stage == "vae_clean":
@@ -257,6 +271,8 @@ def _paper(stage: StageName) -> StageConfig:
             published, steps=10_000, batch=36, recipe=ArchiveRecipe(), canvas=512, crops_of_canvas=4,
             adversarial=Ramp(value=0.0), feature_matching=Ramp(value=0.0),
         )  # fmt: skip
+    if stage == "pix2pix":
+        return _pix2pix(_paper("mapping"))
     if stage == "vae_old":
         return dataclasses.replace(published, latent_adversarial=Ramp(value=1.0))
     if stage == "vae_clean":
@@ -264,10 +280,18 @@ def _paper(stage: StageName) -> StageConfig:
     return dataclasses.replace(published, steps=39_700, batch=36)
 
 
+def _pix2pix(mapping: StageConfig) -> StageConfig:
+    """The pairs, crops and steps of `mapping`, with the optimiser and the weights that pix2pix was published with."""
+    return dataclasses.replace(
+        mapping, stage="pix2pix", learning_rate=2e-4, betas=(0.5, 0.999), warm_up=0, decay="linear", clip_gradient=0.0,
+        pixel=100.0, latent_distance=Ramp(value=0.0), adversarial=Ramp(value=1.0), feature_matching=Ramp(value=0.0),
+    )  # fmt: skip
+
+
 def default_config(stage: StageName, preset: str = "compact", **changes: Any) -> StageConfig:
     """The stage's config in a preset, with `changes` applied; ConfigError names what it refuses."""
-    if stage not in STAGES:
-        raise ConfigError(f"no training stage is called {stage!r}; there are: {', '.join(STAGES)}")
+    if stage not in (*STAGES, *BASELINES):
+        raise ConfigError(f"no training stage is called {stage!r}; there are: {', '.join((*STAGES, *BASELINES))}")
     preset_named(preset)
     base = _paper(stage) if preset == "paper" else _compact(stage)
     return dataclasses.replace(base, **changes)

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from oldphoto_core.degradation import degrade, item_rng, paint_white, scratch_mask
-from oldphoto_core.errors import ScanError, TrainingError
+from oldphoto_core.errors import ConfigError, ScanError, TrainingError
 from oldphoto_core.scans import read_scan
 from oldphoto_core.scans.convert import to_rgb8
+from oldphoto_core.training.world import ALONE, World
 
 if TYPE_CHECKING:
     from oldphoto_core.storage import Bucket
@@ -41,6 +42,10 @@ class PhotoSet:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def sets(self) -> list[PhotoSet]:
+        """This one; of a mixture those that it draws from."""
+        return [self]
 
     def photo(self, key: str) -> Photo:
         """HWC uint8 RGB."""
@@ -67,6 +72,31 @@ class PhotoSet:
             except ScanError as error:
                 self.unreadable[key] = why = str(error)
         raise TrainingError(f"20 photos drawn in a row from {self.bucket.url} cannot be read; the last: {key}: {why}")
+
+
+class MixedPhotos(PhotoSet):
+    """Two sets, of which the first is drawn from with a probability of its own, however many photos each has."""
+
+    def __init__(self, first: PhotoSet, second: PhotoSet, share: float) -> None:
+        """`share` of the draws are from `first`."""
+        super().__init__(first.bucket, [*first.keys, *second.keys])
+        self._first, self._second, self._share = first, second, share
+
+    def sets(self) -> list[PhotoSet]:
+        """Both."""
+        return [*self._first.sets(), *self._second.sets()]
+
+    def random_photo(self, rng: np.random.Generator) -> Photo:
+        """A photo of one of the sets."""
+        return (self._first if rng.random() < self._share else self._second).random_photo(rng)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Photos to train on, and photos that are kept out of it to judge by."""
+
+    training: PhotoSet
+    held_out: PhotoSet
 
 
 def _crop(photo: Photo, size: int, rng: np.random.Generator) -> Photo:
@@ -122,7 +152,8 @@ class Batch:
     def parts(self, count: int) -> list[Batch]:
         """The same crops in `count` batches of about equal size (fewer if there are fewer crops)."""
         values = [getattr(self, field.name) for field in fields(self)]
-        split = [[None] * count if value is None else list(value.chunk(count)) for value in values]
+        count = min(count, *(len(value) for value in values if value is not None))
+        split = [[None] * count if value is None else list(value.tensor_split(count)) for value in values]
         return [Batch(*part) for part in zip(*split, strict=True)]
 
     def to(self, device: str) -> Batch:
@@ -153,33 +184,43 @@ def to_mask(masks: Sequence[Mask]) -> Tensor:
 class Batches:
     """Makes batches on threads, a few steps ahead of the network."""
 
-    def __init__(self, config: StageConfig, clean: PhotoSet, old: PhotoSet | None) -> None:
+    def __init__(self, config: StageConfig, clean: PhotoSet, old: PhotoSet | None, world: World = ALONE) -> None:
+        """`world`: of every batch this process makes its own share, which together are what one alone would make."""
         if not len(clean):
             raise TrainingError(f"no photo is left to train on in {clean.bucket.url}; add photos or lower --holdout")
         if config.stage == "vae_old" and not (old and len(old)):
             raise TrainingError("stage vae_old needs real old photos; give a folder or bucket of them with --old")
-        self.config, self.clean, self.old = config, clean, old
+        if world.size > 1 and config.batch % (world.size * (2 if config.stage == "vae_old" else 1)):
+            raise ConfigError(
+                f"StageConfig.batch is {config.batch}, which {world.size} processes cannot share; give a multiple"
+            )
+        self.config, self.clean, self.old, self._world = config, clean, old, world
         cv2.setNumThreads(1)  # the pool is parallel over items already
 
     def batch(self, step: int) -> Batch:
-        """The batch of `step`; the same for the same seed whatever ran before."""
-        config = self.config
+        """The batch of `step`, or this process's share; the same for the same seed whatever ran before."""
+        config, world = self.config, self._world
         count = config.batch // 2 if config.stage == "vae_old" else config.batch
-        made = [
-            pair
-            for number in range(math.ceil(count / config.crops_of_canvas))
-            for pair in self._pairs(step, number, count - number * config.crops_of_canvas)
-        ]
+        first, last = (count * edge // world.size for edge in (world.rank, world.rank + 1))
+        of_canvas = config.crops_of_canvas
+        canvases = range(first // of_canvas, math.ceil(last / of_canvas))
+        made = [pair for number in canvases for pair in self._pairs(step, number, count - number * of_canvas)]
+        made = made[first - canvases[0] * of_canvas :][: last - first]
         clean, degraded, masks = zip(*made, strict=True)
         old = None
         if config.stage == "vae_old" and self.old is not None:
             crops = [
                 self.old.random_crop(config.crop, item_rng(config.seed, "old", step, index))
-                for index in range(config.batch - len(made))
+                for index in self._olds(count)
             ]
             old = to_tensor(crops)
         mask = to_mask(masks) if config.stage == "mapping" else None
         return Batch(to_tensor(clean), to_tensor(degraded), mask, old)
+
+    def _olds(self, pairs: int) -> range:
+        """Numbers of the real old photos in this process's share of a batch with so many pairs."""
+        count, world = self.config.batch - pairs, self._world
+        return range(count * world.rank // world.size, count * (world.rank + 1) // world.size)
 
     def _pairs(self, step: int, number: int, most: int) -> Iterator[tuple[Photo, Photo, Mask]]:
         """Crops of one canvas: clean, degraded, mask."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib import metadata
 from typing import Any
 
 import torch
 
-from oldphoto_core.checkpoints import Registry, read_card
+from oldphoto_core.checkpoints import Registry, SeenPhoto, read_card
 from oldphoto_core.checkpoints.registry import is_reference
 from oldphoto_core.storage.parallel import map_objects
 from oldphoto_core.training.config import StageConfig
@@ -31,12 +32,22 @@ def parent_of(config: StageConfig) -> dict[str, str]:
     return {"model": config.start_model, "weights_sha256": read_card(config.start_model).weights_sha256}
 
 
-def data_record(photos: PhotoSet) -> dict[str, Any]:
-    """Where the photos lie, how many, and the sha256 of their sorted `sha256sum` lines (`<sha256>  <key>`)."""
-    digest = hashlib.sha256()
-    for key, found in zip(photos.keys, map_objects(photos.bucket.sha256, photos.keys), strict=True):
-        digest.update(f"{found}  {key}\n".encode())
-    return {"url": photos.bucket.url, "photos": len(photos), "sha256": digest.hexdigest()}
+def seen_in(photos: PhotoSet) -> list[SeenPhoto]:
+    """Every photo of a set that could be read, in the order of its keys, with the version and the sha256 it has now."""
+    # listed before they are read: one that changes in between is read again by who compares versions
+    versions = {entry.key: entry.version for entry in photos.bucket.list()}
+    keys = [key for key in photos.keys if key not in photos.unreadable]
+    digests = map_objects(photos.bucket.sha256, keys)
+    return [
+        SeenPhoto(photos.bucket.url, key, versions.get(key, ""), digest)
+        for key, digest in zip(keys, digests, strict=True)
+    ]
+
+
+def data_record(seen: Sequence[SeenPhoto]) -> dict[str, Any]:
+    """Where the photos of one set lie, how many, and the sha256 of their `sha256sum` lines (`<sha256>  <key>`)."""
+    digest = hashlib.sha256("".join(f"{photo.sha256}  {photo.key}\n" for photo in seen).encode())
+    return {"url": seen[0].url, "photos": len(seen), "sha256": digest.hexdigest()}
 
 
 def code_versions() -> dict[str, str]:

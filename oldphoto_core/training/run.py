@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import torch
 
-from oldphoto_core.checkpoints import Detector, ModelCard, load_detector, load_model, save_model
-from oldphoto_core.checkpoints.tensors import load_prefixed, pack, prefixed, unpack
+from oldphoto_core.checkpoints import PHOTOS, ModelCard, load_detector, load_model, photos_to_json
+from oldphoto_core.checkpoints.tensors import pack, prefixed, unpack
 from oldphoto_core.devices import keep_freed_memory, resolve_device
 from oldphoto_core.errors import SourceMissing, TrainingError
+from oldphoto_core.nets.architectures import PIX2PIX
+from oldphoto_core.nets.pix2pix import Pix2Pix
 from oldphoto_core.nets.presets import preset_named
 from oldphoto_core.storage import Bucket, is_image_key
-from oldphoto_core.training.config import STAGES, TRIPLET, StageConfig, default_config
-from oldphoto_core.training.data import Batches, PhotoSet, split_keys
+from oldphoto_core.training.assembling import NETWORK, TRAINED, load_trained, publish
+from oldphoto_core.training.config import STAGES, StageConfig, StageName, default_config
+from oldphoto_core.training.data import Batches, PhotoSet, Split, split_keys
 from oldphoto_core.training.detection import DetectionBatches, DetectionStage, DetectionValidation
-from oldphoto_core.training.loop import Progress, Validation, ValidationSet, refuse_other_config, run_stage
-from oldphoto_core.training.provenance import code_versions, data_record, parent_of, pinned
+from oldphoto_core.training.loop import Progress, refuse_other_config, run_stage
+from oldphoto_core.training.pix2pix import Pix2PixStage
+from oldphoto_core.training.provenance import code_versions, data_record, parent_of, pinned, seen_in
 from oldphoto_core.training.stages import Stage, make_stage
-
-TRAINED = "weights.safetensors"
-NETWORK = {"vae_old": "vae_old", "vae_clean": "vae_clean", "mapping": "mapping", "scratches": "detector"}
-"""Name of each stage's network in files."""
+from oldphoto_core.training.validation import Validation, ValidationSet
+from oldphoto_core.training.world import ALONE, World, own_device
 
 
 def _silent(step: int, steps: int, values: dict[str, float]) -> None:
@@ -33,42 +34,58 @@ def _silent(step: int, steps: int, values: dict[str, float]) -> None:
 
 def train_stage(
     config: StageConfig,
-    clean: Bucket,
-    old: Bucket | None,
+    clean: Bucket | Split,
+    old: Bucket | Split | None,
     out: Bucket,
     progress: Progress = _silent,
     device: str = "auto",
+    world: World = ALONE,
 ) -> dict[str, Any]:
     """Trains one stage, going on from its checkpoint; returns what it cost. Finished stages return at once.
+
+    `clean` and `old`: photos that are split by `config.holdout`, or that were split already. Of several processes
+    (`world`) all call it alike, and all must see `out`.
 
     Raises TrainingError if an earlier stage or data are missing, or the settings differ from the checkpoint's.
     """
     config = pinned(config)
     folder = out.join(config.stage)
-    finished = _finished(config, folder)
-    if finished is not None:
-        return finished
+    result = finished(config, folder)
+    world.wait()  # or the last would find what the first has just finished
+    if result is not None:
+        return result
     parent = parent_of(config)
     keep_freed_memory()
     torch.manual_seed(config.seed)
-    training, held_out = _split(clean, config.holdout)
-    old_training, old_held_out = _split(old, config.holdout) if old else (None, None)
-    make = _detection if config.stage == "scratches" else _restoration
-    stage, batches = make(config, training, old_training, out, resolve_device(device), os.cpu_count() or 1)
+    clean = _split(clean, config.holdout)
+    training, held_out = clean.training, clean.held_out
+    old = _split(old, config.holdout) if old else None
+    old_training, old_held_out = (old.training, old.held_out) if old else (None, None)
+    make = {"scratches": _detection, "pix2pix": _baseline}.get(config.stage, _restoration)
+    where = own_device(resolve_device(device))
+    workers = max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+    stage, batches = make(config, training, old_training, out, where, workers, world)
     if isinstance(stage, DetectionStage):
         validation: Validation = DetectionValidation(config, held_out, old_held_out)
     else:
         validation = ValidationSet(config, held_out)
-    spent, last = run_stage(stage, config, batches, validation, folder, progress)
+    spent, last = run_stage(stage, config, batches, validation, folder, progress, world)
+    if not world.is_first:
+        world.wait()
+        return spent.record()
+    sets = [photos for source in (training, old_training) if source for photos in source.sets()]
+    seen = [seen_in(photos) for photos in sets]
     result = {
         "config": config.record(), **spent.record(), **last,
         "photos": len(training), "held_out": len(held_out),
         "old_photos": len(old_training or ()), "old_held_out": len(old_held_out or ()),
-        "data": [data_record(photos) for photos in (training, old_training) if photos], "parent": parent,
-        "code": code_versions(),
+        "data": [data_record(photos) for photos in seen if photos], "parent": parent, "code": code_versions(),
+        "unreadable": {key: reason for photos in sets for key, reason in sorted(photos.unreadable.items())},
     }  # fmt: skip
+    folder.write(PHOTOS, photos_to_json(photo for photos in seen for photo in photos))
     with stage.averaged() as generator:
         folder.write(TRAINED, pack(prefixed(NETWORK[config.stage], generator), result))
+    world.wait()
     return result
 
 
@@ -88,35 +105,12 @@ def train_all(
     return publish(configs[-1], out, name=name)
 
 
-def publish(config: StageConfig, out: Bucket, *, name: str) -> ModelCard:
-    """Puts the trained stages of `out` together as a model in OUT/model/, with the detector if there is one.
-
-    `config` says preset and partial nonlocal block; it is that of any stage.
-    """
-    triplet = preset_named(config.preset).triplet(partial_nonlocal=config.partial_nonlocal)
-    results = {str(stage): _load_trained(stage, getattr(triplet, NETWORK[stage]), out) for stage in TRIPLET}
-    detector = None
-    if out.join("scratches").info(TRAINED) is not None:
-        network = preset_named(config.preset).detector()
-        results["scratches"] = _load_trained("scratches", network, out)
-        detector = Detector(network, threshold=results["scratches"]["threshold"])
-    card = ModelCard(
-        name=name, preset=config.preset, partial_nonlocal=config.partial_nonlocal, weights_sha256="",
-        created=datetime.now(UTC).date().isoformat(), training=results, code=results["mapping"].get("code", {}),
-        lineage=[{"stage": stage, **result["parent"]} for stage, result in results.items() if result.get("parent")],
-    )  # fmt: skip
-    return save_model(out.join("model"), triplet, card, detector=detector)
-
-
-def has_triplet(out: Bucket) -> bool:
-    """Whether every network that a model cannot do without has been trained."""
-    return all(out.join(stage).info(TRAINED) is not None for stage in TRIPLET)
-
-
 def configs_for(stage: str, preset: str, **changes: Any) -> list[StageConfig]:
     """The configs of one stage, or of all of them for `all`."""
-    names: Sequence[Any] = STAGES if stage == "all" else (stage,)
-    return [default_config(name, preset, **changes) for name in names]
+    if stage != "all":
+        return [default_config(cast(StageName, stage), preset, **changes)]
+    whole = {"scratches": {"accumulation": 1}}  # norms over the whole batch
+    return [default_config(name, preset, **(changes | whole.get(name, {}))) for name in STAGES]
 
 
 def _image_keys(bucket: Bucket) -> list[str]:
@@ -126,7 +120,8 @@ def _image_keys(bucket: Bucket) -> list[str]:
     return keys
 
 
-def _finished(config: StageConfig, folder: Bucket) -> dict[str, Any] | None:
+def finished(config: StageConfig, folder: Bucket) -> dict[str, Any] | None:
+    """What the stage cost, if it was trained to its end in `folder`; TrainingError if with other settings."""
     if folder.info(TRAINED) is None:
         return None
     _, result = unpack(folder.read(TRAINED), f"{folder.url}/{TRAINED}")
@@ -134,19 +129,21 @@ def _finished(config: StageConfig, folder: Bucket) -> dict[str, Any] | None:
     return result
 
 
-def _split(bucket: Bucket, holdout: int) -> tuple[PhotoSet, PhotoSet]:
+def _split(source: Bucket | Split, holdout: int) -> Split:
     """Photos to train on and photos to judge by; where there are too few to hold any out, they judge themselves."""
-    training, held_out = split_keys(_image_keys(bucket), holdout)
-    return PhotoSet(bucket, training), PhotoSet(bucket, held_out or training)
+    if isinstance(source, Split):
+        return source
+    training, held_out = split_keys(_image_keys(source), holdout)
+    return Split(PhotoSet(source, training), PhotoSet(source, held_out or training))
 
 
 def _restoration(
-    config: StageConfig, clean: PhotoSet, old: PhotoSet | None, out: Bucket, device: str, workers: int
+    config: StageConfig, clean: PhotoSet, old: PhotoSet | None, out: Bucket, device: str, workers: int, world: World
 ) -> tuple[Stage, Batches]:
     triplet = preset_named(config.preset).triplet(partial_nonlocal=config.partial_nonlocal)
     if config.stage == "mapping":
-        _load_trained("vae_old", triplet.vae_old, out)
-        _load_trained("vae_clean", triplet.vae_clean, out)
+        load_trained("vae_old", triplet.vae_old, out)
+        load_trained("vae_clean", triplet.vae_clean, out)
     own = getattr(triplet, NETWORK[config.stage])
     if config.start_model:
         given = load_model(config.start_model)
@@ -157,12 +154,24 @@ def _restoration(
             )
         own.load_state_dict(getattr(given.networks, NETWORK[config.stage]).state_dict())
     elif config.start_from:
-        _load_trained(config.start_from, own, out)
-    return make_stage(config, triplet, device, workers), Batches(config, clean, old)
+        load_trained(config.start_from, own, out)
+    return make_stage(config, triplet, device, workers, world), Batches(config, clean, old, world)
+
+
+def _baseline(
+    config: StageConfig, clean: PhotoSet, old: PhotoSet | None, out: Bucket, device: str, workers: int, world: World
+) -> tuple[Stage, Batches]:
+    network = Pix2Pix(preset_named(config.preset).pix2pix)
+    if config.start_model:
+        given = load_model(config.start_model)
+        if given.card.preset != PIX2PIX[config.preset]:
+            raise TrainingError(f"model {config.start_model} is no {PIX2PIX[config.preset]} to begin with; name one")
+        network.load_state_dict(given.networks.state_dict())
+    return Pix2PixStage(config, network.generator, device, workers, world), Batches(config, clean, old, world)
 
 
 def _detection(
-    config: StageConfig, clean: PhotoSet, old: PhotoSet | None, out: Bucket, device: str, workers: int
+    config: StageConfig, clean: PhotoSet, old: PhotoSet | None, out: Bucket, device: str, workers: int, world: World
 ) -> tuple[Stage, Batches]:
     network = preset_named(config.preset).detector()
     if config.start_model:
@@ -170,16 +179,4 @@ def _detection(
         if given is None:
             raise TrainingError(f"model {config.start_model} has no detector to begin with; name one that has")
         network.load_state_dict(given.network.state_dict())
-    return DetectionStage(config, network, device, workers), DetectionBatches(config, clean, old)
-
-
-def _load_trained(stage: str, network: torch.nn.Module, out: Bucket) -> dict[str, Any]:
-    """Fills `network`; returns what the stage's training cost."""
-    folder = out.join(stage)
-    if folder.info(TRAINED) is None:
-        raise TrainingError(
-            f"stage {stage} has not been trained in {out.url}; run `oldphoto train {stage}` or `train all` first"
-        )
-    tensors, result = unpack(folder.read(TRAINED), f"{folder.url}/{TRAINED}")
-    load_prefixed(NETWORK[stage], network, tensors, f"{folder.url}/{TRAINED}")
-    return result
+    return DetectionStage(config, network, device, workers, world), DetectionBatches(config, clean, old)

@@ -16,8 +16,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from oldphoto_core.devices import place
 from oldphoto_core.nets.discriminators import feature_matching, lsgan
 from oldphoto_core.nets.presets import VAE, Triplet, preset_named
+from oldphoto_core.training.compiling import compile_in_place
 from oldphoto_core.training.config import StageConfig
 from oldphoto_core.training.data import Batch
+from oldphoto_core.training.world import ALONE, World
 
 Losses = dict[str, Tensor]
 """Name -> a scalar: terms for the log, or what each network minimises."""
@@ -30,13 +32,17 @@ CRITIC_LEARNING_RATE = 2e-4
 class Stage(ABC):
     """Networks that learn together: a generator, and the critics whose terms are on."""
 
-    def __init__(self, config: StageConfig, generator: nn.Module, device: str, workers: int) -> None:
+    def __init__(
+        self, config: StageConfig, generator: nn.Module, device: str, workers: int, world: World = ALONE
+    ) -> None:
         """`workers`: on a CPU, parts of the batch that are computed side by side, each on a thread of its own.
 
-        One operation spread over two cores left half of the second one idle; two half batches keep both busy.
+        One operation spread over two cores left half of the second one idle; two half batches keep both busy. `world`:
+        the processes whose gradients are added up.
         """
         self.config = config
         self.device = device
+        self.world = world
         self.networks: dict[str, nn.Module] = {"generator": generator, **self._critics()}
         for network in self.networks.values():
             place(network, device)
@@ -48,7 +54,12 @@ class Stage(ABC):
         if config.averaging:
             moving = get_ema_multi_avg_fn(config.averaging)  # type: ignore[no-untyped-call]
             self._average = AveragedModel(generator, multi_avg_fn=moving)
-        self._workers = min(workers, config.batch // 2) if device == "cpu" else 1
+        # the compiler's own threads, and the guards of what it compiled, are no place for several of ours
+        side_by_side = device == "cpu" and not config.compiled
+        self._workers = max(1, min(workers, config.batch // (2 * world.size))) if side_by_side else 1
+        if config.compiled:
+            for network in self.networks.values():
+                compile_in_place(network)
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="gradients") if self._workers > 1 else None
 
     def _critics(self) -> dict[str, nn.Module]:
@@ -71,20 +82,37 @@ class Stage(ABC):
 
     def step(self, batch: Batch, step: int) -> dict[str, float]:
         """One update of every network; returns the terms of the loss, averaged over the batch."""
-        parts = batch.parts(self._workers)
-        if self._pool is None:
-            results = [self._gradients(part, step, number) for number, part in enumerate(parts)]
-        else:
-            results = list(self._pool.map(self._gradients_alone, parts, [step] * len(parts), range(len(parts))))
-        shares = [len(part.clean) / len(batch.clean) for part in parts]
-        rate = self._update(step, [gradients for gradients, _ in results], shares)
+        parts = batch.parts(self._workers * self.config.accumulation)
+        totals: dict[str, list[Tensor]] = {}
+        terms: dict[str, float] = {}
+        for first in range(0, len(parts), self._workers):
+            turn = parts[first : first + self._workers]
+            results = self._turn(turn, step, self.world.rank * len(parts) + first)
+            shares = [len(part.clean) / len(batch.clean) / self.world.size for part in turn]
+            _add(totals, [gradients for gradients, _ in results], shares)
+            for name in results[0][1]:
+                pairs = zip(shares, results, strict=True)
+                terms[name] = terms.get(name, 0.0) + sum(share * float(found[name]) for share, (_, found) in pairs)
+        terms = self._added_up(totals, terms)
+        rate = self._update(step, totals)
         if self._average is not None:
             self._average.update_parameters(self.networks["generator"])
-        names = results[0][1]
-        return {"learning_rate": rate} | {
-            name: sum(share * float(terms[name]) for share, (_, terms) in zip(shares, results, strict=True))
-            for name in names
-        }
+        return {"learning_rate": rate} | terms
+
+    def _turn(self, parts: list[Batch], step: int, first: int) -> list[tuple[Gradients, Losses]]:
+        """Gradients of parts that are computed side by side; `first` is the number of the first in the whole batch."""
+        numbers = range(first, first + len(parts))
+        if self._pool is None:
+            return [self._gradients(part, step, number) for part, number in zip(parts, numbers, strict=True)]
+        return list(self._pool.map(self._gradients_alone, parts, [step] * len(parts), numbers))
+
+    def _added_up(self, totals: dict[str, list[Tensor]], terms: dict[str, float]) -> dict[str, float]:
+        """Over all processes: the gradients in place, the terms as a result."""
+        if self.world.size == 1:
+            return terms
+        told = torch.tensor(list(terms.values()), dtype=torch.float32, device=self.device)
+        self.world.add_up([*(total for network in totals.values() for total in network), told])
+        return dict(zip(terms, told.tolist(), strict=True))
 
     def modules(self) -> dict[str, nn.Module]:
         """Everything whose values training changes: the networks, and the average of the generator's weights."""
@@ -133,15 +161,11 @@ class Stage(ABC):
         }
         return gradients, {name: term.detach() for name, term in terms.items()}
 
-    def _update(self, step: int, results: list[Gradients], shares: list[float]) -> float:
+    def _update(self, step: int, totals: dict[str, list[Tensor]]) -> float:
         rate = self.config.learning_rate_at(step)
-        for name in results[0]:
+        for name, gradients in totals.items():
             parameters = list(self.networks[name].parameters())
-            for index, parameter in enumerate(parameters):
-                # always summed in the same order, so the same parts give the same bits
-                total = torch.stack(
-                    [share * result[name][index] for share, result in zip(shares, results, strict=True)]
-                ).sum(0)
+            for parameter, total in zip(parameters, gradients, strict=True):
                 # in the parameter's own memory layout: fused optimisers go by memory, not by index, and would give the
                 # weights of a channels_last convolution each other's gradients
                 parameter.grad = torch.empty_like(parameter).copy_(total)
@@ -171,13 +195,26 @@ class Stage(ABC):
         minimised["critic_image"] = terms["critic_image"]
 
 
+def _add(totals: dict[str, list[Tensor]], results: list[Gradients], shares: list[float]) -> None:
+    """Adds the weighted gradients of one turn, always in the same order, so that the same parts give the same bits."""
+    for name, firsts in results[0].items():
+        summed = [
+            torch.stack([share * result[name][index] for share, result in zip(shares, results, strict=True)]).sum(0)
+            for index in range(len(firsts))
+        ]
+        before = totals.get(name)
+        totals[name] = summed if before is None else [ours + more for ours, more in zip(before, summed, strict=True)]
+
+
 class AutoencoderStage(Stage):
     """`vae_old` (r and x through one latent space, D_RX closing the gap) and `vae_clean` (y)."""
 
-    def __init__(self, config: StageConfig, triplet: Triplet, device: str = "cpu", workers: int = 1) -> None:
+    def __init__(
+        self, config: StageConfig, triplet: Triplet, device: str = "cpu", workers: int = 1, world: World = ALONE
+    ) -> None:
         """Trains one autoencoder of `triplet`."""
         vae = triplet.vae_old if config.stage == "vae_old" else triplet.vae_clean
-        super().__init__(config, vae, device, workers)
+        super().__init__(config, vae, device, workers, world)
         self.vae = cast(VAE, vae)
 
     def losses(self, batch: Batch, step: int, noise: torch.Generator) -> tuple[Losses, Losses]:
@@ -218,12 +255,17 @@ class AutoencoderStage(Stage):
 class MappingStage(Stage):
     """`mapping`: T on pairs, both autoencoders frozen."""
 
-    def __init__(self, config: StageConfig, triplet: Triplet, device: str = "cpu", workers: int = 1) -> None:
+    def __init__(
+        self, config: StageConfig, triplet: Triplet, device: str = "cpu", workers: int = 1, world: World = ALONE
+    ) -> None:
         """Trains the mapping of `triplet`."""
         self.triplet = triplet
         for frozen in (triplet.vae_old, triplet.vae_clean):
             place(frozen.requires_grad_(False), device)
-        super().__init__(config, triplet.mapping, device, workers)
+        super().__init__(config, triplet.mapping, device, workers, world)
+        if config.compiled:
+            for frozen in (triplet.vae_old, triplet.vae_clean):
+                compile_in_place(frozen)
 
     def losses(self, batch: Batch, step: int, noise: torch.Generator) -> tuple[Losses, Losses]:
         """lambda1 * |T(z_x) - z_y| + pixel * |G_Y(T(z_x)) - y| + image terms."""
@@ -248,7 +290,9 @@ class MappingStage(Stage):
         return restored
 
 
-def make_stage(config: StageConfig, triplet: Triplet, device: str = "cpu", workers: int = 1) -> Stage:
+def make_stage(
+    config: StageConfig, triplet: Triplet, device: str = "cpu", workers: int = 1, world: World = ALONE
+) -> Stage:
     """The stage named in `config`, working on the networks of `triplet` on `device`."""
     kind = MappingStage if config.stage == "mapping" else AutoencoderStage
-    return kind(config, triplet, device, workers)
+    return kind(config, triplet, device, workers, world)

@@ -27,12 +27,12 @@ from oldphoto_core.restoration.restorer import Restorer
 from oldphoto_core.scans import RawPixels
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training import default_config, train_stage
+from oldphoto_core.training.assembling import publish
 from oldphoto_core.training.data import PhotoSet
 from oldphoto_core.training.detection import DetectionBatches, DetectionStage
 from oldphoto_core.training.detection.data import scanned
 from oldphoto_core.training.detection.stage import dice_loss, focal_loss
 from oldphoto_core.training.detection.thin_structures import draw_thin_structures
-from oldphoto_core.training.run import publish
 
 TINY: dict[str, Any] = {
     "steps": 4, "batch": 4, "crop": 32, "canvas": 64, "validate_every": 2, "validation_crops": 2,

@@ -107,7 +107,7 @@ SEAMS = {
     "zipfile": {"checkpoints/archives.py"},
     "pyarrow": {"storage/tables.py"},
     "pickle": {"scans/isolation/messages.py"},  # of our own processes
-    "subprocess": {"scans/isolation/decoder.py"},
+    "subprocess": {"scans/isolation/decoder.py", "training/process.py"},
     "tarfile": {"degradation/pairs.py"},  # shards of our own
     **{name: set() for name in ("botocore", "boto3", "aiobotocore", "tifffile", "imageio", "skimage.io")},
 }  # fmt: skip

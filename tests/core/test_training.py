@@ -18,7 +18,7 @@ import pytest
 import torch
 from photos import album
 
-from oldphoto_core.checkpoints import Registry, load_detector, load_model, publish_version
+from oldphoto_core.checkpoints import Registry, load_detector, load_model, photos_of, publish_version
 from oldphoto_core.errors import ConfigError, SourceMissing, TrainingError
 from oldphoto_core.nets.presets import preset_named
 from oldphoto_core.storage import Bucket
@@ -117,6 +117,7 @@ def test_every_stage_trains_and_becomes_a_model(clean: Bucket, old: Bucket, tmp_
     configs = configs_for("all", "compact", **TINY)
     card = train_all(configs, clean, old, out, name="tiny")
     assert load_model(str(tmp_path / "model")).card == card
+    assert {photo.sha256 for photo in photos_of(tmp_path / "model")} >= {clean.sha256("album-000.png")}
     assert [result["steps"] for result in card.training.values()] == [6, 6, 6, 6]
     lines = "".join(f"{clean.sha256(f'album-{number:03d}.png')}  album-{number:03d}.png\n" for number in range(8))
     seen = {"url": clean.url, "photos": 8, "sha256": hashlib.sha256(lines.encode()).hexdigest()}
@@ -126,6 +127,8 @@ def test_every_stage_trains_and_becomes_a_model(clean: Bucket, old: Bucket, tmp_
     assert detector is not None
     assert detector.threshold == card.training["scratches"]["threshold"]
     assert out.read("mapping/chart.png").startswith(b"\x89PNG")
+    sheets = [f"{stage}/samples/{step:08d}.jpg" for stage in STAGES for step in (3, 6)]
+    assert all(out.read(sheet).startswith(b"\xff\xd8") for sheet in sheets)
     assert "psnr" in out.read("mapping/log.csv").decode().splitlines()[0]
 
 
@@ -225,6 +228,20 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(clean: Bucket, old: 
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name.startswith(".")]
 
 
+def test_a_setting_that_is_younger_than_a_training_does_not_keep_it_from_going_on(
+    clean: Bucket, old: Bucket, tmp_path: Path
+) -> None:
+    from oldphoto_core.training.loop import refuse_other_config
+
+    config = default_config("vae_old", **TINY)
+    before = config.record()
+    for name in ("accumulation", "compiled"):
+        del before[name]
+    refuse_other_config(before, config, Bucket(str(tmp_path)))
+    with pytest.raises(TrainingError, match="accumulation was 1, now 2"):
+        refuse_other_config(before, replace(config, accumulation=2), Bucket(str(tmp_path)))
+
+
 def test_a_finished_stage_is_not_trained_again(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
     out, config = Bucket(str(tmp_path)), default_config("vae_old", **TINY)
     first = train_stage(config, clean, old, out)
@@ -252,6 +269,14 @@ def test_missing_photos_are_told(clean: Bucket, tmp_path: Path) -> None:
         train_stage(config, clean, Bucket(str(tmp_path / "nothing")), Bucket(str(tmp_path / "out")))
     with pytest.raises(TrainingError, match="--old"):
         train_stage(config, clean, None, Bucket(str(tmp_path / "out")))
+
+
+def test_a_training_tells_what_it_could_not_read_and_has_not_seen(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
+    folder = album(tmp_path / "clean", 3)
+    (folder / "album-001.png").write_bytes(b"spoiled")
+    result = train_stage(default_config("vae_old", **TINY), Bucket(folder), old, Bucket(tmp_path / "out"))
+    assert list(result["unreadable"]) == ["album-001.png"]
+    assert [record["photos"] for record in result["data"]] == [2, 4]
 
 
 def test_unreadable_photos_are_passed_over_and_listed(tmp_path: Path) -> None:

@@ -19,6 +19,14 @@ def albums(tmp_path: Path) -> tuple[Path, Path]:
     return album(tmp_path / "clean", 6), album(tmp_path / "old", 3, first=50)
 
 
+def artifacts(key: str) -> list[str]:
+    from prefect import get_client
+
+    with get_client(sync_client=True) as client:
+        found = client.request("POST", "/artifacts/filter", json={"artifacts": {"key": {"any_": [key]}}})
+    return [each["data"] for each in found.json()]
+
+
 def test_training_leaves_a_model_that_restores(albums: tuple[Path, Path], tmp_path: Path, oldphoto) -> None:
     clean, old = albums
     ended = oldphoto("train", "all", "--clean", clean, "--old", old, "--out", tmp_path / "out", *TINY, "--name", "mine")
@@ -26,6 +34,9 @@ def test_training_leaves_a_model_that_restores(albums: tuple[Path, Path], tmp_pa
     assert "mapping: 2 steps" in ended.out
     assert "photos/s" in ended.out
     assert json.loads((tmp_path / "out/model/card.json").read_text())["name"] == "mine"
+    shown = [each for each in artifacts("train-mapping") if str(tmp_path) in each]
+    assert "step 2: loss" in shown[0]
+    assert "](data:image/jpeg;base64," in shown[0]
     ended = oldphoto("restore", old, tmp_path / "restored", "--model", tmp_path / "out/model")
     assert ended.code == 0, ended.err
     assert "3 restored" in ended.out

@@ -8,21 +8,34 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from oldphoto_core.errors import UsageError
 from oldphoto_core.nets.luminance import luminance
 from oldphoto_core.training.config import StageConfig
 from oldphoto_core.training.data import Batch
 from oldphoto_core.training.stages import Losses, Stage
+from oldphoto_core.training.world import ALONE, World
 
 
 class DetectionStage(Stage):
     """The detector alone."""
 
-    def __init__(self, config: StageConfig, detector: nn.Module, device: str = "cpu", workers: int = 1) -> None:
+    def __init__(
+        self,
+        config: StageConfig,
+        detector: nn.Module,
+        device: str = "cpu",
+        workers: int = 1,
+        world: World = ALONE,
+    ) -> None:
         """Trains `detector`, which is called as `detector(grey_N1HW in [-1, 1])` and returns scores.
 
         The batch is never cut into parts, whatever `workers`: batch norms are over all of it, and their running means
         are no place for two threads.
         """
+        if world.size > 1:
+            raise UsageError(
+                "stage scratches has norms over the whole batch, and trains in one process; give --processes 1"
+            )
         super().__init__(config, detector, device, workers=1)
 
     def losses(self, batch: Batch, step: int, noise: torch.Generator) -> tuple[Losses, Losses]:

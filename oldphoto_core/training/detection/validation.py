@@ -13,8 +13,9 @@ from oldphoto_core.metrics import DetectionCounts
 from oldphoto_core.training.config import StageConfig
 from oldphoto_core.training.data import Mask, Photo, PhotoSet
 from oldphoto_core.training.detection.data import grey_of
-from oldphoto_core.training.loop import VALIDATION_SEED, centre_crop
+from oldphoto_core.training.samples import SHOWN, sheet
 from oldphoto_core.training.stages import Stage
+from oldphoto_core.training.validation import VALIDATION_SEED, centre_crop
 
 VALIDATION_CROP = 512
 
@@ -28,19 +29,26 @@ class DetectionValidation:
             *_items(config, clean, is_old=False),
             *(_items(config, old, is_old=True) if old is not None else ()),
         ]
+        self._seen: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def measure(self, stage: Stage) -> dict[str, float]:
         """ROC AUC over all pixels but faint damage; the best threshold, its F1, the share of intact pixels it marks."""
-        counts = DetectionCounts()
+        counts, self._seen = DetectionCounts(), []
         with all_cores(), torch.inference_mode():
             for grey, mask, counted in self.items:
                 probabilities = stage.restore(grey.to(stage.device), None).cpu()
                 counts.add(probabilities[counted], mask[counted])
+                if len(self._seen) < SHOWN:
+                    self._seen.append(((grey + 1) / 2, probabilities, mask))
         threshold = counts.best_threshold(self._most_false)
         return {
             "auc": counts.auc(), "f1": counts.f1(threshold), "threshold": threshold,
             "false_positives": counts.false_positive_rate(threshold),
         }  # fmt: skip
+
+    def sheet(self) -> bytes:
+        """The photo, the probability of damage, and the damage."""
+        return sheet(("photo", "found", "damaged"), [(str(number + 1), row) for number, row in enumerate(self._seen)])
 
 
 def _items(config: StageConfig, photos: PhotoSet, *, is_old: bool) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

@@ -1,0 +1,56 @@
+"""The list of the photos that a model's weights were trained on: a file beside them, which the card names by digest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from oldphoto_core.checkpoints.store import read_card, read_file
+from oldphoto_core.errors import DamagedWeights
+
+PHOTOS = "photos.json"
+"""One of the `parts` of a model's card."""
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class SeenPhoto:
+    """One photo as it was when it was read."""
+
+    url: str
+    """Of its bucket."""
+    key: str
+    """In its bucket."""
+    version: str
+    """As the store told it: while it is the same, so are the bytes."""
+    sha256: str
+    """Of its bytes."""
+
+
+def photos_to_json(photos: Iterable[SeenPhoto]) -> bytes:
+    """{bucket: {key: [version, sha256]}}, sorted; a photo that is given twice is there once."""
+    listed: dict[str, dict[str, list[str]]] = {}
+    for photo in sorted(set(photos)):
+        listed.setdefault(photo.url, {})[photo.key] = [photo.version, photo.sha256]
+    return json.dumps(listed, indent=0, ensure_ascii=False).encode()
+
+
+def photos_from_json(data: bytes, name: str) -> list[SeenPhoto]:
+    """The inverse; `name` is for the message of DamagedWeights."""
+    try:
+        return [
+            SeenPhoto(url, key, version, sha256)
+            for url, photos in json.loads(data).items()
+            for key, (version, sha256) in photos.items()
+        ]
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DamagedWeights(f"{name} is no list of photos ({error}); fetch the model again") from error
+
+
+def photos_of(model: str | Path) -> list[SeenPhoto]:
+    """What a model was trained on; empty for one that does not list it. UnknownModel, DamagedWeights."""
+    parts = read_card(model).parts
+    if PHOTOS not in parts:
+        return []
+    return photos_from_json(read_file(model, PHOTOS, parts[PHOTOS]), f"{PHOTOS} of model {model}")

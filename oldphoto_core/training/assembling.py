@@ -1,0 +1,129 @@
+"""Trained stages of one place put together as a model, and the stages of a model put where its others are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from torch import nn
+
+from oldphoto_core.checkpoints import (
+    PHOTOS,
+    Detector,
+    ModelCard,
+    load_detector,
+    load_model,
+    photos_from_json,
+    photos_of,
+    photos_to_json,
+    save_model,
+)
+from oldphoto_core.checkpoints.tensors import load_prefixed, pack, prefixed, unpack
+from oldphoto_core.errors import TrainingError
+from oldphoto_core.nets.architectures import PIX2PIX
+from oldphoto_core.nets.pix2pix import Pix2Pix
+from oldphoto_core.nets.presets import preset_named
+from oldphoto_core.storage import Bucket
+from oldphoto_core.training.config import TRIPLET, StageConfig
+
+TRAINED = "weights.safetensors"
+NETWORK = {
+    "vae_old": "vae_old", "vae_clean": "vae_clean", "mapping": "mapping", "scratches": "detector",
+    "pix2pix": "generator",
+}  # fmt: skip
+"""Name of each stage's network in files."""
+
+
+def publish(config: StageConfig, out: Bucket, *, name: str) -> ModelCard:
+    """Puts the trained stages of `out` together as a model in OUT/model/, with the detector if there is one.
+
+    `config` says preset and partial nonlocal block; it is that of any stage.
+    """
+    triplet = preset_named(config.preset).triplet(partial_nonlocal=config.partial_nonlocal)
+    results = {str(stage): load_trained(stage, getattr(triplet, NETWORK[stage]), out) for stage in TRIPLET}
+    detector = None
+    if out.join("scratches").info(TRAINED) is not None:
+        network = preset_named(config.preset).detector()
+        results["scratches"] = load_trained("scratches", network, out)
+        detector = Detector(network, threshold=results["scratches"]["threshold"])
+    return _saved(out, out.join("model"), triplet, _card(name, config.preset, config, results), detector)
+
+
+def publish_baseline(config: StageConfig, out: Bucket, *, name: str) -> ModelCard:
+    """Makes a model of the trained stage `pix2pix`, in OUT/pix2pix/model/."""
+    network = Pix2Pix(preset_named(config.preset).pix2pix)
+    results = {"pix2pix": load_trained("pix2pix", network.generator, out)}
+    card = replace(
+        _card(name, PIX2PIX[config.preset], config, results), partial_nonlocal=False,
+        summary="The baseline pix2pix, a U-Net without latent spaces and masks, for comparison.",
+    )  # fmt: skip
+    return _saved(out, out.join("pix2pix", "model"), network, card, None)
+
+
+def _card(name: str, architecture: str, config: StageConfig, results: dict[str, dict[str, Any]]) -> ModelCard:
+    return ModelCard(
+        name=name, preset=architecture, partial_nonlocal=config.partial_nonlocal, weights_sha256="",
+        created=datetime.now(UTC).date().isoformat(), training=results, code=_last_code(results),
+        lineage=[{"stage": stage, **result["parent"]} for stage, result in results.items() if result.get("parent")],
+    )  # fmt: skip
+
+
+def _last_code(results: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Of the stage that decides how a restoration looks."""
+    code: dict[str, str] = (results.get("mapping") or results["pix2pix"]).get("code", {})
+    return code
+
+
+def _saved(out: Bucket, folder: Bucket, network: nn.Module, card: ModelCard, detector: Detector | None) -> ModelCard:
+    if listed := _listed(out, list(card.training)):
+        card = replace(card, parts={PHOTOS: folder.write(PHOTOS, listed)})
+    return save_model(folder, network, card, detector=detector)
+
+
+def _listed(out: Bucket, stages: Sequence[str]) -> bytes:
+    """The photos that any of the stages has seen; empty if one of them was trained before such lists were kept."""
+    places = [out.join(stage) for stage in stages]
+    if any(place.info(PHOTOS) is None for place in places):
+        return b""
+    lists = [photos_from_json(place.read(PHOTOS), f"{place.url}/{PHOTOS}") for place in places]
+    return photos_to_json(photo for photos in lists for photo in photos)
+
+
+def has_triplet(out: Bucket) -> bool:
+    """Whether every network that a model cannot do without has been trained."""
+    return all(out.join(stage).info(TRAINED) is not None for stage in TRIPLET)
+
+
+def adopt(model: str, stage: str, out: Bucket) -> bool:
+    """Puts a model's network into `out` as if its stage had been trained there; False for a detector that it has not.
+
+    Its card says then where the network is from.
+    """
+    given = load_model(model)
+    result = dict(given.card.training.get(stage, {}))
+    if stage == "scratches":
+        detector = load_detector(model)
+        if detector is None:
+            return False
+        network, result["threshold"] = detector.network, detector.threshold
+    else:
+        network = getattr(given.networks, NETWORK[stage])
+    result["parent"] = {"model": model, "weights_sha256": given.card.weights_sha256}
+    folder = out.join(stage)
+    folder.write(PHOTOS, photos_to_json(photos_of(model)))
+    folder.write(TRAINED, pack(prefixed(NETWORK[stage], network), result))
+    return True
+
+
+def load_trained(stage: str, network: nn.Module, out: Bucket) -> dict[str, Any]:
+    """Fills `network`; returns what the training of that stage cost. TrainingError if it was not trained in `out`."""
+    folder = out.join(stage)
+    if folder.info(TRAINED) is None:
+        raise TrainingError(
+            f"stage {stage} has not been trained in {out.url}; run `oldphoto train {stage}` or `train all` first"
+        )
+    tensors, result = unpack(folder.read(TRAINED), f"{folder.url}/{TRAINED}")
+    load_prefixed(NETWORK[stage], network, tensors, f"{folder.url}/{TRAINED}")
+    return result
