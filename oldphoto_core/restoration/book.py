@@ -111,9 +111,9 @@ class Book:
     def keep(self, page: DonePage, content: bytes | Path, mask: bytes | Path | None) -> None:
         """Adds a page that is done: its file, and that of its mask if there is one, both TIFFs of one page."""
         self._add(self._derivative_book(), content)
-        if self.with_masks and mask is not None:
+        if mask is not None:
             self._add(self._mask_book(), mask)
-        elif mask is None:
+        else:
             self._add_no_mask()
         self.done.append(page)
 
@@ -192,7 +192,9 @@ def pages_of_record(book: Book, files: PhotoFiles, derivative: bytes | Path) -> 
             "page": page.number,
             "status": "restored" if page.restored else "copied",
             "source": page.source,
-            "derivative": _facts_of(files, derivative, page.number),
+            "derivative": asdict(files.facts(derivative, page.number))
+            if page.restored
+            else _facts_of(files, derivative, page.number),
             "mask_coverage": page.mask_coverage,
             "changed_share": page.difference.changed_share if page.difference else 0.0,
             "warnings": list(page.warnings),

@@ -210,7 +210,7 @@ def _keep_page(work: Work) -> None:
     """Puts a page that is done into the book, and what is to be said of it."""
     assert work.book is not None
     content = _encoded(work)
-    mask = None if work.is_left_alone else _held(work).encode_mask("tiff")
+    mask = _held(work).encode_mask("tiff") if work.book.with_masks and work.book.is_chosen else None
     if work.book.number == work.book.chosen[0]:
         show(work, restored=True)
     work.book.keep(done_page(work), content, mask)

@@ -21,6 +21,8 @@ _TAGS = (
     *(_SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _BITS, _CHANNELS),
     *(_TILE_WIDTH, _TILE_HEIGHT, _SUB_IFDS, _RAW),
 )
+_SHARED = 16
+"""Times the file's size that the tags of all pages may hold: pages may share a profile."""
 _MOST_LEVELS = 64
 """Directories below one page."""
 
@@ -135,12 +137,16 @@ def viewed(data: Data, page: Page) -> Data:
 
 
 def check_whole(data: Data) -> None:
-    """`tiff.check_whole` of every page. Raises TruncatedScan that names it, or as `pages_of`."""
-    tiff.check_whole(data)
-    pages = pages_of(data)
+    """Looks at every page as `tiff.whole_directory` does. Raises TruncatedScan that names it, or as `pages_of`."""
+    tiff.whole_directory(data)
+    pages, claimed = pages_of(data), 0
     for number, page in enumerate(pages, start=1):
         try:
-            tiff.check_whole(viewed(data, page))
+            entries = tiff.whole_directory(viewed(data, page))
+            # thousands of pages that all claim the whole file would take hours to copy
+            claimed += sum(len(entry.data) for entry in entries.values())
+            if claimed > _SHARED * len(data):
+                raise UnreadableScan("the tags of its pages claim many times what the file holds: save it again")
         except TruncatedScan as error:
             raise TruncatedScan(f"page {number} of {len(pages)}: {error}" if len(pages) > 1 else str(error)) from error
 

@@ -84,9 +84,9 @@ def _read_page(
     data: Data, max_pixels: int | None, take: Callable[[Any], T], number: int | None
 ) -> tuple[Format, T, Carried]:
     """The same of one page: it must be whole itself, and what of the others there is lies where it should."""
-    tiff.check_whole(data)
+    tiff.whole_directory(data)
     view, page, _ = pages.page_view(data, number)
-    tiff.check_whole(view)
+    tiff.whole_directory(view)
     format_, taken, carried = _read_image(view, max_pixels, take, "tiff")
     return format_, taken, pages.with_pages(carried, page)
 

@@ -58,8 +58,11 @@ _OF_INKS = (333, 337)
 """Text that names the inks and the printer of a CMYK picture, whose derivative is none."""
 
 
-def check_whole(data: Data) -> None:
-    """Raises TruncatedScan when the directory, a strip or a tile lies outside, UnreadableScan without a directory."""
+def whole_directory(data: Data) -> Mapping[int, Entry]:
+    """The first directory, whose picture is there.
+
+    Raises TruncatedScan when the directory, a strip or a tile lies outside, UnreadableScan without a picture.
+    """
     try:
         layout = Layout.of(data)
         if layout.first >= len(data):
@@ -74,6 +77,7 @@ def check_whole(data: Data) -> None:
             pairs = zip(entries[offsets].integers(), entries[counts].integers(), strict=False)
             if max((at + count for at, count in pairs), default=0) > len(data):
                 raise TruncatedScan(f"a part of the picture lies behind the end: {_cut(data)}")
+    return entries
 
 
 def is_fax(data: Data) -> bool:

@@ -238,6 +238,34 @@ def test_wide_samples_of_the_other_byte_order_are_not_copied_as_they_are(tmp_pat
         book.add_copy(two, 2)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"compression": "jpeg", "tile": True}, {"compression": "jpeg"}, {"bigtiff": True, "compression": "packbits"}],
+)
+def test_a_page_of_any_compression_is_copied_as_it_is(tmp_path: Path, options: dict[str, Any]) -> None:
+    data = encoded(LARGE, "tiff", **options)
+    with TiffBook(tmp_path / "book.tif", big="bigtiff" in options) as book:
+        for _ in range(2):
+            book.add_copy(data, 1)
+    copied = read_scan(tmp_path / "book.tif", page=2)
+    assert np.array_equal(copied.pixels, read_scan(data).pixels)
+    assert read_facts(tmp_path / "book.tif", 2).compression == read_facts(data).compression
+
+
+def test_pages_that_each_claim_the_whole_file_are_refused() -> None:
+    size, count = 400_000, 60
+    directories = b""
+    for number in range(count):
+        at = 8 + len(directories)
+        width, length = struct.pack("<HHII", 256, 4, 1, 8), struct.pack("<HHII", 257, 4, 1, 8)
+        claim = struct.pack("<HHII", 700, 1, size - 8, 8)
+        following = 0 if number == count - 1 else at + 2 + 36 + 4
+        directories += struct.pack("<H", 3) + width + length + claim + struct.pack("<I", following)
+    hostile = (b"II*\0\x08\0\0\0" + directories).ljust(size, b"\0")
+    with pytest.raises(UnreadableScan, match="claim many times what the file holds"):
+        read_pages(hostile)
+
+
 def test_parts_that_claim_the_whole_file_each_are_not_copied(tmp_path: Path) -> None:
     data = encoded(photo(1, 8), "tiff")
     size = len(data)
