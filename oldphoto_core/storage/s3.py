@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from oldphoto_core.errors import ChangedWhileReading, NoCredentials, SourceMissing, StorageError, WriteFailed
-from oldphoto_core.storage.keys import TEMP_PREFIX, is_temporary, printable
+from oldphoto_core.storage.keys import TEMP_PREFIX, Folding, is_temporary, printable
 from oldphoto_core.storage.store import CHUNK, ObjectInfo, Unfinished, chunks_of
 
 PART_BYTES = 64 * 2**20
@@ -152,6 +152,10 @@ class S3Store:
     def delete(self, key: str) -> None:
         """Removes the object if it is there."""
         self._call("delete_object", key)
+
+    def folds_names(self) -> tuple[Folding, ...]:
+        """Nothing: keys are bytes."""
+        return ()
 
     def unfinished(self, folders: tuple[str, ...]) -> Iterator[Unfinished]:
         """Probes, and uploads in parts, which cost their room until somebody aborts them."""
