@@ -32,10 +32,11 @@ _BYTES_PER_PIXEL_OF_OTHERS = 3.0  # an uncompressed TIFF, 8-bit RGB
 
 @dataclass(slots=True)
 class Plan:
-    """What a run will do: `photos` are restored, `skipped` are rows that are settled already."""
+    """What a run will do: `photos` are restored, `skipped` and `failed` are rows that are settled already."""
 
     photos: list[Photo] = field(default_factory=list)
     skipped: list[LedgerRow] = field(default_factory=list)
+    failed: list[LedgerRow] = field(default_factory=list)
     masks_used: int = 0
     masks_unclaimed: list[str] = field(default_factory=list)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from oldphoto_core.errors import RunStopped
 from oldphoto_core.reports.summary import RunFacts, Summary, encode
 from oldphoto_core.restoration import handout
+from oldphoto_core.restoration.clashes import keep_apart
 from oldphoto_core.restoration.engine import OnPart, OnRow
 from oldphoto_core.restoration.gauges import write_gauges
 from oldphoto_core.restoration.job import RESULT_FOLDERS, RestoreJob, check_places, inventory_of
@@ -121,11 +122,12 @@ def open_run(job: RestoreJob, end_strays: Callable[[list[str]], None] = lambda _
         end_strays(strays)
     settle_killed_runs(target)
     manifest, plan = plan_job(job, restorer)
+    keep_apart(plan, target)
     run = Run(job, plan, len(manifest), restorer)
     run.bucket.write(FACTS, encode(run.facts))
     write_manifest(run.bucket, manifest)
     with LedgerWriter(run.bucket, "plan") as ledger:
-        for row in plan.skipped:
+        for row in [*plan.skipped, *plan.failed]:
             ledger.add(row)
     return run
 

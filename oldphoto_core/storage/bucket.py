@@ -12,7 +12,7 @@ from typing import BinaryIO, TypeVar
 from urllib.parse import unquote
 
 from oldphoto_core.errors import DamagedOnTheWay, StorageError, UsageError, WriteFailed
-from oldphoto_core.storage.keys import printable, safe_key
+from oldphoto_core.storage.keys import Folding, printable, safe_key
 from oldphoto_core.storage.store import ObjectInfo, Store, Unfinished, chunks_of, why
 from oldphoto_core.storage.temporary import temporary_name
 
@@ -211,6 +211,13 @@ class Bucket:
             raise
         except StorageError as error:
             raise WriteFailed(f"cannot write to {self.url}: {error}") from error
+
+    def folds_names(self) -> tuple[Folding, ...]:
+        """What is not told apart here: keys that differ in upper and lower case only, or in Unicode's forms only.
+
+        In folders it depends on the drive, and a small file is written and removed again. Raises WriteFailed.
+        """
+        return self._store.folds_names()
 
     def contains(self, other: Bucket) -> bool:
         """Whether the other is this same place, or lies inside it (symbolic links resolved)."""

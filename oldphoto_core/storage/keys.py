@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection
+from typing import Literal, get_args
 
 from oldphoto_core.errors import UnsafeKey
 
@@ -29,6 +31,10 @@ IMAGE_EXTENSIONS = frozenset(
 )
 TEMP_PREFIX = ".oldphoto-tmp-"
 """Names that begin so are unfinished writes and probes: no listing shows them."""
+
+Folding = Literal["case", "unicode"]
+FOLDINGS: tuple[Folding, ...] = get_args(Folding)
+"""What file systems may not tell apart: upper and lower case; a letter with its accent and the two in a row."""
 
 MAX_KEY_BYTES = 1024
 """The bound of S3; local file systems bound each part of a path by themselves (255 bytes)."""
@@ -77,6 +83,13 @@ def is_image_key(key: str) -> bool:
 def is_temporary(key: str) -> bool:
     """Whether the name is that of an unfinished write."""
     return key.rsplit("/", 1)[-1].startswith(TEMP_PREFIX)
+
+
+def folded(key: str, by: Collection[Folding] = FOLDINGS) -> str:
+    """The same for keys that a place takes for one, because it does not tell case or Unicode's forms apart."""
+    key = unicodedata.normalize("NFC", key) if "unicode" in by else key
+    key = key.casefold() if "case" in by else key
+    return unicodedata.normalize("NFC", key) if "unicode" in by else key
 
 
 def printable(text: str) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import stat
+import unicodedata
 from collections.abc import Callable, Iterator
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import BinaryIO
 
 from oldphoto_core.errors import ChangedWhileReading, SourceMissing, StorageError, WriteFailed
-from oldphoto_core.storage.keys import is_temporary, printable
+from oldphoto_core.storage.keys import Folding, is_temporary, printable
 from oldphoto_core.storage.store import CHUNK, ObjectInfo, Unfinished, chunks_of, why
 from oldphoto_core.storage.temporary import temporary_name
 
@@ -99,6 +101,16 @@ class LocalStore:
         """Removes the file; its folder stays."""
         with _as_storage_error(self._name(key), "deleted"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(self.root / key)
+
+    def folds_names(self) -> tuple[Folding, ...]:
+        """Tried with a small file, as it depends on the drive."""
+        name = f"{temporary_name('probe-')}.\u00e9"
+        self.write(name, io.BytesIO(b"oldphoto looks how names are told apart here, and removes this again"))
+        try:
+            others: dict[Folding, str] = {"case": name.upper(), "unicode": unicodedata.normalize("NFD", name)}
+            return tuple(by for by, other in others.items() if os.path.lexists(self.root / other))
+        finally:
+            self.delete(name)
 
     def unfinished(self, folders: tuple[str, ...]) -> Iterator[Unfinished]:
         """Files of temporary names."""

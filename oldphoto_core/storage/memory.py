@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any, BinaryIO
 
 from oldphoto_core.errors import ChangedWhileReading, SourceMissing, WriteFailed
-from oldphoto_core.storage.keys import is_temporary, printable
+from oldphoto_core.storage.keys import Folding, is_temporary, printable
 from oldphoto_core.storage.store import ObjectInfo, Unfinished
 
 _creating = Lock()
@@ -76,6 +76,10 @@ class MemoryStore:
     def delete(self, key: str) -> None:
         """Removes the object if it is there."""
         self.files.store.pop(f"{self.root}/{key}", None)
+
+    def folds_names(self) -> tuple[Folding, ...]:
+        """Nothing: keys are bytes."""
+        return ()
 
     def unfinished(self, folders: tuple[str, ...]) -> Iterator[Unfinished]:
         """None: what was begun is gone with the process."""

@@ -19,7 +19,7 @@ from oldphoto_core.errors import (
     WriteFailed,
 )
 from oldphoto_core.storage.etags import Digest, ETags, parts_of
-from oldphoto_core.storage.keys import TEMP_PREFIX, is_temporary, printable
+from oldphoto_core.storage.keys import TEMP_PREFIX, Folding, is_temporary, printable
 from oldphoto_core.storage.s3_client import EXPIRED, GARBLED, TRIES, breaks, clean, code_of, current_client, pause
 from oldphoto_core.storage.store import CHUNK, ObjectInfo, Unfinished, chunks_of
 
@@ -173,6 +173,10 @@ class S3Store:
     def delete(self, key: str) -> None:
         """Removes the object if it is there."""
         self._call("delete_object", key)
+
+    def folds_names(self) -> tuple[Folding, ...]:
+        """Nothing: keys are bytes."""
+        return ()
 
     def unfinished(self, folders: tuple[str, ...]) -> Iterator[Unfinished]:
         """Probes, and uploads in parts, which cost their room until somebody aborts them."""

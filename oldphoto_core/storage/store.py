@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
-from oldphoto_core.storage.keys import printable
+from oldphoto_core.storage.keys import Folding, printable
 
 CHUNK = 8 * 2**20
 """Bytes of an object that are in memory at once."""
@@ -65,6 +65,9 @@ class Store(Protocol):
 
     def delete(self, key: str) -> None:
         """Removes the object; one that is not there is no error."""
+
+    def folds_names(self) -> tuple[Folding, ...]:
+        """What names of different objects must not differ in alone: upper and lower case, Unicode's forms."""
 
     def unfinished(self, folders: tuple[str, ...]) -> Iterator[Unfinished]:
         """Writes under way, or left by the killed: those directly here, and all that are in these folders."""

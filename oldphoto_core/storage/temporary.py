@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 ABANDONED_SECONDS = 24 * 3600.0
 """A write without a sign of life for so long is abandoned; a writer of this machine is known as soon as it is gone."""
 
-_OF_A_PROCESS = re.compile(rf"{re.escape(TEMP_PREFIX)}(?:probe-)?([0-9a-f]{{16}})-(\d{{1,9}})-(\d+)-[0-9a-f]{{16}}")
+_OF_A_PROCESS = re.compile(
+    rf"{re.escape(TEMP_PREFIX)}(?:probe-)?([0-9a-f]{{16}})-(\d{{1,9}})-(\d+)-[0-9a-f]{{16}}(?:\.\w)?"
+)
 
 log = logging.getLogger(__name__)
 

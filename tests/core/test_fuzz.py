@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from oldphoto_core.errors import CrashesDecoder, ScanError, TimedOut
 from oldphoto_core.scans import Decoders, Scan, read_scan, write_scan
 
 INPUTS = int(os.environ.get("OLDPHOTO_FUZZ", "0"))
+NUMBERS = count(1)
 SECONDS = 60.0
 """A file of a few kilobytes that takes longer hangs; beside other work a process may wait for seconds."""
 
@@ -80,6 +83,8 @@ def decoders() -> Iterator[Decoders]:
 @example(data=b"")
 @given(data=mutated())
 def test_a_mutated_file_is_read_or_refused(decoders: Decoders, tmp_path: Path, data: bytes) -> None:
+    if INPUTS and (number := next(NUMBERS)) % 1000 == 0:
+        sys.stderr.write(f"{number:,} inputs\n")
     try:
         header = decoders.read_header(data, seconds=SECONDS)
     except (CrashesDecoder, TimedOut):
