@@ -9,8 +9,6 @@ against the detector. Photos are used whole, at their own size and at twice of i
 
     CLEAN, OLD   folders or URLs of clean photos and of real old photos; the last --holdout of each name prefix are used
     --json       writes the table's numbers, for the model's card
-    --overlays   writes what is found on photos as they are, marked in red, as a contact sheet (PNG)
-    --show       whose photos the sheet shows; the held-out old ones unless named
 """
 
 from __future__ import annotations
@@ -33,7 +31,6 @@ from oldphoto_core.checkpoints import load_detector, read_card
 from oldphoto_core.checkpoints.store import DETECTOR
 from oldphoto_core.degradation import ArchiveRecipe, degrade, item_rng
 from oldphoto_core.metrics import DetectionCounts
-from oldphoto_core.reports.overlays import overlay_sheet
 from oldphoto_core.restoration.finder import DamageFinder
 from oldphoto_core.storage import Bucket, is_image_key
 from oldphoto_core.training.data import PhotoSet, split_keys
@@ -105,8 +102,6 @@ def main() -> None:
     parser.add_argument("--model", default="starter")
     parser.add_argument("--holdout", type=int, default=40)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--overlays", type=Path)
-    parser.add_argument("--show")
     options = parser.parse_args()
     detector = load_detector(options.model)
     if detector is None:
@@ -126,12 +121,6 @@ def main() -> None:
     print("\nBars: AUC 0.95 and F1 0.75 on old photos with damage; false positives on clean photos 0.3%.")
     if options.json:
         options.json.write_text(json.dumps({"threshold": detector.threshold, "rows": rows}, indent=2))
-    if options.overlays:
-        photos = held_out(options.show, 0) if options.show else old
-        shown = [(Path(key).stem, photos.photo(key)) for key in photos.keys[:24]]
-        marked = [(name, photo, finder.probabilities(photo) >= detector.threshold) for name, photo in shown]
-        options.overlays.write_bytes(overlay_sheet(marked))
-        print(f"\noverlays: {options.overlays}")
 
 
 if __name__ == "__main__":

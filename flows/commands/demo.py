@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     folder: Annotated[str, typer.Argument(help="Where the collection and the results go.")] = "demo",
-    model: Annotated[str, typer.Option(metavar="NAME", help="Weights by name, or where they lie.")] = "archive",
+    model: Annotated[str, typer.Option(metavar="NAME", help="Weights by name, or where they lie.")] = "starter",
 ) -> None:
     """Make a small collection of old photos, restore it, and show the result: no network, bucket or account needed."""
     from flows.prefect_session import prefect_session

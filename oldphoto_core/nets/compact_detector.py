@@ -24,7 +24,7 @@ def _convolved(inside: int, outside: int) -> nn.Sequential:
 
 
 class CompactDetector(nn.Module):
-    """0.68 M parameters. Four pixels become channels of one position before anything else is computed, so that no block
+    """1.29 M parameters. Four pixels become channels of one position before anything else is computed, so that no block
     works at full resolution; only the last two convolutions see single pixels again, where hairlines are one wide."""
 
     multiple = 2 ** len(WIDTHS)

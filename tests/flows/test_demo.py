@@ -84,7 +84,7 @@ def test_the_demo_without_scikit_image_tells_the_way_out(
 def test_the_demo_with_its_own_weights_improves_the_photos(tmp_path: Path, oldphoto) -> None:
     from oldphoto_core.checkpoints import shipped_models
 
-    if "archive" not in shipped_models():
+    if "starter" not in shipped_models():
         pytest.skip("the weights of the demo are not there")
     ended = oldphoto("demo", tmp_path)
     assert ended.code == 0, ended.err
