@@ -51,11 +51,13 @@ class DetectionCounts:
         index = round(threshold * self.BINS)
         return float(2 * true[index] / max(1, int(true[index] + false[index] + true[0])))
 
-    def best_threshold(self, most_false: float = 1.0) -> float:
-        """Where F1 is highest among the thresholds that mark at most the share `most_false` of the intact pixels."""
+    def best_threshold(self, most_false: float = 1.0, unharmed: DetectionCounts | None = None) -> float:
+        """Where F1 is highest among the thresholds that mark at most the share `most_false` of the intact pixels, or of
+        those of other photos, which are `unharmed`."""
         true, false = (counts[:-1] for counts in self._found())
         f1 = 2 * true / (true + false + true[0]).clamp_min(1)
-        allowed = false <= most_false * false[0]
+        judged = false if unharmed is None else unharmed._found()[1][:-1]
+        allowed = judged <= most_false * judged[0]
         allowed[-1] = True  # the strictest threshold, should even that mark more
         return int(torch.where(allowed, f1, -1.0).argmax()) / self.BINS
 

@@ -140,7 +140,7 @@ class StageConfig:
     """Share of the detector's clean canvases into which wires, railings and writing are drawn: they are no damage."""
 
     most_false_positives: float = 0.003
-    """The detector's threshold marks at most this share of the intact pixels of held-out photos: what is marked without
+    """The detector's threshold marks at most this share of held-out clean photos as they are: what is marked without
     need is painted over and must be invented anew."""
 
     holdout: int = 40

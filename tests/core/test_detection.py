@@ -132,6 +132,16 @@ def test_the_dice_loss_is_one_less_f1_of_sure_decisions() -> None:
     assert float(dice_loss(decided, mask, torch.ones_like(mask))) == pytest.approx(1 - f1, abs=1e-3)
 
 
+def test_the_threshold_may_be_bounded_by_what_it_marks_on_unharmed_photos() -> None:
+    damaged, unharmed = DetectionCounts(), DetectionCounts()
+    mask = torch.arange(1000) < 100
+    damaged.add(torch.where(mask, 0.6, 0.3), mask)
+    unharmed.add(torch.tensor([0.7] * 5 + [0.1] * 995), torch.zeros(1000, dtype=torch.bool))
+    assert 0.3 < damaged.best_threshold(0.003) <= 0.6
+    assert damaged.best_threshold(0.003, unharmed) > 0.7
+    assert damaged.best_threshold(0.005, unharmed) == damaged.best_threshold(0.003)
+
+
 def test_counts_give_the_auc_and_f1_that_torchmetrics_gives() -> None:
     generator = torch.Generator().manual_seed(1)
     mask = torch.rand(40_000, generator=generator) < 0.03

@@ -1,4 +1,8 @@
-"""How well damage is found on held-out photos, and the threshold that finds it best."""
+"""How well damage is found on held-out photos, and the threshold that finds it best.
+
+Intact pixels are judged on clean photos as they are: the unmarked pixels of old photos are damaged in part, and nobody
+has labelled them.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ VALIDATION_CROP = 512
 
 
 class DetectionValidation:
-    """Held-out photos: clean ones made old by the whole recipe, and old ones with damage added."""
+    """Held-out photos: clean ones made old by the whole recipe, old ones with damage added, and clean ones as they are."""
 
     def __init__(self, config: StageConfig, clean: PhotoSet, old: PhotoSet | None) -> None:
         self._most_false = config.most_false_positives
@@ -29,21 +33,25 @@ class DetectionValidation:
             *_items(config, clean, is_old=False),
             *(_items(config, old, is_old=True) if old is not None else ()),
         ]
+        self.unharmed = list(_unharmed(config, clean))
         self._seen: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def measure(self, stage: Stage) -> dict[str, float]:
-        """ROC AUC over all pixels but faint damage; the best threshold, its F1, the share of intact pixels it marks."""
-        counts, self._seen = DetectionCounts(), []
+        """ROC AUC over all pixels but faint damage; the best threshold, its F1, the share of clean photos it marks."""
+        counts, unharmed, self._seen = DetectionCounts(), DetectionCounts(), []
         with all_cores(), torch.inference_mode():
             for grey, mask, counted in self.items:
                 probabilities = stage.restore(grey.to(stage.device), None).cpu()
                 counts.add(probabilities[counted], mask[counted])
                 if len(self._seen) < SHOWN:
                     self._seen.append(((grey + 1) / 2, probabilities, mask))
-        threshold = counts.best_threshold(self._most_false)
+            for grey in self.unharmed:
+                probabilities = stage.restore(grey.to(stage.device), None).cpu()
+                unharmed.add(probabilities, torch.zeros_like(probabilities, dtype=torch.bool))
+        threshold = counts.best_threshold(self._most_false, unharmed)
         return {
             "auc": counts.auc(), "f1": counts.f1(threshold), "threshold": threshold,
-            "false_positives": counts.false_positive_rate(threshold),
+            "false_positives": unharmed.false_positive_rate(threshold),
         }  # fmt: skip
 
     def sheet(self) -> bytes:
@@ -53,11 +61,21 @@ class DetectionValidation:
 
 def _items(config: StageConfig, photos: PhotoSet, *, is_old: bool) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Luminance, mask, and which pixels are judged: faint damage is neither found nor missed."""
-    for key in photos.keys[:: max(1, len(photos) // config.validation_crops)][: config.validation_crops]:
-        photo: Photo = centre_crop(photos.photo(key), VALIDATION_CROP, multiple=32)
+    for key, photo in _crops(config, photos):
         recipe = config.recipe.only_damage() if is_old else config.recipe
         aged = degrade(photo, recipe, item_rng(VALIDATION_SEED, key))
         yield grey_of(aged.image), _plane(aged.mask), _plane(aged.visible | ~aged.mask)
+
+
+def _unharmed(config: StageConfig, photos: PhotoSet) -> Iterator[Tensor]:
+    """Luminance of photos that nothing was done to."""
+    for _, photo in _crops(config, photos):
+        yield grey_of(photo)
+
+
+def _crops(config: StageConfig, photos: PhotoSet) -> Iterator[tuple[str, Photo]]:
+    for key in photos.keys[:: max(1, len(photos) // config.validation_crops)][: config.validation_crops]:
+        yield key, centre_crop(photos.photo(key), VALIDATION_CROP, multiple=32)
 
 
 def _plane(mask: Mask) -> Tensor:
