@@ -6,13 +6,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from oldphoto_core.custody.fixity import AuditReport, Finding, audit
+    from oldphoto_core.custody.findings import AuditReport, Finding
+    from oldphoto_core.custody.fixity import audit
     from oldphoto_core.custody.rollback import Rollback, plan_rollback, roll_back
 
 __all__ = ["AuditReport", "Finding", "Rollback", "audit", "plan_rollback", "roll_back"]
 
 _HOMES = {
-    "fixity": ("AuditReport", "Finding", "audit"),
+    "findings": ("AuditReport", "Finding"),
+    "fixity": ("audit",),
     "rollback": ("Rollback", "plan_rollback", "roll_back"),
 }
 

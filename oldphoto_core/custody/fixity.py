@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Literal, get_args
 
 from oldphoto_core.custody.claims import Claim, Record, claims_of_ledgers, read_record
+from oldphoto_core.custody.findings import AuditReport, Finding, Outcome
 from oldphoto_core.errors import SourceMissing, StorageError, UsageError
 from oldphoto_core.reports.record import mask_key
 from oldphoto_core.restoration.job import RESULT_FOLDERS
@@ -17,72 +15,7 @@ from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.parallel import THREADS, map_objects
 from oldphoto_core.storage.temporary import is_abandoned
 
-Kind = Literal["missing", "altered", "extra", "unreadable", "unfinished"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 FOLDERS = ("photos", "masks", "records")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """One object that is not what the books say."""
-
-    key: str
-    """In the target."""
-    kind: Kind
-    """missing: recorded, not there; altered: other bytes; extra: nobody recorded it; unreadable: the store failed;
-    unfinished: begun by a writer that was killed."""
-    detail: str
-    """For people, in one line."""
-    run_id: str = ""
-    """The run that wrote it, by the books."""
-    expected_sha256: str = ""
-    found_sha256: str = ""
-
-
-@dataclass(slots=True)
-class AuditReport:
-    """What was looked at, and what was found."""
-
-    target: str
-    started: str
-    seconds: float = 0.0
-    derivatives: int = 0
-    """Read and found as recorded."""
-    masks: int = 0
-    """Likewise."""
-    masks_not_recorded: int = 0
-    """Masks that are there, and of which no digest was recorded."""
-    records: int = 0
-    bytes_read: int = 0
-    """Of derivatives and masks."""
-    unfinished_unknown: str = ""
-    """Why the store did not say what killed writers began; empty: it did."""
-    findings: list[Finding] = field(default_factory=list)
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Findings of each kind."""
-        return {kind: sum(finding.kind == kind for finding in self.findings) for kind in KINDS}
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether nothing was found."""
-        return not self.findings
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, as in audit.json."""
-        return {**asdict(self), "counts": self.counts, "findings": [asdict(finding) for finding in self.findings]}
-
-
-@dataclass(slots=True)
-class _Outcome:
-    """Of one record, or of one claim without a record."""
-
-    findings: list[Finding] = field(default_factory=list)
-    seen: list[str] = field(default_factory=list)
-    """Keys that somebody answers for."""
-    good: list[str] = field(default_factory=list)
-    not_recorded: int = 0
 
 
 def audit(
@@ -107,30 +40,13 @@ def audit(
     report = AuditReport(target.url, begun.isoformat(timespec="seconds"))
     claims = claims_of_ledgers(target)
     sizes = {info.key: info.size for folder in FOLDERS for info in target.list(folder)}
-    names = [key for key in sizes if key.startswith("records/") and key.endswith(".json")]
-    keys = [name.removeprefix("records/").removesuffix(".json") for name in names]
-    seen: set[str] = set()
-    done = 0
-
-    def settle(outcome: _Outcome, total: int) -> None:
-        nonlocal done
-        seen.update(outcome.seen)
-        report.findings += outcome.findings
-        report.derivatives += sum(key.startswith("photos/") for key in outcome.good)
-        report.masks += sum(key.startswith("masks/") for key in outcome.good)
-        report.masks_not_recorded += outcome.not_recorded
-        report.bytes_read += sum(sizes.get(key, 0) for key in outcome.good)
-        done += 1
+    answered: set[str] = set()
+    for done, (outcome, total) in enumerate(_outcomes(target, claims, sizes, threads), start=1):
+        answered.update(outcome.seen)
+        report.add(outcome, sizes)
         on_object(done, total)
-
-    for outcome in map_objects(partial(_record_outcome, target, claims, sizes), keys, threads):
-        settle(outcome, len(keys))
-    report.records = len(keys)
-    # derivatives of other formats, whose records a later run replaced
-    rest = [claim for key, claim in claims.items() if key not in seen]
-    for outcome in map_objects(partial(_claim_outcome, target), rest, threads):
-        settle(outcome, len(keys) + len(rest))
-    report.findings += _extra(sizes, seen)
+    report.records = len(_recorded(sizes))
+    report.findings += _extra(sizes, answered)
     try:
         report.findings += _unfinished(target)
     except StorageError as error:
@@ -138,17 +54,8 @@ def audit(
     report.findings.sort(key=lambda finding: finding.key)
     report.seconds = round((datetime.now(UTC) - begun).total_seconds(), 3)
     if out is not None:
-        _write(report, out)
+        report.write(out)
     return report
-
-
-def _write(report: AuditReport, out: Bucket) -> None:
-    import pandas as pd
-
-    columns = [column.name for column in fields(Finding)]
-    table = pd.DataFrame([asdict(finding) for finding in report.findings], columns=columns)
-    out.write("audit.json", (json.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n").encode())
-    out.write("audit.csv", table.to_csv(index=False).encode())
 
 
 def check_places(target: Bucket, out: Bucket | None) -> None:
@@ -169,10 +76,31 @@ def check_places(target: Bucket, out: Bucket | None) -> None:
     out.check_writable()
 
 
-def _record_outcome(target: Bucket, claims: dict[str, Claim], sizes: dict[str, int], key: str) -> _Outcome:
+def _outcomes(
+    target: Bucket, claims: dict[str, Claim], sizes: dict[str, int], threads: int
+) -> Iterator[tuple[Outcome, int]]:
+    """Of every record, then of what no record answers for any more; each with how many are known to come in all."""
+    keys = _recorded(sizes)
+    answered: set[str] = set()
+    for outcome in map_objects(partial(_record_outcome, target, claims, sizes), keys, threads):
+        answered.update(outcome.seen)
+        yield outcome, len(keys)
+    # derivatives of other formats, whose records a later run replaced
+    rest = [claim for key, claim in claims.items() if key not in answered]
+    for outcome in map_objects(partial(_claim_outcome, target), rest, threads):
+        yield outcome, len(keys) + len(rest)
+
+
+def _recorded(sizes: dict[str, int]) -> list[str]:
+    """Source keys of the photos that have a record."""
+    names = (key for key in sizes if key.startswith("records/") and key.endswith(".json"))
+    return [name.removeprefix("records/").removesuffix(".json") for name in names]
+
+
+def _record_outcome(target: Bucket, claims: dict[str, Claim], sizes: dict[str, int], key: str) -> Outcome:
     """What one record answers for."""
     name = f"records/{key}.json"
-    outcome = _Outcome(seen=[name])
+    outcome = Outcome(seen=[name])
     try:
         record = read_record(target, key)
         problem = Finding(key=name, kind="altered", detail="what lies there is no record")
@@ -199,8 +127,8 @@ def _record_outcome(target: Bucket, claims: dict[str, Claim], sizes: dict[str, i
     return outcome
 
 
-def _claim_outcome(target: Bucket, claim: Claim) -> _Outcome:
-    outcome = _Outcome(seen=[claim.key])
+def _claim_outcome(target: Bucket, claim: Claim) -> Outcome:
+    outcome = Outcome(seen=[claim.key])
     _check(target, claim, outcome)
     return outcome
 
@@ -210,7 +138,7 @@ def _before(record: Record, claim: Claim | None) -> Claim | None:
     return claim if claim and claim.run_id != record.run_id else None
 
 
-def _check(target: Bucket, claim: Claim, outcome: _Outcome, before: Claim | None = None) -> None:
+def _check(target: Bucket, claim: Claim, outcome: Outcome, before: Claim | None = None) -> None:
     """Holds one object against what was written."""
     what = {"key": claim.key, "run_id": claim.run_id, "expected_sha256": claim.sha256}
     try:
@@ -230,9 +158,9 @@ def _check(target: Bucket, claim: Claim, outcome: _Outcome, before: Claim | None
     outcome.findings.append(Finding(**what, kind="altered", detail=detail, found_sha256=found))
 
 
-def _extra(sizes: dict[str, int], seen: set[str]) -> Iterator[Finding]:
+def _extra(sizes: dict[str, int], answered: set[str]) -> Iterator[Finding]:
     for key in sizes:
-        if key not in seen:
+        if key not in answered:
             yield Finding(key=key, kind="extra", detail="no record and no ledger knows it")
 
 

@@ -29,7 +29,7 @@ def keep_apart(plan: Plan, target: Bucket) -> None:
 
 def _meeting(plan: Plan, by: Collection[Folding]) -> dict[str, str]:
     """Keys of photos that must give way, and whose place they would take."""
-    owners = {folded(row.key, by): row.key for row in plan.skipped if row.output}
+    owners = {folded(key, by): key for key in plan.there}
     for photo in plan.photos:
         owners.setdefault(folded(photo.key, by), photo.key)
     places = ((photo.key, owners[folded(photo.key, by)]) for photo in plan.photos)

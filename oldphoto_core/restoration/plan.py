@@ -37,6 +37,8 @@ class Plan:
     photos: list[Photo] = field(default_factory=list)
     skipped: list[LedgerRow] = field(default_factory=list)
     failed: list[LedgerRow] = field(default_factory=list)
+    there: list[str] = field(default_factory=list)
+    """Keys of the photos that lie in the target, in this run or not."""
     masks_used: int = 0
     masks_unclaimed: list[str] = field(default_factory=list)
 
@@ -57,7 +59,7 @@ def make_plan(
     Raises RunStopped when `existing` is `abort`.
     """
     there = Derivatives(target, options, model, detector, lost)
-    plan = Plan()
+    plan = Plan(there=there.keys())
     for key, version, size, kind in manifest[["key", "version", "size", "kind"]].itertuples(index=False, name=None):
         photo = Photo(key, version, int(size), masks.candidates(key) if masks else ())
         if kind != "image":
@@ -120,6 +122,10 @@ class Derivatives:
         if row and row.output == output and self._is_this_work(photo, row):
             return "current"
         return "outdated" if row or f"records/{photo.key}.json" in self._recorded else "foreign"
+
+    def keys(self) -> list[str]:
+        """Of the photos whose derivatives lie there."""
+        return [key for key, row in self._ledger.items() if row.output in self._there]
 
     def digest(self, photo: Photo) -> str:
         """Of the options and the mask that would shape this photo's derivative."""

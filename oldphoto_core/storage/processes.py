@@ -1,4 +1,4 @@
-"""Processes by what nobody else has: so that what one began can be told from what it still does, once it is killed."""
+"""Whether a process of this machine still runs: its number alone does not tell, since numbers are used again."""
 
 from __future__ import annotations
 

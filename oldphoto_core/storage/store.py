@@ -67,7 +67,7 @@ class Store(Protocol):
         """Removes the object; one that is not there is no error."""
 
     def folds_names(self) -> tuple[Folding, ...]:
-        """What names of different objects must not differ in alone: upper and lower case, Unicode's forms."""
+        """What names are not told apart by: upper and lower case, Unicode's forms, or, in most places, nothing."""
 
     def unfinished(self, folders: tuple[str, ...]) -> Iterator[Unfinished]:
         """Writes under way, or left by the killed: those directly here, and all that are in these folders."""

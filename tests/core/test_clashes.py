@@ -67,6 +67,8 @@ def test_a_photo_restored_before_keeps_its_name(tmp_path: Path, monkeypatch: pyt
     put(source, ["img.jpg", "e\u0301.png"])
     restore(source, target)
     put(source, ["IMG.jpg", "\u00e9.png"])
+    only = restore(source, target, keys=("IMG.jpg",))
+    assert outcomes(target.join("runs", only["run_id"])) == {"IMG.jpg": "unsafe key"}
     again = restore(source, target)
     assert outcomes(target.join("runs", again["run_id"])) == {
         "img.jpg": "already restored", "IMG.jpg": "unsafe key",

@@ -125,9 +125,9 @@ def _keys_of(target: Bucket, run_id: str) -> list[str]:
     if run.info("summary.json") is None:
         raise UsageError(f"run {run_id} has not come to its end: wait for it, or restore again, which settles it")
     ledger = read_ledger(run)
-    restored = set(ledger["key"][ledger["status"] == "restored"])
-    # a failed photo may have been copied
-    return sorted(restored | set(ledger["key"][ledger["status"] == "failed"]) & recorded)
+    restored, failed = (set(ledger["key"][ledger["status"] == status]) for status in ("restored", "failed"))
+    copied = failed & recorded
+    return sorted(restored | copied)
 
 
 def _photos(target: Bucket, run_id: str, keys: list[str]) -> Iterator[RecordedPhoto | str]:
