@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from oldphoto_core.restoration.photo import Photo, RestoresPhotos
 
+PLAN_ROWS = 100_000
+"""Rows of a part of the plan's own: they come all at once, and cost nothing to make again."""
+
 
 class Run:
     """One run under way: its name, its job, and the shards that are left to do."""
@@ -93,7 +96,7 @@ def open_run(job: RestoreJob) -> Run:
     run = Run(job, plan, len(manifest), restorer)
     run.bucket.write(FACTS, encode(run.facts))
     write_manifest(run.bucket, manifest)
-    with LedgerWriter(run.bucket, "plan") as ledger:
+    with LedgerWriter(run.bucket, "plan", every_rows=PLAN_ROWS) as ledger:
         for row in plan.skipped:
             ledger.add(row)
     return run
