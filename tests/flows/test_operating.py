@@ -174,3 +174,10 @@ def test_several_devices_share_the_shards(folder: Path, monkeypatch: pytest.Monk
     summary = restore(folder, model="noted", shard_photos=6)
     assert (summary["restored"], summary["metrics"]["shards"]) == (PHOTOS, 4)
     assert {"cpu:0", "cpu:1"} <= set(asked)
+
+
+def test_a_pool_that_nothing_is_deployed_to_is_wrong_usage(folder: Path, oldphoto: Any) -> None:
+    ended = oldphoto("restore", folder / "old", folder / "new", "--model", "invert", "--pool", "nowhere")
+    assert ended.code == 2
+    assert "no deployment of restore-shard is in the work pool 'nowhere'" in ended.err
+    assert not (folder / "new/runs").exists()
