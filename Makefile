@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo fleet test lint types bench fuzz install clean
+.PHONY: demo fleet test lint types bench fuzz soak install clean
 
 # one resolution for every machine: versions come from constraints.txt
 $(STAMP): pyproject.toml constraints.txt
@@ -39,6 +39,11 @@ bench: install
 INPUTS := 100000
 fuzz: install
 	OLDPHOTO_FUZZ=$(INPUTS) $(BIN)/python -m pytest -q -s tests/core/test_fuzz.py
+
+# kills at random moments, round after round: an hour and more with the default
+ROUNDS := 20
+soak: install
+	OLDPHOTO_SOAK=$(ROUNDS) $(BIN)/python -m pytest -q -s tests/infra/test_kills.py
 
 clean:
 	rm -rf $(VENV) build demo *.egg-info .pytest_cache .mypy_cache .ruff_cache

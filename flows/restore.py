@@ -1,35 +1,36 @@
 """A bucket of old photos goes in, restored photos come out.
 
-inventory and plan -> shards, one task run each -> ledger, reconciliation, summary
+inventory and plan -> shards, one task run each, or one run each in a pool -> ledger, reconciliation, summary
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 
 from prefect import flow
-from prefect.artifacts import create_table_artifact
 from prefect.logging import get_run_logger
+from prefect.states import Cancelled
 from pydantic import Field
 
-from flows.progress import RestoreProgress
+from flows.artifacts import publish
+from flows.logs import log_as_asked
+from flows.server import RunCancelled, wait_for_server
+from flows.shard_runs import deployment_in
+from flows.shards import end_strays, restore_shards
 from oldphoto_core.checkpoints import place_of
 from oldphoto_core.errors import RunStopped
 from oldphoto_core.reports.summary import Summary
 from oldphoto_core.restoration import run as core
 from oldphoto_core.restoration.coordination import sole_coordinator
-from oldphoto_core.restoration.job import RestoreJob
+from oldphoto_core.restoration.job import job_of
 from oldphoto_core.restoration.options import (
     ExistingPolicy,
     FailurePolicy,
     Mode,
     OutputFormat,
     Precision,
-    RestoreOptions,
 )
-from oldphoto_core.storage import LedgerRow
-from tasks.restoration import close_run, open_run, restore_shard
+from tasks.restoration import close_run, open_run
 
 
 @flow(name="restore", persist_result=False)
@@ -39,6 +40,8 @@ def restore(
     masks: Annotated[str | None, Field(description="Bucket of masks of what is damaged, white")] = None,
     model: Annotated[str, Field(description="Weights by name or place, champion or NAME@VERSION")] = "starter",
     device: Annotated[str, Field(description="auto, cpu or cuda")] = "auto",
+    pool: Annotated[str | None, Field(description="Work pool that restores the shards; none: this process")] = None,
+    shard_photos: Annotated[int | None, Field(ge=1, description="At most so many photos a shard")] = None,
     memory: Annotated[int | None, Field(ge=1, description="Bytes that restoring a photo may take")] = None,
     precision: Annotated[Precision, Field(description="Of the network's arithmetic")] = "auto",
     limit: Annotated[int | None, Field(ge=1, description="At most this many images of the source")] = None,
@@ -48,6 +51,7 @@ def restore(
     format: OutputFormat = "keep",  # noqa: A002 - the name users give
     existing: ExistingPolicy = "skip",
     on_failure: FailurePolicy = "skip",
+    warn_failure_rate: Annotated[float, Field(ge=0, le=1, description="Above it an event is sent, once")] = 0.05,
     max_failure_rate: Annotated[float, Field(ge=0, le=1, description="Stop above this share of failed photos")] = 1.0,
     mode: Annotated[Mode, Field(description="The whole picture, or only what is damaged")] = "full",
     masks_only: Annotated[bool, Field(description="Use the given masks and no detector")] = False,
@@ -61,40 +65,21 @@ def restore(
 ) -> Summary:
     """Restore a collection; the summary is also `TARGET/runs/<run id>/summary.json`.
 
-    Raises RunStopped when a policy ended the run; what was done until then is accounted for all the same. Raises
-    Occupied when another run is at work in this target.
+    Cancelled in Prefect, it ends within a photo's time. Raises RunStopped when a policy ended the run. What was done
+    until then is accounted for all the same. Raises Occupied when another run is at work in this target.
     """
-    options = RestoreOptions(
-        mode=mode,
-        format=format,
-        max_growth=max_growth,
-        detect=not masks_only,
-        max_damage=max_damage,
-        existing=existing,
-        on_failure=on_failure,
-        max_failure_rate=max_failure_rate,
-        report=report,
-        max_megapixels=max_megapixels,
-        photo_timeout=photo_timeout,
-        isolate=isolate,
-    )
-    job = RestoreJob(
-        source=source,
-        target=target,
-        masks=masks,
-        model=place_of(model),
-        device=device,
-        memory=memory,
-        precision=precision,
-        limit=limit,
-        operator=operator,
-        keys=tuple(keys) if isinstance(keys, list) else keys,
-        options=options,
-    )
+    log_as_asked()
+    job = job_of(**{**locals(), "model": place_of(model)})
+    if job.pool:
+        deployment_in(job.pool)  # raises where there is none, before anything is begun
     with sole_coordinator(job.target, get_run_logger().warning) as check_held:
-        run = open_run(job)
+        run = open_run(job, end_strays)
         try:
-            _restore_shards(run, check_held)
+            restore_shards(run, check_held)
+        except RunCancelled as wish:
+            core.close_run(run, str(wish))
+            wait_for_server()
+            return Cancelled(message=str(wish))  # type: ignore[return-value] # Prefect takes it for the run's state
         except RunStopped as stop:
             core.close_run(run, str(stop))
             raise
@@ -102,29 +87,6 @@ def restore(
             core.close_run(run, f"interrupted ({type(reason).__name__})")
             raise
         summary = close_run(run)
-    _publish(summary)
+    wait_for_server()
+    publish(summary)
     return summary
-
-
-def _restore_shards(run: core.Run, check_held: Callable[[], None]) -> None:
-    guard = core.FailureGuard(run.job.options, run.planned)
-    with RestoreProgress(run.planned) as progress:
-
-        def settle(row: LedgerRow) -> None:
-            progress.advance(row)
-            guard.judge(row)
-            check_held()
-
-        for number in range(len(run.shards)):
-            restore_shard(run, number, settle, progress.part)
-
-
-def _publish(summary: Summary) -> None:
-    counts = ("found", "restored", "skipped", "failed", "megapixels", "seconds")
-    reasons = {f"failed: {reason}": count for reason, count in summary["failed_reasons"].items()}
-    figures = {**{name: summary[name] for name in counts}, **reasons}  # type: ignore[literal-required]
-    create_table_artifact(
-        key=f"restore-{summary['run_id']}",
-        table=[{"what": name, "figure": figure} for name, figure in figures.items()],
-        description=f"Restoration of {summary['source']} into {summary['target']}",
-    )

@@ -1,7 +1,8 @@
 """`make fleet`: all of oldphoto on one machine, on loopback, and a run from a notification to the restored photos.
 
-    S3 store and queue (moto) --notification--> poller --event--> Prefect server --run--> one of two workers
-                              MinIO's, curl's --> receiver --^
+    S3 store and queue (moto) --notification--> poller --event--> Prefect server --run of restore--> coordinator
+                              MinIO's, curl's --> receiver --^          ^--runs of restore-shard-->|
+                                                                        +--> one of two workers
 
 What is started is stopped at the end. The same fleet is what tests/infra/test_fleet.py works with.
 """
@@ -27,7 +28,7 @@ from oldphoto_core.storage import Bucket
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE, TARGET = "s3://archive/scans", "s3://access/restored"
-POOL = "oldphoto"
+POOL, SHARD_POOL = "oldphoto", "gpu"
 WORKERS = 2
 
 
@@ -43,24 +44,39 @@ class Fleet:
         self.queue = ""
         self.processes = Processes(ROOT, folder / "logs", self._environment(quiet_seconds))
 
-    def start(self) -> None:
+    def start(self, workers: int = WORKERS, *, receivers: bool = True) -> None:
         """The store first, then Prefect with its deployments, workers and receivers. Raises NotStarted."""
         self.folder.joinpath("token").write_text(self.token)
         # children read them from their environment, and so does this process
         os.environ.update({name: self.processes.environment[name] for name in _SHARED})
         port = self.store.rpartition(":")[2]
         self.processes.start("store", "moto.server", "-H", "127.0.0.1", "-p", port)
-        port = self.api.removesuffix("/api").rpartition(":")[2]
-        self.processes.start("server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui")
+        self.start_server()
         self.processes.wait("store", lambda: answers(f"{self.store}/moto-api/"))
         self._make_buckets()
         self.processes.wait("server", lambda: answers(f"{self.api}/health"))
-        self.processes.run("pool", "prefect", "work-pool", "create", POOL, "--type", "process")
-        self.processes.run("deploy", "prefect", "--no-prompt", "deploy", "--all")
-        for number in range(1, WORKERS + 1):
-            arguments = ("worker", "start", "--pool", POOL, "--name", f"worker-{number}", "--limit", "1")
-            self.processes.start(f"worker-{number}", "prefect", *arguments)
-        self.start_receivers()
+        self.processes.run("deploy", "infra.deploy")
+        self.start_coordinator()
+        for number in range(1, workers + 1):
+            self.start_worker(number)
+        if receivers:
+            self.start_receivers()
+
+    def start_coordinator(self) -> None:
+        """Prefect's own worker, for the runs of `restore` and everything else that is no shard."""
+        self.processes.start(
+            "coordinator", "prefect", "worker", "start", "--pool", POOL, "--name", "coordinator", "--limit", "2"
+        )
+
+    def start_worker(self, number: int, *options: str) -> None:
+        """A worker that restores shards."""
+        name = f"worker-{number}"
+        self.processes.start(name, "infra.worker", "--pool", SHARD_POOL, "--device", "cpu", "--name", name, *options)
+
+    def start_server(self) -> None:
+        """Prefect's server; again after it was stopped, with what it knew."""
+        port = self.api.removesuffix("/api").rpartition(":")[2]
+        self.processes.start("server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui")
 
     def start_receivers(self) -> None:
         """The HTTP receiver, and the poller of the bucket's queue."""
@@ -105,6 +121,7 @@ class Fleet:
             "OLDPHOTO_HOME": str(ROOT),
             "OLDPHOTO_SOURCE": SOURCE,
             "OLDPHOTO_TARGET": TARGET,
+            "OLDPHOTO_POOL": SHARD_POOL,
             "OLDPHOTO_TOKEN_FILE": str(self.folder / "token"),
             "OLDPHOTO_RECEIVER_PORT": self.receiver.rpartition(":")[2],
             "OLDPHOTO_QUIET_SECONDS": f"{quiet_seconds:g}",

@@ -49,6 +49,12 @@ def resolve_device(device: str) -> str:
     return device
 
 
+def local_devices(device: str) -> list[str]:
+    """What `auto` or `cuda` mean where there are several GPUs: all of them; any other device is itself."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return [f"cuda:{number}" for number in range(count)] if device in ("auto", "cuda") and count > 1 else [device]
+
+
 def keep_freed_memory() -> None:
     """Tells glibc to keep freed blocks instead of returning them to the kernel after every operation.
 

@@ -26,6 +26,7 @@
     │   ├── DamagedWeights            the file does not match its card, or its network
     │   └── RegistryRefused           a version that is there already, or a champion that moved meanwhile
     ├── ClusterAway                   the Dask cluster that was named does not answer
+    ├── OrchestratorAway              whatever runs restorations does not answer
     ├── RunStopped                    a policy ended a restoration early; what was done stays, a rerun goes on
     ├── AuditFailed                   something in a target is not what was recorded, and that was to be an error
     ├── RollbackRefused               what a run wrote was altered since; nothing was removed
@@ -203,6 +204,10 @@ class RegistryRefused(ModelError):
 
 class ClusterAway(OldPhotoError):
     """The Dask scheduler that was named does not answer, or refuses this client."""
+
+
+class OrchestratorAway(OldPhotoError):
+    """Whatever runs restorations does not answer, or does not take what it is told."""
 
 
 class RunStopped(OldPhotoError):

@@ -10,24 +10,39 @@ from prefect.logging import get_run_logger
 
 from oldphoto_core.reports.summary import Summary
 from oldphoto_core.restoration import run as core
-from oldphoto_core.restoration.engine import OnPart
+from oldphoto_core.restoration import shard
+from oldphoto_core.restoration.engine import OnPart, OnRow
 from oldphoto_core.restoration.job import RestoreJob
-from oldphoto_core.storage import LedgerRow
+from oldphoto_core.restoration.shard import Ears
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def open_run(job: RestoreJob) -> core.Run:
-    """Inventory and plan."""
-    run = core.open_run(job)
+def open_run(job: RestoreJob, end_strays: Callable[[list[str]], None]) -> core.Run:
+    """Inventory and plan; `end_strays` hears first of killed runs whose shards may still be worked on."""
+    run = core.open_run(job, end_strays)
     get_run_logger().info("run %s: %d files found, %d to restore", run.run_id, run.found, run.planned)
     return run
 
 
+@task(cache_policy=NO_CACHE, persist_result=False)
+def hand_out(run: core.Run) -> None:
+    """Write the shards down for other processes."""
+    core.hand_out(run)
+    get_run_logger().info("run %s: %d shards handed out", run.run_id, len(run.shards))
+
+
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="restore-shard-{number}")
-def restore_shard(run: core.Run, number: int, on_row: Callable[[LedgerRow], None], on_part: OnPart) -> None:
+def restore_shard(run: core.Run, number: int, on_row: OnRow, on_part: OnPart, device: str = "") -> None:
     """Restore the photos of one shard; each is a row of the ledger and a call of `on_row`."""
-    core.restore_shard(run, number, on_row, on_part)
+    core.restore_shard(run, number, on_row, on_part, device)
     get_run_logger().info("run %s: shard %d of %d done", run.run_id, number + 1, len(run.shards))
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def restore_handed_out(target: str, run_id: str, number: int, attempt: int, ears: Ears) -> None:
+    """Restore what is left of a shard that another process handed out."""
+    count = shard.restore_handed_out(target, run_id, number, attempt, ears)
+    get_run_logger().info("run %s: shard %d done at attempt %d, %d rows", run_id, number, attempt, count)
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)

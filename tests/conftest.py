@@ -21,6 +21,15 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def durable_store_tool() -> Path:
+    """A script that starts and kills a durable S3 server, `real_s3.sh` in OLDPHOTO_TEST_TOOLS; skipped without it."""
+    script = Path(os.environ.get("OLDPHOTO_TEST_TOOLS", "")) / "real_s3.sh"
+    if not script.is_file():
+        pytest.skip("OLDPHOTO_TEST_TOOLS names no folder with real_s3.sh")
+    return script
+
+
+@pytest.fixture(scope="session")
 def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An S3 server on this machine's loopback, over HTTP; the environment leads to it and to nothing else."""
     from moto.server import ThreadedMotoServer

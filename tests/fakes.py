@@ -6,6 +6,8 @@ They come in through `register_restorer`, the door for networks of one's own. `p
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -38,6 +40,23 @@ class InvertingRestorer:
             raise RuntimeError("the network met a picture it cannot take")
         self.masks.append(mask)
         return np.iinfo(pixels.dtype).max - pixels
+
+
+@dataclass
+class DeadlyRestorer(InvertingRestorer):
+    """Some pictures kill its process, on others it sits for ever."""
+
+    name: str = "deadly"
+    digest: str = "e" * 64
+    kills_at: int = 61
+    hangs_at: int = 62
+
+    def restore(self, pixels: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        if pixels.shape[1] == self.kills_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if pixels.shape[1] == self.hangs_at:
+            time.sleep(3600)
+        return super().restore(pixels, mask)
 
 
 @dataclass
@@ -85,6 +104,7 @@ def register() -> None:
     register_restorer("invert", lambda device: InvertingRestorer())
     register_restorer("another", lambda device: InvertingRestorer(name="another", digest="b" * 64))
     register_restorer("detect", lambda device: DetectingRestorer())
+    register_restorer("deadly", lambda device: DeadlyRestorer())
     register_restorer("slow", lambda device: InvertingRestorer(name="slow", seconds=0.25))
 
 

@@ -8,6 +8,7 @@ import typer
 
 from flows.commands.check import show_check
 from flows.commands.terminal import RegistryOption, above_zero, known_device, parsed_size, say, show
+from oldphoto_core.errors import RunStopped
 
 if TYPE_CHECKING:
     from oldphoto_core.reports.summary import Summary
@@ -46,6 +47,13 @@ def restore(
     ] = "starter",
     registry: RegistryOption = None,
     device: Annotated[str, typer.Option(callback=known_device, help="auto, cpu, cuda or cuda:N.")] = "auto",
+    pool: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Work pool of Prefect whose workers restore; none: this process.")
+    ] = None,
+    shard_photos: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="At most so many photos a shard, which a worker takes at a time."),
+    ] = None,
     memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Memory that a photo may take, as 2G; larger ones go in parts.")
     ] = None,
@@ -68,6 +76,9 @@ def restore(
     max_failure_rate: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Stop once more than this share of the photos has failed.")
     ] = 1.0,
+    warn_failure_rate: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Above this share of failed photos Prefect gets an event, once.")
+    ] = 0.05,
     max_megapixels: Annotated[
         float, typer.Option(callback=above_zero, metavar="N", help="Larger photos fail, before they are decoded.")
     ] = 500.0,
@@ -94,37 +105,19 @@ def restore(
 
     Exit codes: 0 every photo restored or skipped, 1 could not be done, 2 wrong usage, 3 done but some photos failed.
     """
+    # every option by its name, which is what the flow calls it
+    choices = {
+        name: given for name, given in locals().items() if name not in ("registry", "check", "json", "no_report")
+    }
     from flows.prefect_session import prefect_session
     from oldphoto_core.checkpoints.registry import place_of
-    from oldphoto_core.restoration.job import RestoreJob, check_places
+    from oldphoto_core.restoration.job import check_places, job_of
     from oldphoto_core.restoration.models import load_restorer
-    from oldphoto_core.restoration.options import RestoreOptions
 
-    allowed = None if memory is None else parsed_size(memory)
-    # what is wrong usage is said before a server is started
-    options = RestoreOptions(
-        mode=mode,
-        format=format,
-        max_growth=max_growth,
-        detect=not masks_only,
-        max_damage=max_damage,
-        existing=existing,
-        max_megapixels=max_megapixels,
-    )
     model = place_of(model, registry)
-    job = RestoreJob(
-        source=source,
-        target=target,
-        masks=masks,
-        model=model,
-        device=device,
-        memory=allowed,
-        precision=precision,
-        limit=limit,
-        operator=operator,
-        keys=keys,
-        options=options,
-    )
+    allowed = None if memory is None else parsed_size(memory)
+    choices |= {"model": model, "memory": allowed, "report": not no_report}
+    job = job_of(**choices)  # what is wrong usage is said before a server is started
     if json and not check:
         raise typer.BadParameter("--json is about --check; give both, or neither")
     if check:
@@ -132,32 +125,17 @@ def restore(
         return
     check_places(job)
     with prefect_session(say, meanwhile=lambda: load_restorer(model, device, allowed, precision)):
-        from flows.restore import restore as restore_flow
+        from prefect import tags
+        from prefect.exceptions import CancelledRun
 
-        summary = restore_flow(
-            source,
-            target,
-            masks,
-            model,
-            device,
-            memory=allowed,
-            precision=precision,
-            limit=limit,
-            keys=keys,
-            format=format,
-            existing=existing,
-            on_failure=on_failure,
-            max_failure_rate=max_failure_rate,
-            mode=mode,
-            masks_only=masks_only,
-            max_damage=max_damage,
-            max_growth=max_growth,
-            operator=operator,
-            report=not no_report,
-            max_megapixels=max_megapixels,
-            photo_timeout=photo_timeout,
-            isolate=isolate,
-        )
+        from flows.restore import restore as restore_flow
+        from flows.server import WATCHED
+
+        try:
+            with tags(WATCHED):
+                summary = restore_flow(**choices)
+        except CancelledRun as wish:
+            raise RunStopped(f"{wish}") from None
     report(summary)
     if summary["failed"]:
         raise typer.Exit(3)

@@ -22,10 +22,6 @@ AGAIN_SECONDS = 120.0
 """How long an announcement has to become a run before it is made again."""
 
 
-class OrchestratorAway(OldPhotoError):
-    """Whatever runs restorations does not answer, or does not take announcements."""
-
-
 class Orchestrator(Protocol):
     """What runs restorations, seen from here."""
 

@@ -40,6 +40,8 @@ class Summary(RunFacts):
     skipped_reasons: dict[str, int]
     failed_reasons: dict[str, int]
     stopped: str
+    metrics: dict[str, Any]
+    """What was measured of the work: docs/fleet.md; older summaries have none."""
 
 
 def reconcile(
@@ -70,6 +72,7 @@ def summarise(facts: RunFacts, rows: Collection[LedgerRow], finished: datetime, 
         skipped_reasons=_reasons(of["skipped"]),
         failed_reasons=_reasons(of["failed"]),
         stopped=stopped,
+        metrics={},
     )
 
 

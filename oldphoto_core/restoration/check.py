@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from oldphoto_core.errors import MaskMismatch, ScanError, ScanTooLarge, StorageError
 from oldphoto_core.restoration.forecast import BYTES_BASIS, Estimate, estimated_bytes, estimated_seconds
 from oldphoto_core.restoration.job import RestoreJob, check_places
+from oldphoto_core.restoration.models import restorer_of
 from oldphoto_core.restoration.photo import detector_of
 from oldphoto_core.restoration.recovery import lost_rows
-from oldphoto_core.restoration.run import plan_job, restorer_of
+from oldphoto_core.restoration.run import plan_job
 from oldphoto_core.scans import ScanHeader, SparseCopy, TooScattered, foresee
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.parallel import map_objects

@@ -7,6 +7,7 @@ not yet written is bounded in megapixels. A photo that fails becomes one `failed
 from __future__ import annotations
 
 import queue
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import RunStopped
 from oldphoto_core.restoration import stages
+from oldphoto_core.restoration.gauges import QUEUES, Gauges
 from oldphoto_core.restoration.lanes import dask_threads, default_threads
 from oldphoto_core.restoration.options import RestoreOptions
 from oldphoto_core.restoration.photo import Photo, RestoresPhotos
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 OnRow = Callable[[LedgerRow], None]
 OnPart = Callable[[str, int, int], None]
+OnBegin = Callable[[str], None]
 
 _STAGES = {stage.__name__: stage for stage in (stages.fetch, stages.decode, stages.deliver, stages.copy_original)}
 _PRIORITY = {"fetch": 0, "decode": 1, "deliver": 2, "copy_original": 2}
@@ -49,11 +52,15 @@ def restore_photos(
     run_id: str = "",
     operator: str = "",
     on_part: OnPart = lambda _key, _done, _total: None,
+    on_begin: OnBegin = lambda _key: None,
+    one_by_one: bool = False,
+    gauges: Gauges | None = None,
 ) -> None:
     """Restore every photo into `target`; `on_row` is called on this thread, once per photo, when it is done with.
 
-    `on_part` hears how far a photo is that is restored from disk, in parts: first the search for damage, if there is a
-    detector, then the restoration. `operator` is who the records name.
+    `on_begin` hears of each photo that is taken in hand; `on_part` how far a photo is that is restored from disk, in
+    parts: first the search for damage, if there is a detector, then the restoration. Records name `operator`.
+    `one_by_one`: no photo is read before the one ahead of it is done with. `gauges` are filled on the way.
 
     An exception out of `on_row` (or Ctrl-C) ends the call: photos being written are finished and reported, the rest is
     left alone. Raises RunStopped when `options.on_failure` is `abort` and a photo failed.
@@ -61,7 +68,7 @@ def restore_photos(
     threads = options.threads or default_threads()
     with dask_threads(threads) as client, Decoders(threads, isolated=options.isolate) as decoders:
         place = Workplace(restorer, source, target, options, decoders, run_id, masks, operator, on_part)
-        pipeline = _Pipeline(client, place, photos, on_row)
+        pipeline = _Pipeline(client, place, photos, on_row, on_begin, one_by_one, gauges or Gauges())
         try:
             pipeline.run()
         finally:
@@ -79,10 +86,22 @@ def run_stage(ticket: int, name: str) -> None:
 class _Pipeline:
     """State of one call; every change of it happens on the calling thread."""
 
-    def __init__(self, client: Client, place: Workplace, photos: Iterable[Photo], on_row: OnRow) -> None:
+    def __init__(
+        self,
+        client: Client,
+        place: Workplace,
+        photos: Iterable[Photo],
+        on_row: OnRow,
+        on_begin: OnBegin,
+        one_by_one: bool,
+        gauges: Gauges,
+    ) -> None:
         self._client = client
         self._place = place
         self._on_row = on_row
+        self._on_begin = on_begin
+        self._one_by_one = one_by_one
+        self._gauges = gauges
         self._waiting = deque(photos)
         self._events: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
         self._open: dict[int, Work] = {}
@@ -95,8 +114,10 @@ class _Pipeline:
         self._ahead = 2 * (place.options.threads or default_threads())
 
     def run(self) -> None:
+        self._gauges.begin()
         while self._waiting or self._open:
             self._admit()
+            self._gauges.look(self._depths())
             if not self._decoded:
                 self._take(self._events.get())
             with suppress(queue.Empty):
@@ -108,6 +129,7 @@ class _Pipeline:
 
     def wind_down(self) -> None:
         """Finish and report what is being written; forget the rest."""
+        self._gauges.look(self._depths())
         with suppress(queue.Empty):
             while self._delivering:
                 _, ticket = self._events.get(timeout=_SECONDS_TO_FINISH)
@@ -124,9 +146,10 @@ class _Pipeline:
         while self._waiting and len(self._fetching) + len(self._fetched) < self._ahead:
             size = self._waiting[0].size
             held = sum(self._fetching.values()) + sum(self._open[t].photo.size for t in self._fetched)
-            if held and held + size > limit * _BYTES_PER_MEGAPIXEL:
+            if (held and held + size > limit * _BYTES_PER_MEGAPIXEL) or (self._one_by_one and self._open):
                 break
             work = Work(self._waiting.popleft(), self._place)
+            self._on_begin(work.photo.key)
             ticket = next(_tickets)
             self._open[ticket] = work
             self._fetching[ticket] = size
@@ -139,6 +162,10 @@ class _Pipeline:
             ticket = self._fetched.popleft()
             self._decoding.add(ticket)
             self._start("decode", ticket)
+
+    def _depths(self) -> dict[str, int]:
+        queues = (self._fetching, self._fetched, self._decoding, self._decoded, self._delivering)
+        return {name: len(queue) for name, queue in zip(QUEUES, queues, strict=True)}
 
     def _megapixels_in_flight(self) -> float:
         return sum(self._open[t].megapixels for t in (*self._decoding, *self._decoded, *self._delivering))
@@ -164,9 +191,11 @@ class _Pipeline:
 
     def _restore(self, ticket: int) -> None:
         work = self._open[ticket]
+        began = time.perf_counter()
         work.run(stages.detect)
         if work.error is None:
             work.run(stages.restore)
+        self._gauges.busy_seconds += time.perf_counter() - began
         if work.error is not None:
             self._fail(ticket)
         else:
@@ -184,6 +213,7 @@ class _Pipeline:
     def _close(self, ticket: int) -> None:
         row = self._open[ticket].row()
         self._forget(ticket)
+        self._gauges.photos += 1
         self._on_row(row)
         if row.status == "failed" and self._place.options.on_failure == "abort":
             raise RunStopped(f"stopped at the first failure, as asked: {row.key}: {row.detail}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, get_args
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, get_args
 
 from oldphoto_core.errors import ConfigError, UsageError
 from oldphoto_core.restoration.options import Precision, RestoreOptions
@@ -38,6 +38,12 @@ class RestoreJob:
     device: str = "auto"
     """"auto", "cpu" or "cuda"."""
 
+    pool: str | None = None
+    """Name of the pool of workers that restore the shards; None: the process that runs the job does."""
+
+    shard_photos: int | None = None
+    """At most so many photos a shard, which is what a worker takes at a time; None: 200, with a pool 50."""
+
     memory: int | None = None
     """Bytes that restoring a photo may take; None: a share of what is free. What does not fit is restored in parts."""
 
@@ -52,6 +58,9 @@ class RestoreJob:
     keys: str | tuple[str, ...] | None = None
     """Only these keys of the source: themselves, or the file or URL of a list with one key a line; None: all."""
 
+    warn_failure_rate: float = 0.05
+    """Above this share (0 to 1) of failed photos somebody is told, once; the run goes on."""
+
     options: RestoreOptions = field(default_factory=RestoreOptions)
     """Mode, output format and policies."""
 
@@ -60,6 +69,10 @@ class RestoreJob:
             raise ConfigError(f"memory is {self.memory}; give a number of bytes above 0, or leave it out")
         if self.precision not in get_args(Precision):
             raise ConfigError(f"precision is {self.precision!r}; choose one of {', '.join(get_args(Precision))}")
+        if not 0.0 <= self.warn_failure_rate <= 1.0:
+            raise ConfigError(f"warn_failure_rate is {self.warn_failure_rate}; give a share between 0 and 1")
+        if self.shard_photos is not None and self.shard_photos < 1:
+            raise ConfigError(f"shard_photos is {self.shard_photos}; give 1 or more, or leave it out")
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"limit is {self.limit}; give 1 or more, or leave it out for everything")
         if not self.operator.isprintable() or len(self.operator) > LONGEST_OPERATOR:
@@ -69,10 +82,35 @@ class RestoreJob:
             )
         if self.keys is not None and not self.keys:
             raise ConfigError("keys is empty; name at least one key, or leave it out for everything")
+        if self.pool:
+            for place in (self.source, self.target, *([self.masks] if self.masks else [])):
+                if Bucket(place).scheme == "memory":
+                    raise UsageError(
+                        f"{place} lies in the memory of this process, where no worker of pool {self.pool} sees it"
+                    )
         if self.masks is None and not self.options.detect:
             raise UsageError(
                 "--masks-only uses given masks alone, and none are given; name their bucket with --masks URL"
             )
+
+
+_OPTIONS = frozenset(option.name for option in fields(RestoreOptions))
+
+
+def job_of(**choices: Any) -> RestoreJob:
+    """The job of what command and flow call by flat names: the fields of a job and of its options, side by side.
+
+    `masks_only` is `detect` the other way round; `keys` may be a list.
+
+    Raises:
+        UsageError, ConfigError: a value that is refused; TypeError: a name that is none of theirs.
+    """
+    if "masks_only" in choices:
+        choices["detect"] = not choices.pop("masks_only")
+    if isinstance(choices.get("keys"), list):
+        choices["keys"] = tuple(choices["keys"])
+    options = {name: choices.pop(name) for name in _OPTIONS & choices.keys()}
+    return RestoreJob(**choices, options=RestoreOptions(**options))
 
 
 def inventory_of(job: RestoreJob) -> pd.DataFrame:

@@ -1,40 +1,67 @@
 """From a model's name to a restorer, once per process.
 
 `register_restorer` is the way in for networks that are not in the registry of weights: a notebook's own, or a test's.
+Modules that OLDPHOTO_IMPORT names are imported first: so networks are registered in every process of a fleet.
 """
 
 from __future__ import annotations
 
+import importlib
+import os
 from collections.abc import Callable
-from functools import lru_cache
+from threading import Lock
 
+from oldphoto_core.errors import UsageError
+from oldphoto_core.restoration.job import RestoreJob
 from oldphoto_core.restoration.options import Precision
-from oldphoto_core.restoration.photo import RestoresPhotos
+from oldphoto_core.restoration.photo import RestoresPhotos, detector_digest
 
 RestorerFactory = Callable[[str], RestoresPhotos]
 """Takes the device ("auto", "cpu", "cuda") and gives a restorer."""
 
 _registered: dict[str, RestorerFactory] = {}
+_kept: dict[str, tuple[tuple[object, ...], RestoresPhotos]] = {}
+_loading = Lock()
 
 
 def register_restorer(name: str, factory: RestorerFactory) -> None:
     """Make `name` a model for this process; it comes before weights of the same name."""
     _registered[name] = factory
-    _kept.cache_clear()
+    _kept.clear()
 
 
 def load_restorer(
     model: str, device: str = "auto", memory: int | None = None, precision: Precision = "auto"
 ) -> RestoresPhotos:
-    """The restorer of that name, kept for the next shard. Raises UnknownModel, DamagedWeights, UsageError.
+    """The restorer of that name, kept for the next shard, one a device.
 
-    `memory` (bytes) and `precision` are for weights; registered restorers know for themselves.
+    Raises UnknownModel, DamagedWeights, UsageError. `memory` (bytes) and `precision` are for weights; registered
+    restorers know for themselves.
     """
-    return _kept(model, device, memory, precision)
+    wanted = (model, memory, precision)
+    with _loading:
+        kept, restorer = _kept.get(device, (None, None))
+        if kept != wanted or restorer is None:
+            _kept.pop(device, None)  # never two models on one device
+            restorer = _load(model, device, memory, precision)
+            _kept[device] = (wanted, restorer)
+        return restorer
 
 
-@lru_cache(maxsize=1)
-def _kept(model: str, device: str, memory: int | None, precision: Precision) -> RestoresPhotos:
+def restorer_of(job: RestoreJob) -> RestoresPhotos:
+    """The network of a job. Raises UnknownModel, DamagedWeights; UsageError when it cannot do what is asked."""
+    restorer = load_restorer(job.model, job.device, job.memory, job.precision)
+    if job.options.mode == "scratches" and job.masks is None and not detector_digest(restorer):
+        raise UsageError(
+            f"mode scratches fills what is found damaged, and model {restorer.name} has no detector; give masks with"
+            " --masks URL, or choose --mode full"
+        )
+    return restorer
+
+
+def _load(model: str, device: str, memory: int | None, precision: Precision) -> RestoresPhotos:
+    for module in filter(None, os.environ.get("OLDPHOTO_IMPORT", "").split(",")):
+        importlib.import_module(module.strip())
     if model in _registered:
         return _registered[model](device)
     from oldphoto_core.restoration.restorer import Restorer

@@ -58,6 +58,12 @@ def detector_of(restorer: RestoresPhotos) -> FindsDamage | None:
     return restorer if isinstance(restorer, FindsDamage) and restorer.detector_digest else None
 
 
+def detector_digest(restorer: RestoresPhotos) -> str:
+    """Of its detector; empty without one."""
+    detector = detector_of(restorer)
+    return detector.detector_digest if detector else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Photo:
     """A source object to restore, pinned to the version that was listed."""

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from oldphoto_core.errors import RunStopped, SkippedReason
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 Standing = Literal["new", "current", "outdated", "foreign"]
 
 MAX_SHARD_PHOTOS = 200
-MAX_SHARD_BYTES = 1 << 30
+MAX_SHARD_MEGAPIXELS = 1000.0
+_BYTES_PER_PIXEL = {".jpg": 0.5, ".jpeg": 0.5, ".jpe": 0.5, ".webp": 0.25, ".jp2": 1.0, ".jpx": 1.0, ".png": 2.0}
+_BYTES_PER_PIXEL_OF_OTHERS = 3.0  # an uncompressed TIFF, 8-bit RGB
 
 
 @dataclass(slots=True)
@@ -67,18 +70,25 @@ def make_plan(
 
 
 def cut_shards(
-    photos: Iterable[Photo], *, max_photos: int = MAX_SHARD_PHOTOS, max_bytes: int = MAX_SHARD_BYTES
+    photos: Iterable[Photo], *, max_photos: int = MAX_SHARD_PHOTOS, max_megapixels: float = MAX_SHARD_MEGAPIXELS
 ) -> list[list[Photo]]:
-    """Consecutive photos, as many as fit both bounds; a photo over `max_bytes` is a shard of its own."""
+    """Consecutive photos, as many as fit both bounds; a photo over `max_megapixels` is a shard of its own."""
     shards: list[list[Photo]] = []
-    held = 0
+    held = 0.0
     for photo in photos:
-        if not shards or len(shards[-1]) >= max_photos or held + photo.size > max_bytes:
+        size = estimated_megapixels(photo)
+        if not shards or len(shards[-1]) >= max_photos or held + size > max_megapixels:
             shards.append([])
-            held = 0
+            held = 0.0
         shards[-1].append(photo)
-        held += photo.size
+        held += size
     return shards
+
+
+def estimated_megapixels(photo: Photo) -> float:
+    """By name and size, as nothing of the file is read yet; right within a factor of a few, which is enough here."""
+    extension = PurePosixPath(photo.key).suffix.lower()
+    return photo.size / _BYTES_PER_PIXEL.get(extension, _BYTES_PER_PIXEL_OF_OTHERS) / 1e6
 
 
 class Derivatives:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from oldphoto_core.errors import OldPhotoError
 from oldphoto_core.reports.record import decode_record
 from oldphoto_core.reports.summary import RunFacts, Summary, encode, reconcile, summarise
+from oldphoto_core.restoration import handout
+from oldphoto_core.restoration.gauges import clear_gauges, merge_gauges, metrics_of
 from oldphoto_core.restoration.rows import rows_by_key
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, merge_ledger, read_ledger, read_manifest
 from oldphoto_core.storage.ledger import ROLLBACK_KEY
@@ -35,6 +37,15 @@ def settle_killed_runs(target: Bucket) -> list[str]:
     A run that is alive all the same loses nothing: its own rows are later and count, its summary replaces this one.
     """
     return [run_id for run_id in target.folders("runs") if settle_killed_run(target, run_id)]
+
+
+def runs_handed_out(target: Bucket) -> list[str]:
+    """Open runs whose shards other processes may be at."""
+    return [
+        run_id
+        for run_id in target.folders("runs")
+        if _is_open(run := target.join("runs", run_id)) and run.info(handout.JOB) is not None
+    ]
 
 
 def settle_killed_run(target: Bucket, run_id: str) -> bool:
@@ -66,7 +77,8 @@ def settle(target: Bucket, run: Bucket, facts: RunFacts, stopped: str = "") -> S
     """Hold a run's ledger against its manifest and the bucket, then write ledger.parquet and summary.json."""
     ledger, manifest = merge_ledger(run), read_manifest(run)
     rows = rows_by_key(ledger)
-    lost = _lost_rows(target, manifest, rows, facts["run_id"])
+    # whoever is told to stop does so at once: what it left has no rows, and much of it may have records of other runs
+    lost = _lost_rows(target, manifest, rows, facts["run_id"]) if stopped in ("", KILLED) else []
     rows |= {row.key: row for row in lost}
     corrections = reconcile(manifest, rows, _delivered(target, rows.values()), stopped)
     if lost or corrections:
@@ -75,7 +87,10 @@ def settle(target: Bucket, run: Bucket, facts: RunFacts, stopped: str = "") -> S
                 writer.add(row)
         rows = rows_by_key(merge_ledger(run))
     summary = summarise(facts, list(rows.values()), datetime.now(UTC), stopped)
+    summary["metrics"] = metrics_of(merge_gauges(run), summary["seconds"], summary["restored"], summary["megapixels"])
     run.write(SUMMARY, encode(summary))
+    handout.clear(run)
+    clear_gauges(run)
     return summary
 
 
@@ -95,8 +110,13 @@ def _lost_rows(target: Bucket, manifest: pd.DataFrame, known: Container[str], ru
         return []
     recorded = {item.key for item in target.list("records")}
     lost = [key for key in unknown if f"records/{key}.json" in recorded]
+    return rows_of_records(target, lost, run_id)
+
+
+def rows_of_records(target: Bucket, keys: Iterable[str], run_id: str) -> list[LedgerRow]:
+    """The rows of those keys that this run restored by what their records say, and whose derivatives are intact."""
     with ThreadPoolExecutor(_READERS) as readers:
-        rows = readers.map(lambda key: _row_of_record(target, key, run_id), lost)
+        rows = readers.map(lambda key: _row_of_record(target, key, run_id), keys)
         return [row for row in rows if row is not None]
 
 

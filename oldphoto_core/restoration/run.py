@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from oldphoto_core.errors import RunStopped, UsageError
+from oldphoto_core.errors import RunStopped
 from oldphoto_core.reports.summary import RunFacts, Summary, encode
-from oldphoto_core.restoration.engine import OnPart, restore_photos
+from oldphoto_core.restoration import handout
+from oldphoto_core.restoration.engine import OnPart, OnRow
+from oldphoto_core.restoration.gauges import write_gauges
 from oldphoto_core.restoration.job import RestoreJob, check_places, inventory_of
 from oldphoto_core.restoration.masks import MaskIndex
-from oldphoto_core.restoration.models import load_restorer
+from oldphoto_core.restoration.models import restorer_of
 from oldphoto_core.restoration.options import RestoreOptions
-from oldphoto_core.restoration.photo import detector_of
+from oldphoto_core.restoration.photo import detector_digest
 from oldphoto_core.restoration.plan import Plan, cut_shards, make_plan
-from oldphoto_core.restoration.recovery import FACTS, settle, settle_killed_runs
+from oldphoto_core.restoration.recovery import FACTS, runs_handed_out, settle, settle_killed_runs
 from oldphoto_core.restoration.rows import rows_by_key
+from oldphoto_core.restoration.shard import Ears, restore_listed
 from oldphoto_core.restoration.showing import report_of_closed
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, read_ledger, write_manifest
 
@@ -30,6 +33,9 @@ PLAN_ROWS = 100_000
 """Rows of a part of the plan's own: they come all at once, and cost nothing to make again."""
 
 
+POOL_SHARD_PHOTOS = 50
+
+
 class Run:
     """One run under way: its name, its job, and the shards that are left to do."""
 
@@ -37,7 +43,7 @@ class Run:
         self.run_id = new_run_id()
         self.job = job
         self.found = found
-        self.shards: list[list[Photo]] = cut_shards(plan.photos)
+        self.shards: list[list[Photo]] = cut_shards(plan.photos, **_bounds(job))
         self.planned = len(plan.photos)
         self.facts = RunFacts(
             run_id=self.run_id,
@@ -46,8 +52,8 @@ class Run:
             model={
                 "name": restorer.name,
                 "digest": restorer.digest,
-                "detector": _detector_digest(restorer),
-                "device": restorer.device,
+                "detector": detector_digest(restorer),
+                "device": f"pool {job.pool}" if job.pool else restorer.device,
             },
             options=asdict(job.options),
             masks={"used": plan.masks_used, "without a photo": len(plan.masks_unclaimed)},
@@ -60,16 +66,34 @@ class Run:
         return Bucket(self.job.target).join("runs", self.run_id)
 
 
-class FailureGuard:
-    """Stops a run once it can no longer end under the failure rate that was allowed."""
+def _bounds(job: RestoreJob) -> dict[str, int]:
+    """Smaller ones for a pool: its last workers wait for the last shard."""
+    chosen = job.shard_photos or (POOL_SHARD_PHOTOS if job.pool else None)
+    return {"max_photos": chosen} if chosen else {}
 
-    def __init__(self, options: RestoreOptions, planned: int) -> None:
+
+class FailureGuard:
+    """Stops a run once it can no longer end under the failure rate that was allowed, and warns at a lower one."""
+
+    def __init__(
+        self,
+        options: RestoreOptions,
+        planned: int,
+        *,
+        warn_rate: float = 1.0,
+        on_warning: Callable[[int, LedgerRow], None] = lambda _failed, _last: None,
+    ) -> None:
+        """`on_warning` hears once, how many have failed and the last of them, when that is over `warn_rate`."""
         self._rate, self._planned = options.max_failure_rate, planned
-        self._failed = 0
+        self._warn_rate, self._on_warning = warn_rate, on_warning
+        self._failed, self._warned = 0, False
 
     def judge(self, row: LedgerRow) -> None:
         """Count a row; raises RunStopped over the limit."""
         self._failed += row.status == "failed"
+        if not self._warned and self._failed > self._warn_rate * self._planned:
+            self._warned = True
+            self._on_warning(self._failed, row)
         if self._failed > self._rate * self._planned:
             raise RunStopped(
                 f"stopped: {self._failed} of {self._planned} photos failed, more than --max-failure-rate {self._rate:g}"
@@ -83,14 +107,18 @@ def new_run_id() -> str:
     return f"{now:%Y%m%d-%H%M%S}-{now.microsecond * 65536 // 1_000_000:04x}"
 
 
-def open_run(job: RestoreJob) -> Run:
+def open_run(job: RestoreJob, end_strays: Callable[[list[str]], None] = lambda _run_ids: None) -> Run:
     """Check the places, list the source, decide what is to be done, and write the manifest and the settled rows.
+
+    `end_strays` hears, before their books are finished, of killed runs whose shards other processes may still be at.
 
     Raises UsageError, SourceMissing, NoCredentials, WriteFailed, UnknownModel, DamagedWeights, RunStopped.
     """
     check_places(job)
     restorer = restorer_of(job)
     target = Bucket(job.target)
+    if strays := runs_handed_out(target):
+        end_strays(strays)
     settle_killed_runs(target)
     manifest, plan = plan_job(job, restorer)
     run = Run(job, plan, len(manifest), restorer)
@@ -102,22 +130,11 @@ def open_run(job: RestoreJob) -> Run:
     return run
 
 
-def restorer_of(job: RestoreJob) -> RestoresPhotos:
-    """The network of a job. Raises UnknownModel, DamagedWeights; UsageError when it cannot do what is asked."""
-    restorer = load_restorer(job.model, job.device, job.memory, job.precision)
-    if job.options.mode == "scratches" and job.masks is None and not _detector_digest(restorer):
-        raise UsageError(
-            f"mode scratches fills what is found damaged, and model {restorer.name} has no detector; give masks with"
-            " --masks URL, or choose --mode full"
-        )
-    return restorer
-
-
 def plan_job(job: RestoreJob, restorer: RestoresPhotos, lost: Iterable[LedgerRow] = ()) -> tuple[pd.DataFrame, Plan]:
     """The manifest of the source, and what is to be done; nothing is written. `lost` as in `make_plan`."""
     manifest = inventory_of(job)
     masks = MaskIndex(Bucket(job.masks).list()) if job.masks is not None else None
-    detector = _detector_digest(restorer)
+    detector = detector_digest(restorer)
     plan = make_plan(manifest, Bucket(job.target), job.options, restorer.digest, masks, detector, lost)
     if job.keys is not None:
         plan.masks_unclaimed.clear()  # theirs are photos that are not asked for
@@ -125,37 +142,36 @@ def plan_job(job: RestoreJob, restorer: RestoresPhotos, lost: Iterable[LedgerRow
 
 
 def restore_shard(
-    run: Run, number: int, on_row: Callable[[LedgerRow], None], on_part: OnPart = lambda _key, _done, _total: None
+    run: Run, number: int, on_row: OnRow, on_part: OnPart = lambda _key, _done, _total: None, device: str = ""
 ) -> None:
     """Restore shard `number` of the run; each photo's row is in the ledger before `on_row` hears of it.
 
-    `on_part` hears how far a photo is that is too large to be restored in one go.
+    `on_part` hears how far a photo is that is too large to be restored in one go. `device` is another than the job's.
     """
-    job = run.job
-    masks = Bucket(job.masks) if job.masks is not None else None
+    job = replace(run.job, device=device or run.job.device)
     with LedgerWriter(run.bucket, f"shard-{number:05d}") as ledger:
-
-        def settle_photo(row: LedgerRow) -> None:
-            ledger.add(row)
-            on_row(row)
-
-        restore_photos(
-            restorer_of(job),
-            Bucket(job.source),
-            Bucket(job.target),
-            run.shards[number],
-            job.options,
-            settle_photo,
-            masks=masks,
-            run_id=run.run_id,
-            operator=job.operator,
-            on_part=on_part,
-        )
+        ears = Ears(on_row=on_row, on_part=on_part)
+        try:
+            restore_listed(job, restorer_of(job), run.shards[number], ledger, run.run_id, ears, shard=number)
+        finally:
+            write_gauges(run.bucket, number, 1, ears.gauges)
 
 
-def _detector_digest(restorer: RestoresPhotos) -> str:
-    detector = detector_of(restorer)
-    return detector.detector_digest if detector else ""
+def hand_out(run: Run) -> None:
+    """Write the shards down, for processes that know the run by its name alone."""
+    handout.hand_out(run.bucket, run.job, run.shards)
+
+
+def give_up(run: Run, left: Mapping[int, Iterable[str]], why: Mapping[int, str]) -> None:
+    """Rows for the photos of shards that no process came to the end of; `left` and `why` by the shard's number."""
+    with LedgerWriter(run.bucket, "given-up") as ledger:
+        for number, keys in left.items():
+            versions = {photo.key: photo.version for photo in run.shards[number]}
+            for key in sorted(keys):
+                detail = f"its shard, {number}, was {why.get(number, 'left')}; run it again"
+                ledger.add(
+                    LedgerRow(key=key, version=versions[key], status="failed", reason="no result", detail=detail)
+                )
 
 
 def close_run(run: Run, stopped: str = "") -> Summary:
@@ -167,6 +183,12 @@ def close_run(run: Run, stopped: str = "") -> Summary:
     summary = settle(target, run.bucket, run.facts, stopped)
     report_of_closed(target, summary)
     return summary
+
+
+def most_changed(run: Bucket) -> str:
+    """Key of the photo of a finished run that differs most from its master; empty where none was restored."""
+    restored = [row for row in rows_by_key(read_ledger(run)).values() if row.status == "restored"]
+    return max(restored, key=lambda row: row.changed_share).key if restored else ""
 
 
 def failed_rows(summary: Summary) -> list[LedgerRow]:

@@ -142,6 +142,13 @@ def as_frame(rows: list[LedgerRow]) -> pd.DataFrame:
     return _typed(pd.DataFrame(columns))
 
 
+def part_keys(run: Bucket, part: str = "") -> list[str]:
+    """Of the parts that were put down and not merged yet, by all writers or by those of that name."""
+    prefix = f"{PARTS_FOLDER}/{part.replace('/', '-')}"
+    keys = [info.key for info in run.list(PARTS_FOLDER)]
+    return [key for key in keys if key.startswith(prefix) and key.endswith(".parquet")]
+
+
 def merge_ledger(run: Bucket) -> pd.DataFrame:
     """Merges the parts of a run into `ledger.parquet`, one row per key, sorted by key; the latest row counts.
 
@@ -158,6 +165,11 @@ def merge_ledger(run: Bucket) -> pd.DataFrame:
 def read_ledger(run: Bucket) -> pd.DataFrame:
     """The ledger of a run as far as it has come, merged or not; changes nothing. Empty when there is none."""
     return _one_per_key(_rows_of(run))
+
+
+def read_part(run: Bucket, key: str) -> pd.DataFrame:
+    """The rows of one part, LEDGER_COLUMNS. Raises SourceMissing when it has been merged meanwhile."""
+    return _typed(read_table(run, key))
 
 
 def previous_results(target: Bucket) -> pd.DataFrame:

@@ -138,15 +138,22 @@ def test_a_jpeg_cannot_leave_pixels_alone() -> None:
 
 
 def test_shards_hold_no_more_than_both_bounds() -> None:
-    photos = [Photo(str(n), "v", 10) for n in range(7)] + [Photo("giant", "v", 1000), Photo("last", "v", 10)]
-    shards = cut_shards(photos, max_photos=3, max_bytes=100)
-    assert [[photo.key for photo in shard] for shard in shards] == [
+    sizes = {**{f"{n}.tif": 10 for n in range(7)}, "giant.tif": 1000, "last.tif": 10}
+    photos = [Photo(key, "v", size * 3_000_000) for key, size in sizes.items()]
+    shards = cut_shards(photos, max_photos=3, max_megapixels=100)
+    assert [[photo.key.removesuffix(".tif") for photo in shard] for shard in shards] == [
         ["0", "1", "2"],
         ["3", "4", "5"],
         ["6"],
         ["giant"],
         ["last"],
     ]
+
+
+def test_what_a_shard_may_hold_is_measured_in_pixels_and_not_in_bytes() -> None:
+    photos = [Photo(f"{n}.{kind}", "v", 30_000_000) for kind in ("jpg", "tif") for n in range(6)]
+    shards = cut_shards(photos, max_photos=200, max_megapixels=60)
+    assert [len(shard) for shard in shards] == [1, 1, 1, 1, 1, 1, 6]
 
 
 def planned(source: Path, target: Path, **options: object) -> tuple[list[str], dict[str, str]]:

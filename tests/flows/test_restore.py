@@ -116,7 +116,7 @@ def test_shards_follow_each_other_in_one_run(tmp_path: Path, oldphoto, monkeypat
     from oldphoto_core.restoration import plan
 
     fill(tmp_path / "old", [f"{n}.jpg" for n in range(7)])
-    monkeypatch.setattr(plan.cut_shards, "__kwdefaults__", {"max_photos": 3, "max_bytes": 1 << 30})
+    monkeypatch.setattr(plan.cut_shards, "__kwdefaults__", {"max_photos": 3, "max_megapixels": 1000.0})
     assert oldphoto("restore", tmp_path / "old", tmp_path / "new", "--model", "invert").code == 0
     assert summary_of(Bucket(tmp_path / "new"))["restored"] == 7
 

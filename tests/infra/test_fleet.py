@@ -1,4 +1,7 @@
-"""The whole of it, on loopback: what arrives in a bucket is restored by a worker, whatever is killed on the way."""
+"""The whole of it, on loopback: what arrives in a bucket is restored by a pool of workers.
+
+The tests go through one night's work, in their order.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,7 +17,6 @@ import httpx
 import psutil
 import pytest
 from fakes import encoded, picture
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from infra.fleet import SOURCE, TARGET, Fleet, wait_for_runs
 from infra.prefect_events import EVENT, runs_of
@@ -23,20 +24,6 @@ from infra.processes import Processes
 from oldphoto_core.storage import Bucket, read_key_list, read_ledger
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """Started once for the tests below, which go through one night's work in their order."""
-    before = dict(os.environ)
-    fleet = Fleet(tmp_path_factory.mktemp("fleet"), quiet_seconds=3)
-    with fleet.processes:
-        fleet.start()
-        # settings of a server that other tests of this process have started come before the environment
-        with temporary_settings({PREFECT_API_URL: fleet.api}):
-            yield fleet
-    os.environ.clear()
-    os.environ.update(before)
 
 
 def drop(*keys: str) -> None:
@@ -83,6 +70,11 @@ def test_a_burst_of_uploads_becomes_one_run_over_just_those_keys(fleet: Fleet) -
     assert read_key_list(run["parameters"]["keys"]) == ["a 1.png", "album/c.png", "b+2.png", "before/1.png"]
     assert set(ledgers()[0].values()) == {"restored"}
     assert run["parameters"]["source"] == SOURCE
+    shards = runs_of("restore-shard", 0.0)
+    assert [shard["state_type"] for shard in shards] == ["COMPLETED"]
+    assert set(shards[0]["parameters"]) == {"target", "run_id", "number", "attempt", "coordinator"}, (
+        "names travel, never pixels"
+    )
 
 
 def test_what_a_receiver_accepted_is_restored_though_it_was_killed(fleet: Fleet) -> None:
@@ -148,6 +140,19 @@ def test_the_nights_to_come_are_on_the_calendar(fleet: Fleet) -> None:
     assert deployment.global_concurrency_limit.limit == 1
 
 
+def test_deploying_again_changes_nothing(fleet: Fleet) -> None:
+    from prefect import get_client
+
+    from infra.deploy import AUTOMATION
+
+    fleet.processes.run("deploy-again", "infra.deploy")
+    with get_client(sync_client=True) as client:
+        (automation,) = client.read_automations_by_name(AUTOMATION)
+        deployments = [deployment.name for deployment in client.read_deployments()]
+    assert automation.enabled
+    assert len(deployments) == len(set(deployments)) >= 6
+
+
 def test_everything_listens_on_loopback_alone(fleet: Fleet) -> None:
     listening = set()
     for process in fleet.processes.running.values():
@@ -161,7 +166,7 @@ def test_no_credential_is_in_logs_parameters_or_events(fleet: Fleet) -> None:
     secrets = (fleet.token, fleet.processes.environment["AWS_SECRET_ACCESS_KEY"])
     files = [path for path in fleet.folder.rglob("*") if path.is_file() and path.name != "token"]
     assert any(path.suffix == ".db" for path in files), "events, parameters and logs of runs lie in Prefect's database"
-    assert {path.stem for path in files} >= {"server", "receiver", "poller", "worker-1"}
+    assert {path.stem for path in files} >= {"server", "receiver", "poller", "coordinator", "worker-1"}
     for path in files:
         content = path.read_bytes()
         assert not [secret for secret in secrets if secret.encode() in content], path

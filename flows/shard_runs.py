@@ -1,0 +1,122 @@
+"""Shards as runs of the deployment `restore-shard`, on whatever workers its pool has."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from flows.server import server
+from oldphoto_core.errors import UsageError
+from oldphoto_core.restoration.dispatcher import Sight
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
+FLOW = "restore-shard"
+PAGE = 200
+
+
+class PrefectShardRuns:
+    """The `ShardRuns` of one run."""
+
+    def __init__(self, target: str, run_id: str, pool: str) -> None:
+        """Raises UsageError when no deployment of `restore-shard` is in that pool, OrchestratorAway."""
+        from prefect.runtime import flow_run
+
+        self._target, self._run_id = target, run_id
+        self._deployment = deployment_in(pool)
+        self._coordinator = flow_run.id
+
+    def start(self, number: int, attempt: int) -> str:
+        """A run of its own for each attempt: a crashed run is not run again. Its parameters are names, never pixels."""
+        with server() as client:
+            run = client.create_flow_run_from_deployment(
+                self._deployment,
+                name=f"{self._run_id}-{number:05d}-{attempt}",
+                parameters={
+                    "target": self._target,
+                    "run_id": self._run_id,
+                    "number": number,
+                    "attempt": attempt,
+                    "coordinator": self._coordinator,
+                },
+                idempotency_key=f"{self._run_id}:{number}:{attempt}",
+                tags=[tag_of(self._run_id)],
+            )
+        return str(run.id)
+
+    def look(self, names: Collection[str]) -> Mapping[str, Sight]:
+        """Runs that the server knows nothing of have ended."""
+        found = {str(run.id): _sight(run) for run in _runs({"id": {"any_": sorted(names)}})} if names else {}
+        return {name: found.get(name, Sight("ended", "Prefect knows nothing of its run")) for name in names}
+
+    def cancel(self, names: Collection[str]) -> None:
+        """What waits is cancelled, what runs is told."""
+        cancel(run for run in _runs({"id": {"any_": sorted(names)}}))
+
+
+def deployment_in(pool: str) -> UUID:
+    """The deployment of `restore-shard` whose runs that pool's workers take."""
+    with server() as client:
+        from prefect.client.schemas.filters import FlowFilter
+
+        deployments = client.read_deployments(flow_filter=FlowFilter.model_validate({"name": {"any_": [FLOW]}}))
+    for deployment in deployments:
+        if deployment.work_pool_name == pool:
+            return deployment.id
+    pools = ", ".join(sorted({each.work_pool_name or "" for each in deployments} - {""})) or "none"
+    raise UsageError(
+        f"no deployment of {FLOW} is in the work pool {pool!r} (pools that have one: {pools}); deploy it with"
+        " python -m infra.deploy"
+    )
+
+
+def tag_of(run_id: str) -> str:
+    """What the runs of one restoration's shards have in common."""
+    return f"oldphoto-run-{run_id}"
+
+
+def strays(run_ids: Collection[str]) -> list[FlowRun]:
+    """Runs of shards of these restorations that have not ended."""
+    if not run_ids:
+        return []
+    open_states = ["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"]
+    tags = [tag_of(run_id) for run_id in run_ids]
+    return list(_runs({"tags": {"any_": tags}, "state": {"type": {"any_": open_states}}}))
+
+
+def cancel(runs: Iterator[FlowRun] | Collection[FlowRun]) -> None:
+    """Those that wait at once, those that run within a photo's time. Raises OrchestratorAway."""
+    from prefect.states import Cancelled, Cancelling
+
+    with server() as client:
+        for run in runs:
+            if run.state is None or run.state.is_final():
+                continue
+            begun = run.state.is_running() or run.state.is_cancelling()
+            client.set_flow_run_state(run.id, Cancelling() if begun else Cancelled(), force=not begun)
+
+
+def _runs(wanted: dict[str, Any]) -> Iterator[FlowRun]:
+    from prefect.client.schemas.filters import FlowRunFilter
+
+    offset = 0
+    while True:
+        with server() as client:
+            page = client.read_flow_runs(
+                flow_run_filter=FlowRunFilter.model_validate(wanted), limit=PAGE, offset=offset
+            )
+        yield from page
+        if len(page) < PAGE:
+            return
+        offset += PAGE
+
+
+def _sight(run: FlowRun) -> Sight:
+    state = run.state
+    if state is None or state.is_scheduled() or state.is_pending():
+        return Sight("waiting")
+    if not state.is_final():
+        return Sight("running")
+    return Sight("ended", "" if state.is_completed() else f"{state.name}: {state.message or 'no reason given'}")

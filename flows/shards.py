@@ -1,0 +1,136 @@
+"""Where the shards of a run are restored: by this process, on each of its devices, or by the workers of a pool."""
+
+from __future__ import annotations
+
+import contextvars
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
+from prefect.events import emit_event
+from prefect.logging import get_run_logger
+
+from flows.artifacts import ProgressArtifact
+from flows.progress import RestoreProgress
+from flows.server import Steering
+from flows.shard_runs import PrefectShardRuns, cancel, strays
+from oldphoto_core.devices import local_devices
+from oldphoto_core.errors import RunStopped
+from oldphoto_core.restoration import run as core
+from oldphoto_core.restoration.dispatcher import Dispatcher
+from oldphoto_core.restoration.engine import OnPart, OnRow
+from oldphoto_core.restoration.following import LedgerFollower
+from oldphoto_core.storage import LedgerRow
+from tasks.restoration import hand_out, restore_shard
+
+SECONDS_FOR_STRAYS = 120.0
+
+
+def restore_shards(run: core.Run, check: Callable[[], None] = lambda: None) -> None:
+    """All of them; `check` is called between photos, too. Raises RunStopped when too many fail, RunCancelled."""
+    guard = core.FailureGuard(
+        run.job.options,
+        run.planned,
+        warn_rate=run.job.warn_failure_rate,
+        on_warning=lambda failed, last: warn(run, failed, last),
+    )
+    shown = ProgressArtifact(run.run_id, run.planned)
+    steering = Steering(stays=True)
+    with RestoreProgress(run.planned) as progress:
+
+        def settle(row: LedgerRow) -> None:
+            progress.advance(row)
+            shown.advance(row)
+            guard.judge(row)
+            steering.check()
+            check()
+
+        if run.job.pool:
+            restore_in_pool(run, run.job.pool, settle, steering)
+        else:
+            restore_here(run, settle, progress.part)
+
+
+def warn(run: core.Run, failed: int, last: LedgerRow) -> None:
+    """Too many photos fail: a line in the log, and an event by which an automation may tell people."""
+    get_run_logger().warning(
+        "run %s: %d of %d photos have failed, more than %g of them; the last one is %s: %s",
+        run.run_id,
+        failed,
+        run.planned,
+        run.job.warn_failure_rate,
+        last.key,
+        last.detail,
+    )
+    emit_event(
+        event="oldphoto.failure-rate",
+        resource={"prefect.resource.id": f"oldphoto.run.{run.run_id}", "oldphoto.target": run.facts["target"]},
+        payload={"failed": failed, "planned": run.planned, "key": last.key, "reason": last.reason},
+    )
+
+
+def restore_here(run: core.Run, settle: OnRow, part: OnPart) -> None:
+    """One shard after another, on each device of this machine."""
+    devices = local_devices(run.job.device)
+    if len(devices) > 1:
+        restore_on_devices(run, devices, settle, part)
+        return
+    for number in range(len(run.shards)):
+        restore_shard(run, number, settle, part)
+
+
+def restore_on_devices(run: core.Run, devices: list[str], settle: OnRow, part: OnPart) -> None:
+    """A thread for each device, which takes one shard after another; what ends one of them ends all."""
+    numbers: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for number in range(len(run.shards)):
+        numbers.put(number)
+    over, one_at_a_time = threading.Event(), threading.Lock()
+
+    def settle_in_turn(row: LedgerRow) -> None:
+        with one_at_a_time:
+            settle(row)
+        if over.is_set():
+            raise RunStopped("the run ended on another device")
+
+    def work(device: str) -> None:
+        while not over.is_set():
+            try:
+                number = numbers.get_nowait()
+            except queue.Empty:
+                return
+            restore_shard(run, number, settle_in_turn, part, device)
+
+    with ThreadPoolExecutor(len(devices)) as threads:
+        # each with this flow's context, so that its tasks are this flow's
+        working = [threads.submit(contextvars.copy_context().run, work, device) for device in devices]
+        try:
+            ended, _ = wait(working, return_when=FIRST_EXCEPTION)
+        finally:
+            over.set()
+    for future in ended:
+        future.result()
+
+
+def restore_in_pool(run: core.Run, pool: str, settle: OnRow, steering: Steering) -> None:
+    """Each shard as a run of its own, on whatever workers the pool has."""
+    logger = get_run_logger()
+    shards = PrefectShardRuns(run.job.target, run.run_id, pool)
+    hand_out(run)
+    follower = LedgerFollower(run.bucket)
+    dispatcher = Dispatcher(run.shards, shards, follower, on_trouble=logger.warning, on_look=steering.check)
+    dispatcher.run(settle)
+    core.give_up(run, dispatcher.left(), dispatcher.given_up)
+
+
+def end_strays(run_ids: list[str]) -> None:
+    """The shards of runs whose coordinator was killed: told to end, and waited for, so that nobody does their photos
+    twice. Those that do not end find their run closed."""
+    deadline = time.monotonic() + SECONDS_FOR_STRAYS
+    while running := strays(run_ids):
+        cancel(running)
+        if time.monotonic() > deadline:
+            get_run_logger().warning("%d shards of killed runs do not end; they are left alone", len(running))
+            return
+        time.sleep(1.0)

@@ -1,0 +1,93 @@
+"""Shards that other processes restore: what the coordinator of a run puts into its folder, and what is noted there.
+
+    runs/<run id>/shards/job.json             the job, without its list of keys
+    runs/<run id>/shards/00003/photos.json    the photos of shard 3, pinned to their versions
+    runs/<run id>/shards/00003/deaths/*.json  what a process had in hand when it died, one file per death
+    runs/<run id>/shards/00003/lease/*.json   who restores it now
+
+It is removed when the run's books are closed; a process that comes too late finds nothing to do.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from oldphoto_core.restoration.job import RestoreJob
+from oldphoto_core.restoration.options import RestoreOptions
+from oldphoto_core.restoration.photo import Photo
+from oldphoto_core.storage import Bucket, ObjectInfo
+from oldphoto_core.storage.parallel import map_objects
+
+FOLDER = "shards"
+JOB = f"{FOLDER}/job.json"
+HUNG = "no progress"
+"""How the death of a process begins that was ended because it did nothing any more."""
+
+
+def hand_out(run: Bucket, job: RestoreJob, shards: Sequence[Sequence[Photo]]) -> None:
+    """Write down what is to be done, so that a shard is named by its number alone."""
+    run.write(JOB, _encode(asdict(replace(job, keys=None))))
+    writing = map_objects(lambda shard: run.write(_photos_key(shard[0]), _encode(shard[1])), _listed(shards))
+    for _ in writing:
+        pass
+
+
+def read_job(run: Bucket) -> RestoreJob:
+    """Raises SourceMissing when the run is closed, or no shard of it was handed out."""
+    plain = json.loads(run.read(JOB))
+    return RestoreJob(**{**plain, "options": RestoreOptions(**plain["options"])})
+
+
+def read_photos(run: Bucket, number: int) -> list[Photo]:
+    """Of one shard. Raises SourceMissing."""
+    return [
+        Photo(key, version, size, tuple(ObjectInfo(**mask) for mask in masks))
+        for key, version, size, masks in json.loads(run.read(_photos_key(number)))
+    ]
+
+
+def lease_place(run: Bucket, number: int) -> Bucket:
+    """Where the lease of a shard lies."""
+    return run.join(FOLDER, f"{number:05d}", "lease")
+
+
+def note_death(run: Bucket, number: int, keys: Iterable[str], how: str) -> None:
+    """Remember what a process of that shard had in hand when it died; `how` in words."""
+    key = f"{FOLDER}/{number:05d}/deaths/{secrets.token_hex(8)}.json"
+    run.write(key, _encode({"keys": sorted(keys), "how": how}))
+
+
+def deaths_of(run: Bucket, number: int) -> dict[str, list[str]]:
+    """How processes died that had a photo in hand, by its key."""
+    deaths: dict[str, list[str]] = {}
+    for note in run.list(f"{FOLDER}/{number:05d}/deaths"):
+        death = json.loads(run.read(note.key))
+        for key in death["keys"]:
+            deaths.setdefault(key, []).append(death["how"])
+    return deaths
+
+
+def clear(run: Bucket) -> None:
+    """Remove all of it. The job goes first, so that nothing is begun with half of the rest."""
+    if run.info(JOB) is None:
+        return
+    run.delete(JOB)
+    for _ in map_objects(lambda entry: run.delete(entry.key), list(run.list(FOLDER))):
+        pass
+
+
+def _listed(shards: Sequence[Sequence[Photo]]) -> Iterable[tuple[int, list[Any]]]:
+    for number, photos in enumerate(shards):
+        yield number, [[p.key, p.version, p.size, [asdict(mask) for mask in p.masks]] for p in photos]
+
+
+def _photos_key(number: int) -> str:
+    return f"{FOLDER}/{number:05d}/photos.json"
+
+
+def _encode(plain: Any) -> bytes:
+    return json.dumps(plain, ensure_ascii=True, allow_nan=False).encode()

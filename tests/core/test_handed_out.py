@@ -1,0 +1,167 @@
+"""Shards that are restored by their number alone, by one process after another."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import InvertingRestorer, fill, mark, register
+
+from oldphoto_core.errors import DamagedWeights, OldPhotoError, RunStopped
+from oldphoto_core.restoration import RestoreJob, RestoreOptions, Run, close_run, open_run, register_restorer
+from oldphoto_core.restoration.following import LedgerFollower
+from oldphoto_core.restoration.handout import HUNG, note_death
+from oldphoto_core.restoration.run import give_up, hand_out
+from oldphoto_core.restoration.shard import DEATHS, Ears, restore_handed_out
+from oldphoto_core.storage import LedgerRow
+from oldphoto_core.storage.ledger import LedgerWriter
+
+register()
+PHOTOS = 12
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    fill(tmp_path / "old", [f"{n:02}.png" for n in range(PHOTOS)])
+    job = RestoreJob(source=str(tmp_path / "old"), target=str(tmp_path / "new"), model="invert", shard_photos=6)
+    run = open_run(job)
+    hand_out(run)
+    return run
+
+
+class Died(BaseException):
+    """Stands for SIGKILL, as in test_run.py."""
+
+
+def die_after(count: int, run: Run, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[LedgerRow] = []
+
+    def die(row: LedgerRow) -> None:
+        seen.append(row)
+        if len(seen) == count:
+            raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LedgerWriter, "close", lambda self: None)
+        with pytest.raises(Died):
+            restore_handed_out(run.job.target, run.run_id, number, 1, Ears(on_row=die))
+
+
+def rows(run: Run) -> dict[str, str]:
+    return {row.key: row.status for row in LedgerFollower(run.bucket).new_rows()}
+
+
+def test_a_shard_is_restored_by_target_run_and_number(run: Run) -> None:
+    assert [restore_handed_out(run.job.target, run.run_id, number) for number in (0, 1)] == [6, 6]
+    assert set(rows(run).values()) == {"restored"}
+    summary = close_run(run)
+    assert (summary["found"], summary["restored"]) == (PHOTOS, PHOTOS)
+
+
+def test_what_the_coordinator_wrote_down_is_gone_when_the_books_are_closed(run: Run) -> None:
+    assert list(run.bucket.list("shards"))
+    restore_handed_out(run.job.target, run.run_id, 0)
+    assert close_run(run, "stopped")["restored"] == 6
+    assert not list(run.bucket.list("shards"))
+    with pytest.raises(RunStopped, match="is closed"):
+        restore_handed_out(run.job.target, run.run_id, 1)
+
+
+def test_a_shard_whose_process_died_is_finished_by_the_next_and_nothing_is_done_twice(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    die_after(2, run, 0, monkeypatch)
+    photos = Path(run.job.target) / "photos"
+    done = {path.name: path.stat().st_mtime_ns for path in photos.iterdir()}
+    assert 2 <= len(done) < 6
+    begun: list[str] = []
+    assert restore_handed_out(run.job.target, run.run_id, 0, 2, Ears(on_begin=begun.append)) == 6
+    assert not done.keys() & set(begun)
+    assert {name: (photos / name).stat().st_mtime_ns for name in done} == done
+    assert len(rows(run)) == 6
+
+
+def test_a_follower_of_the_ledger_hears_of_each_row_once(run: Run) -> None:
+    follower = LedgerFollower(run.bucket)
+    restore_handed_out(run.job.target, run.run_id, 0)
+    assert len(follower.new_rows()) == 6
+    restore_handed_out(run.job.target, run.run_id, 1)
+    assert sorted(row.key for row in follower.new_rows()) == [f"{n:02}.png" for n in range(6, 12)]
+    assert follower.new_rows() == []
+
+
+def test_a_photo_in_hand_at_three_deaths_fails_and_the_rest_is_restored(run: Run) -> None:
+    for _ in range(DEATHS):
+        note_death(run.bucket, 0, ["03.png"], "signal SIGSEGV")
+    note_death(run.bucket, 0, ["03.png", "04.png"], "signal SIGKILL")
+    restore_handed_out(run.job.target, run.run_id, 0, 5)
+    became = {row.key: row for row in LedgerFollower(run.bucket).new_rows()}
+    assert became["03.png"].reason == "crashes the decoder"
+    assert "4 processes died" in became["03.png"].detail
+    assert [row.status for key, row in became.items() if key != "03.png"] == ["restored"] * 5
+
+
+def test_a_photo_of_which_nothing_but_silence_came_has_timed_out(run: Run) -> None:
+    for _ in range(DEATHS):
+        note_death(run.bucket, 0, ["03.png"], f"{HUNG} for 600 s")
+    restore_handed_out(run.job.target, run.run_id, 0, 4)
+    became = {row.key: row.reason for row in LedgerFollower(run.bucket).new_rows()}
+    assert became["03.png"] == "timed out"
+
+
+def test_suspects_come_last_and_alone_the_most_suspected_first(run: Run) -> None:
+    note_death(run.bucket, 0, ["00.png", "01.png"], "signal SIGKILL")
+    note_death(run.bucket, 0, ["01.png"], "signal SIGKILL")
+    events: list[str] = []
+    ears = Ears(on_begin=lambda key: events.append(f"+{key}"), on_row=lambda row: events.append(f"-{row.key}"))
+    restore_handed_out(run.job.target, run.run_id, 0, 3, ears)
+    assert events[-4:] == ["+01.png", "-01.png", "+00.png", "-00.png"]
+
+
+def test_a_machine_with_other_weights_of_that_name_restores_nothing(run: Run) -> None:
+    register_restorer("invert", lambda device: InvertingRestorer(digest="e" * 64))
+    try:
+        with pytest.raises(DamagedWeights, match="is not the run's"):
+            restore_handed_out(run.job.target, run.run_id, 0)
+    finally:
+        register()
+    assert rows(run) == {}
+
+
+def test_a_shard_notices_that_its_run_was_closed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oldphoto_core.restoration.shard._SECONDS_BETWEEN_LOOKS", -1.0)
+
+    def close(_row: LedgerRow) -> None:
+        if not run.bucket.info("summary.json"):
+            run.bucket.write("summary.json", b"{}")
+
+    with pytest.raises(RunStopped, match="was closed"):
+        restore_handed_out(run.job.target, run.run_id, 0, 1, Ears(on_row=close))
+
+
+def test_photos_that_no_process_came_to_have_failed_with_the_reason(run: Run) -> None:
+    restore_handed_out(run.job.target, run.run_id, 0)
+    give_up(run, {1: {"06.png", "07.png"}}, {1: "given up after 5 processes; of the last one: signal SIGKILL"})
+    summary = close_run(run)
+    assert summary["failed_reasons"] == {"no result": 6}
+    assert (summary["restored"], summary["failed"]) == (6, 6)
+
+
+def test_masks_and_options_travel_with_the_job(tmp_path: Path) -> None:
+    fill(tmp_path / "old", ["a.png"])
+    mark(tmp_path / "masks", ["a.png.png"])
+    plain: dict[str, Any] = {"source": str(tmp_path / "old"), "target": str(tmp_path / "new"), "model": "invert"}
+    options = RestoreOptions(format="tiff", report=False)
+    run = open_run(RestoreJob(**plain, masks=str(tmp_path / "masks"), keys=("a.png",), operator="M", options=options))
+    hand_out(run)
+    restore_handed_out(run.job.target, run.run_id, 0)
+    (record,) = [json.loads(path.read_text()) for path in (tmp_path / "new/records").iterdir()]
+    assert record["mask"]["key"] == "a.png.png"
+    assert (record["derivative"]["key"], record["operator"]) == ("photos/a.png.tif", "M")
+
+
+def test_a_pool_does_not_see_the_memory_of_this_process(tmp_path: Path) -> None:
+    with pytest.raises(OldPhotoError, match="no worker of pool gpu sees"):
+        RestoreJob(source="memory://old", target=str(tmp_path), pool="gpu")

@@ -1,0 +1,30 @@
+"""One fleet for all tests of this folder: servers and workers take half a minute to start."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from infra.fleet import Fleet
+
+TESTS = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="package")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """With the restorers of fakes.py in every process; the environment of this one leads to its store, too."""
+    before = dict(os.environ)
+    fleet = Fleet(tmp_path_factory.mktemp("fleet"), quiet_seconds=3)
+    imported = {"OLDPHOTO_IMPORT": "registered"}
+    fleet.processes.environment |= {**imported, "PYTHONPATH": f"{fleet.processes.environment['PYTHONPATH']}:{TESTS}"}
+    with fleet.processes:
+        fleet.start()
+        # settings of a server that other tests of this process have started come before the environment
+        with temporary_settings({PREFECT_API_URL: fleet.api}):
+            yield fleet
+    os.environ.clear()
+    os.environ.update(before)

@@ -1,0 +1,145 @@
+"""Runs on a fleet that somebody disturbs, and what must be true of them all the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+from fakes import encoded, picture
+
+from infra.fleet import Fleet
+from oldphoto_core.custody import audit
+from oldphoto_core.restoration import RestoreJob, close_run, open_run, restore_shard
+from oldphoto_core.storage import Bucket, read_ledger
+
+TESTS = Path(__file__).parents[1]
+RUN_ID = re.compile(rb"\d{8}-\d{6}-[0-9a-f]{4}")
+OF_THE_RUN = ("run_id", "time", "seconds", "stage_seconds")
+LONGEST = 900.0
+
+
+class Collection:
+    """A source in the fleet's store with a target of its own."""
+
+    def __init__(self, fleet: Fleet, name: str, photos: int, **widths: int) -> None:
+        """`widths`: those of photos, by their key's number with a `p` ahead, which some restorers do not take well."""
+        self.fleet, self.photos = fleet, photos
+        self.source, self.target = Bucket(f"s3://archive/{name}"), Bucket(f"s3://access/{name}")
+        for number in range(photos):
+            look = {"width": widths[f"p{number}"]} if f"p{number}" in widths else {}
+            self.source.write(f"{number:03}.png", encoded(picture(seed=number, **look), ".png"))
+
+    def start(self, *options: str, model: str = "slow", log: str = "restore") -> subprocess.Popen[bytes]:
+        """`oldphoto restore`, in a process of its own."""
+        command = [sys.executable, str(TESTS / "fakes.py"), "restore", self.source.url, self.target.url]
+        self.log = self.fleet.processes.logs / f"{log}.log"
+        with self.log.open("ab") as out:
+            self.running = subprocess.Popen(
+                [*command, "--model", model, *options],
+                stdout=out,
+                stderr=out,
+                env=self.fleet.processes.environment,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            )
+        return self.running
+
+    def delivered(self) -> int:
+        return len(list(self.target.list("photos")))
+
+    def wait_for_photos(self, count: int) -> None:
+        def are_there() -> bool:
+            assert self.running.poll() is None, self.log.read_text()
+            return self.delivered() >= count
+
+        wait_until(are_there, f"{count} photos of {self.target}")
+
+    def summaries(self) -> list[dict[str, Any]]:
+        runs = sorted(self.target.folders("runs"))
+        return [
+            json.loads(self.target.read(f"runs/{run_id}/summary.json"))
+            for run_id in runs
+            if self.target.info(f"runs/{run_id}/summary.json")
+        ]
+
+    def check_books(self) -> dict[str, Any]:
+        """Every run accounts for every photo, and what ledgers and records say lies in the bucket; the last summary."""
+        for summary in self.summaries():
+            assert summary["found"] == summary["restored"] + summary["skipped"] + summary["failed"] == self.photos
+            ledger = read_ledger(self.target.join("runs", summary["run_id"]))
+            assert len(ledger) == self.photos
+        assert not [run for run in self.target.folders("runs") if list(self.target.list(f"runs/{run}/shards"))]
+        report = audit(self.target)
+        assert report.findings == []
+        return self.summaries()[-1]
+
+    def check_like_undisturbed(self, folder: Path, model: str = "slow") -> None:
+        """The same photos, masks and records as one process makes that nobody disturbs, but for what names the run."""
+        job = RestoreJob(source=self.source.url, target=str(folder), model=model)
+        run = open_run(job)
+        for number in range(len(run.shards)):
+            restore_shard(run, number, lambda _row: None)
+        close_run(run)
+        assert fingerprints(self.target) == fingerprints(Bucket(folder))
+
+
+def fingerprints(target: Bucket) -> dict[str, Any]:
+    """What lies in a target, without what names the run."""
+    found: dict[str, Any] = {}
+    for folder, of in (("photos", png_chunks), ("masks", bytes), ("records", plain_record)):
+        found |= {item.key: of(target.read(item.key)) for item in target.list(folder)}
+    return found
+
+
+def png_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
+    """Name and content of each chunk; the run that its label names left out, and so the checksums."""
+    chunks, at = [], 8
+    while at < len(data):
+        (length,) = struct.unpack_from(">I", data, at)
+        chunks.append((data[at + 4 : at + 8], RUN_ID.sub(b"", data[at + 8 : at + 8 + length])))
+        at += 12 + length
+    return chunks
+
+
+def plain_record(data: bytes) -> dict[str, Any]:
+    record = json.loads(data)
+    for name in OF_THE_RUN:
+        record.pop(name, None)
+    for name in ("sha256", "bytes"):
+        record["derivative"].pop(name)
+    return dict(record)
+
+
+def shard_processes(fleet: Fleet, worker: str) -> list[psutil.Process]:
+    """The processes of a worker that restore; they live in sessions of their own."""
+    parent = psutil.Process(fleet.processes.running[worker].pid)
+    return [child for child in parent.children() if "infra.shard_process" in child.cmdline()]
+
+
+def kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        if process.is_running():
+            os.kill(process.pid, signal.SIGKILL)
+
+
+def lose_machine(fleet: Fleet, worker: str) -> None:
+    """The worker and all that it started, at once."""
+    parent = psutil.Process(fleet.processes.running[worker].pid)
+    kill([parent, *parent.children(recursive=True)])
+    fleet.processes.stop(worker, signal.SIGKILL)
+
+
+def wait_until(is_so: Callable[[], bool], what: str, seconds: float = LONGEST) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
+        time.sleep(0.2)
