@@ -1,14 +1,14 @@
 """A million photos: inventory and plan, a rerun with nothing to do, and what the ledger costs a photo.
 
-    python benchmarks/scale.py [--keys 1000 10000 100000 1000000]
+    python benchmarks/scale.py [--keys 1000 10000 100000 1000000] [--steps first rows again]
 
 Source and target are listings that are generated while they are read, as pages of a store; the target's runs/ is a
 real folder. Each line is a process of its own: seconds on the clock and of CPU, peak resident memory.
 
     first   `open_run` of a new target: everything is found, planned and cut into shards; manifest written
-    rows    every photo's row put into the ledger in parts of 200, as shards do; then the run closed: merged, held against
+    rows    every photo's row put into the ledger, in parts of 200 as shards do; then the run closed: merged, held to
             manifest and bucket, summarised (no report)
-    again   `open_run` and the closing of a run that finds everything done
+    again   `open_run` and the closing of a run that finds everything done by an earlier one
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ from typing import Any
 from oldphoto_core.reports.summary import Summary
 from oldphoto_core.restoration import RestoreJob, RestoreOptions, close_run, open_run, register_restorer
 from oldphoto_core.restoration.run import Run
-from oldphoto_core.storage import LedgerRow, LedgerWriter, ObjectInfo, bucket
+from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, ObjectInfo, bucket
+from oldphoto_core.storage.ledger import as_frame
 from oldphoto_core.storage.local import LocalStore
+from oldphoto_core.storage.tables import write_table
 
 STEPS = ("first", "rows", "again")
 SHARD = 200
@@ -71,16 +73,17 @@ def main() -> None:
     """Measure and print, or be one of the processes that are measured."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--keys", type=int, nargs="+", default=[1_000, 10_000, 100_000, 1_000_000])
-    arguments.add_argument("--step", choices=STEPS)
-    arguments.add_argument("--folder", type=Path)
+    arguments.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS)
+    arguments.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
+    arguments.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     chosen = arguments.parse_args()
     if chosen.step:
         print(measured(chosen.step, chosen.keys[0], chosen.folder))
         return
     print("| keys | step | seconds | CPU s | CPU ms a photo | peak (MiB) | what |\n|---|---|---|---|---|---|---|")
     for keys in chosen.keys:
-        with tempfile.TemporaryDirectory(prefix="oldphoto-benchmark-") as folder:
-            for step in STEPS:
+        for step in chosen.steps:
+            with tempfile.TemporaryDirectory(prefix="oldphoto-benchmark-") as folder:
                 command = [sys.executable, __file__, "--step", step, "--folder", folder, "--keys", str(keys)]
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
                 print(done.stdout.strip().splitlines()[-1], flush=True)
@@ -91,6 +94,8 @@ def measured(step: str, keys: int, folder: Path) -> str:
     stand_in(keys, folder)
     register_restorer("stub", lambda device: StubRestorer())  # type: ignore[arg-type, return-value]
     job = RestoreJob(source="memory://source", target=str(folder), model="stub", options=RestoreOptions(report=False))
+    if step == "again":
+        earlier_run(job, keys)
     before = baseline()
     clock, cpu = time.perf_counter(), time.process_time()
     what = {"first": first, "rows": rows, "again": again}[step](job, keys)
@@ -132,6 +137,19 @@ def again(job: RestoreJob, keys: int) -> str:
     assert run.planned == 0
     summary = close(job, run, keys)
     return f"{summary['skipped']:,} skipped"
+
+
+def earlier_run(job: RestoreJob, keys: int) -> None:
+    """A ledger in which everything is restored, made in a process whose memory is not measured."""
+    if os.fork() == 0:
+        names = [key_of(number) for number in range(keys)]
+        frame = as_frame([row_of("", "", job)]).loc[[0] * keys].reset_index(drop=True)
+        frame["key"], frame["output"] = names, [f"photos/{name}" for name in names]
+        frame["version"] = [version_of(number) for number in range(keys)]
+        frame["output_sha256"] = [version_of(number) * 2 for number in range(keys)]
+        write_table(Bucket(job.target).join("runs", "20260101-000000-0000"), "ledger.parquet", frame)
+        os._exit(0)
+    assert os.wait()[1] == 0
 
 
 def close(job: RestoreJob, run: Run, keys: int) -> Summary:

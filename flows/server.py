@@ -30,9 +30,10 @@ class RunCancelled(RunStopped):
 def server() -> Iterator[SyncPrefectClient]:
     """A client that gives up at the first refusal. Raises OrchestratorAway; its message holds no URL and no key."""
     from prefect import get_client
+    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-    # a client of its own: one that has connected before would try again for minutes
-    with _translated(), get_client(sync_client=True) as client:
+    # Prefect's own way of trying again doubles its pauses, up to minutes in which nothing is looked at
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), _translated(), get_client(sync_client=True) as client:
         yield client
 
 

@@ -17,6 +17,8 @@ from oldphoto_core.restoration.hands import PIPE, Hands
 
 SECONDS_TO_HAND_BACK = 60.0
 """That a process may take to finish what it has in hand, once it was told to end."""
+SECONDS_TO_BEGIN = 600.0
+"""That a process may take at least before its first photo: libraries and the model are loaded then."""
 _NOBODYS_FAULT = {-signal.SIGTERM, -signal.SIGINT, 128 + signal.SIGTERM}
 _LOOK = 1.0
 
@@ -141,9 +143,10 @@ class Bench:
         return line.decode()
 
     def _end_if_hung(self, process: subprocess.Popen[bytes]) -> str:
-        if self._hands.seconds_silent > self._patience:
+        allowed = self._patience if self._hands.heard_any else max(self._patience, SECONDS_TO_BEGIN)
+        if self._hands.seconds_silent > allowed:
             process.kill()
-            return f"{HUNG} for {self._patience:.0f} s"
+            return f"{HUNG} for {allowed:.0f} s"
         if self._stopping.is_set() and time.monotonic() - self._stopped_at > SECONDS_TO_HAND_BACK:
             process.kill()
         return ""

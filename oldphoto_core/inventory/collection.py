@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -77,14 +78,17 @@ def take_stock(
     kept = _kept_rows(place, name, found)
     rows = list(kept)
     known = {row.key for row in kept}
-    with dask_client(dask, on_link=on_link) as client:
-        for row in _examined(client, source, (info for info in found if info.key not in known)):
-            rows.append(row)
-            on_row(row)
-            if time.monotonic() - written > WRITE_SECONDS:
-                _write(place, name, rows)
-                written = time.monotonic()
-    _write(place, name, rows)
+    wanted = [info for info in found if printable(info.key) not in known]
+    try:
+        with dask_client(dask, on_link=on_link) if wanted else nullcontext() as client:
+            for row in _examined(client, source, wanted) if client else ():
+                rows.append(row)
+                on_row(row)
+                if time.monotonic() - written > WRITE_SECONDS:
+                    _write(place, name, rows)
+                    written = time.monotonic()
+    finally:
+        _write(place, name, rows)  # whatever ended it, a rerun goes on from there
     read = sum(row.size for row in rows if row.key not in known)
     return _report(rows, len(kept), read, time.perf_counter() - started)
 
@@ -135,7 +139,7 @@ def _in_batches(wanted: Iterable[ObjectInfo]) -> Iterator[list[ObjectInfo]]:
 def _killed(info: ObjectInfo, error: Exception) -> InventoryRow:
     detail = f"every worker that examined it died: {' '.join(str(error).split())}"
     return InventoryRow(
-        key=info.key,
+        key=printable(info.key),
         size=info.size,
         version=info.version,
         status="failed",

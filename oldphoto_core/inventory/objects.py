@@ -19,6 +19,7 @@ from oldphoto_core.errors import FailedReason, ScanError, StorageError
 from oldphoto_core.inventory.statistics import Tone, statistics_of
 from oldphoto_core.scans import Decoders, FileFacts
 from oldphoto_core.storage import Bucket, is_image_key
+from oldphoto_core.storage.keys import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +73,7 @@ COLUMNS = tuple(field.name for field in fields(InventoryRow))
 
 def examine(source: Bucket, info: ObjectInfo) -> InventoryRow:
     """Everything about one object; what goes wrong is in the row."""
-    known: dict[str, Any] = {"key": info.key, "size": info.size, "version": info.version}
+    known: dict[str, Any] = {"key": printable(info.key), "size": info.size, "version": info.version}
     with tempfile.TemporaryDirectory(prefix="oldphoto-inventory-", ignore_cleanup_errors=True) as folder:
         path, digest = Path(folder) / "file", ""
         try:

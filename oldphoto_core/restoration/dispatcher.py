@@ -16,6 +16,7 @@ from oldphoto_core.errors import OldPhotoError, OrchestratorAway, StorageError
 from oldphoto_core.restoration.photo import Photo
 from oldphoto_core.storage import LedgerRow
 
+SECONDS_BETWEEN_COMPLAINTS = 30.0
 PAUSES = (0.0, 2.0, 8.0, 30.0)
 """Seconds before a shard is given away again, by how many processes in a row got nothing of it done."""
 
@@ -100,7 +101,7 @@ class Dispatcher:
         self._started: dict[str, _Shard] = {}
         self._runs, self._ledger, self._options = runs, ledger, options or DispatchOptions()
         self._on_trouble, self._on_look, self._sleep, self._clock = on_trouble, on_look, sleep, clock
-        self._read_at = self._answered_at = clock()
+        self._read_at = self._answered_at = self._complained_at = clock()
         self.given_up: dict[int, str] = {}
         """Why, by the shard's number."""
         self.retries = 0
@@ -132,12 +133,14 @@ class Dispatcher:
             for name, sight in ended.items():
                 self._settle(self._started.pop(name), sight)
             self._start()
-            self._answered_at = self._clock()
+            self._answered_at = self._complained_at = self._clock()
         except (OrchestratorAway, StorageError) as away:
             silent = self._clock() - self._answered_at
             if silent > self._options.patience:
                 raise
-            self._on_trouble(f"{away}; waiting for it ({silent:.0f} of {self._options.patience:.0f} s)")
+            if self._clock() - self._complained_at > SECONDS_BETWEEN_COMPLAINTS:
+                self._complained_at = self._clock()
+                self._on_trouble(f"{away}; waiting for it ({silent:.0f} of {self._options.patience:.0f} s)")
 
     def left(self) -> dict[int, set[str]]:
         """Keys without a row, by shard."""

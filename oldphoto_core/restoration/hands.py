@@ -52,6 +52,8 @@ class Hands:
 
     def __init__(self) -> None:
         self.holding: set[str] = set()
+        self.heard_any = False
+        """Of this shard."""
         self._heard = time.monotonic()
 
     @property
@@ -63,6 +65,7 @@ class Hands:
         """One line of the pipe; others than those above are only signs of life."""
         self._heard = time.monotonic()
         sign, _, key = line.partition(" ")
+        self.heard_any |= sign in ("+", "-", ".")
         if sign == "+":
             self.holding.add(json.loads(key))
         elif sign == "-":
@@ -71,7 +74,7 @@ class Hands:
     def empty(self) -> None:
         """Before another shard."""
         self.holding.clear()
-        self._heard = time.monotonic()
+        self._heard, self.heard_any = time.monotonic(), False
 
 
 def _write(pipe: int, line: str) -> None:

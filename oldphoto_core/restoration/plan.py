@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
@@ -105,8 +106,9 @@ class Derivatives:
         lost: Iterable[LedgerRow] = (),
     ) -> None:
         self.options, self.model, self.detector = options, model, detector
+        self._target = target
+        self._digests: dict[str, str] = {}
         self._there = {item.key for item in target.list("photos")}
-        self._recorded = {item.key for item in target.list("records")} if self._there else set()
         self._ledger = rows_by_key(previous_results(target)) if self._there else {}
         for row in lost:
             known = self._ledger.get(row.key)
@@ -127,9 +129,16 @@ class Derivatives:
         """Of the photos whose derivatives lie there."""
         return [key for key, row in self._ledger.items() if row.output in self._there]
 
+    @cached_property
+    def _recorded(self) -> set[str]:
+        return {item.key for item in self._target.list("records")}
+
     def digest(self, photo: Photo) -> str:
         """Of the options and the mask that would shape this photo's derivative."""
-        return self.options.digest(photo.mask_version, self.detector)
+        mask = photo.mask_version
+        if mask not in self._digests:
+            self._digests[mask] = self.options.digest(mask, self.detector)
+        return self._digests[mask]
 
     def row(self, key: str) -> LedgerRow | None:
         """What the last run that restored this key wrote down, or None."""

@@ -7,10 +7,10 @@ record and derivative agree, the photo was restored, and its row is made up for.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oldphoto_core.errors import OldPhotoError
 from oldphoto_core.reports.record import decode_record
@@ -21,8 +21,13 @@ from oldphoto_core.restoration.rows import rows_by_key
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, merge_ledger, read_ledger, read_manifest
 from oldphoto_core.storage.ledger import ROLLBACK_KEY
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 FACTS, SUMMARY = "run.json", "summary.json"
 KILLED = "the run was killed; a later one finished its books"
+MANY = 100_000
+"""Rows of a part that is written when a run's books are closed."""
 _READERS = 16
 
 
@@ -55,7 +60,12 @@ def settle_killed_run(target: Bucket, run_id: str) -> bool:
 def lost_rows(target: Bucket) -> list[LedgerRow]:
     """The rows that `settle_killed_runs` would make up for; nothing is written."""
     runs = ((run_id, target.join("runs", run_id)) for run_id in target.folders("runs"))
-    return [row for run_id, run in runs if _is_open(run) for row in _lost_rows(target, run, run_id)]
+    return [
+        row
+        for run_id, run in runs
+        if _is_open(run)
+        for row in _lost_rows(target, read_manifest(run), set(read_ledger(run)["key"]), run_id)
+    ]
 
 
 def _is_open(run: Bucket) -> bool:
@@ -65,15 +75,16 @@ def _is_open(run: Bucket) -> bool:
 
 def settle(target: Bucket, run: Bucket, facts: RunFacts, stopped: str = "") -> Summary:
     """Hold a run's ledger against its manifest and the bucket, then write ledger.parquet and summary.json."""
-    with LedgerWriter(run, "recovered") as ledger:
-        for row in _lost_rows(target, run, facts["run_id"]):
-            ledger.add(row)
-    rows = rows_by_key(merge_ledger(run))
-    corrections = reconcile(read_manifest(run), rows, _delivered(target, rows.values()), stopped)
-    if corrections:
-        with LedgerWriter(run, "reconciled") as ledger:
-            for row in corrections:
-                ledger.add(row)
+    ledger, manifest = merge_ledger(run), read_manifest(run)
+    rows = rows_by_key(ledger)
+    # whoever is told to stop does so at once: what it left has no rows, and much of it may have records of other runs
+    lost = _lost_rows(target, manifest, rows, facts["run_id"]) if stopped in ("", KILLED) else []
+    rows |= {row.key: row for row in lost}
+    corrections = reconcile(manifest, rows, _delivered(target, rows.values()), stopped)
+    if lost or corrections:
+        with LedgerWriter(run, "reconciled", every_rows=MANY) as writer:
+            for row in (*lost, *corrections):
+                writer.add(row)
         rows = rows_by_key(merge_ledger(run))
     summary = summarise(facts, list(rows.values()), datetime.now(UTC), stopped)
     summary["metrics"] = metrics_of(merge_gauges(run), summary["seconds"], summary["restored"], summary["megapixels"])
@@ -92,9 +103,9 @@ def _delivered(target: Bucket, rows: Iterable[LedgerRow]) -> set[str]:
         return listed.union(key for key, found in zip(missing, there, strict=True) if found)
 
 
-def _lost_rows(target: Bucket, run: Bucket, run_id: str) -> Iterable[LedgerRow]:
-    known = set(read_ledger(run)["key"])
-    unknown = [key for key in read_manifest(run)["key"] if key not in known]
+def _lost_rows(target: Bucket, manifest: pd.DataFrame, known: Container[str], run_id: str) -> list[LedgerRow]:
+    """Of photos that this run restored by what their records say, and that no row tells of."""
+    unknown = [key for key in manifest["key"] if key not in known]
     if not unknown:
         return []
     recorded = {item.key for item in target.list("records")}

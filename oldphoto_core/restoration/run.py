@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
     from oldphoto_core.restoration.photo import Photo, RestoresPhotos
 
+PLAN_ROWS = 100_000
+"""Rows of a part of the plan's own: they come all at once, and cost nothing to make again."""
+
 
 POOL_SHARD_PHOTOS = 50
 
@@ -126,7 +129,7 @@ def open_run(job: RestoreJob, end_strays: Callable[[list[str]], None] = lambda _
     run = Run(job, plan, len(manifest), restorer)
     run.bucket.write(FACTS, encode(run.facts))
     write_manifest(run.bucket, manifest)
-    with LedgerWriter(run.bucket, "plan") as ledger:
+    with LedgerWriter(run.bucket, "plan", every_rows=PLAN_ROWS) as ledger:
         for row in [*plan.skipped, *plan.failed]:
             ledger.add(row)
     return run

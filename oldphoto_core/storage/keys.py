@@ -94,4 +94,5 @@ def folded(key: str, by: Collection[Folding] = FOLDINGS) -> str:
 
 def printable(text: str) -> str:
     """Text that any table, terminal or JSON file takes: lone surrogates (names that are not UTF-8) are spelled out."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    # most are, and there are millions of them
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

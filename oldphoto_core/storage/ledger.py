@@ -7,10 +7,12 @@ into `ledger.parquet`. A run that was killed leaves its parts, and a later run r
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 LEDGER_KEY = "ledger.parquet"
 PARTS_FOLDER = "ledger"
 RUNS_FOLDER = "runs"
+SUMMARY_KEY = "summary.json"
+"""In a run's folder, once its books are closed: what became of how many."""
 ROLLBACK_KEY = "rollback.json"
 """In a run's folder: what it wrote was removed again, or is being removed; its rows say nothing of the target."""
 Status = Literal["restored", "skipped", "failed"]
@@ -175,21 +179,40 @@ def previous_results(target: Bucket) -> pd.DataFrame:
         LEDGER_COLUMNS and `run_id`, one row per key, sorted by key; a rerun may skip a photo whose version, model and
         options are those of its row.
     """
-    rows = rows_of_all_runs(target)
-    return _one_per_key(rows[rows["status"] == "restored"])
+    rows = _rows_of_runs(target, _restored_rows)
+    return _one_per_key(rows)
 
 
 def rows_of_all_runs(target: Bucket) -> pd.DataFrame:
     """The ledgers of all runs that were not rolled back, killed ones included: LEDGER_COLUMNS and `run_id`."""
+    return _rows_of_runs(target, _standing_rows)
+
+
+def _rows_of_runs(target: Bucket, rows_of: Callable[[Bucket], pd.DataFrame]) -> pd.DataFrame:
     import pandas as pd
 
     run_ids = list(target.folders(RUNS_FOLDER))
     with ThreadPoolExecutor(max_workers=8) as threads:
-        frames = list(threads.map(lambda run_id: _standing_rows(target.join(RUNS_FOLDER, run_id)), run_ids))
+        frames = list(threads.map(lambda run_id: rows_of(target.join(RUNS_FOLDER, run_id)), run_ids))
     frames = [frame.assign(run_id=run_id) for frame, run_id in zip(frames, run_ids, strict=True) if len(frame)]
     if not frames:
         return as_frame([]).assign(run_id=pd.Series([], dtype="str"))
     return pd.concat(frames, ignore_index=True)
+
+
+def _restored_rows(run: Bucket) -> pd.DataFrame:
+    if _restored_nothing(run):
+        return as_frame([])
+    rows = _standing_rows(run)
+    return rows[rows["status"] == "restored"]
+
+
+def _restored_nothing(run: Bucket) -> bool:
+    """By its summary: a year of nights in which nothing was new is a year of ledgers that need not be read."""
+    try:
+        return run.info(SUMMARY_KEY) is not None and json.loads(run.read(SUMMARY_KEY))["restored"] == 0
+    except (ValueError, KeyError, TypeError, SourceMissing):
+        return False
 
 
 def _standing_rows(run: Bucket) -> pd.DataFrame:

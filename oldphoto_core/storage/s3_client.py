@@ -13,7 +13,7 @@ from typing import Any
 from oldphoto_core.storage.keys import printable
 
 CONNECT_SECONDS, STALL_SECONDS = 5.0, 15.0
-"""How long a store may take to answer the telephone, and how long it may say nothing before a request is made again."""
+"""How long a connection may take, and how long a store may say nothing, before a request is made again."""
 TRIES = 3
 """Of a body that brings nothing, of a write that did not arrive as it was sent, and of credentials that have expired.
 Requests themselves are made five times by botocore, and 25 times where a store asks for patience, with longer waits."""

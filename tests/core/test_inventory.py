@@ -114,9 +114,10 @@ def test_every_object_has_its_row(bucket_url: str) -> None:
 
 
 def test_an_object_that_is_not_there_any_more_is_a_failed_row(tmp_path: Path) -> None:
-    for key, version, reason in (("gone.jpg", "1-1", "missing"), ("../a.jpg", "1-1", "unsafe key")):
-        row = examine(Bucket(tmp_path), ObjectInfo(key, 1, version))
+    for key, reason in (("gone.jpg", "missing"), ("../a.jpg", "unsafe key"), ("\udcff.jpg", "unsafe key")):
+        row = examine(Bucket(tmp_path), ObjectInfo(key, 1, "1-1"))
         assert (row.status, row.reason, row.sha256) == ("failed", reason, "")
+        assert row.key.encode()
 
 
 def test_the_table_is_sorted_and_typed() -> None:

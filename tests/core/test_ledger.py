@@ -144,6 +144,21 @@ def test_previous_results_are_the_latest_restorations_over_all_runs(bucket_url: 
     }
 
 
+def test_ledgers_of_runs_that_restored_nothing_are_not_read(tmp_path: Path) -> None:
+    target = Bucket(tmp_path)
+    for run_id, restored in (("r1", 1), ("r2", 0)):
+        run = target.join("runs", run_id)
+        with LedgerWriter(run, "s") as writer:
+            writer.add(row("a.jpg", "restored" if restored else "skipped"))
+        merge_ledger(run)
+        run.write("summary.json", b'{"restored": %d}' % restored)
+    target.write("runs/r2/ledger.parquet", b"whoever reads this fails")
+    assert list(previous_results(target)["run_id"]) == ["r1"]
+    target.write("runs/r2/summary.json", b"{}")
+    with pytest.raises(StorageError, match="is not a table"):
+        previous_results(target)
+
+
 def test_a_new_target_has_no_previous_results(bucket_url: str) -> None:
     previous = previous_results(Bucket(bucket_url))
     assert len(previous) == 0

@@ -130,10 +130,9 @@ def test_a_run_shows_its_progress_its_report_and_a_photo_in_prefect(folder: Path
 def test_what_was_measured_is_in_the_summary(folder: Path) -> None:
     metrics = restore(folder, model="slow", shard_photos=10)["metrics"]
     assert (metrics["shards"], metrics["retries"]) == (3, 0)
-    assert metrics["shard_seconds"] > 24 * 0.25
-    assert 0.5 < metrics["device_busy_share"] <= 1
+    assert metrics["shard_seconds"] > metrics["shard_seconds"] * metrics["device_busy_share"] > 0.99 * PHOTOS * 0.25
     assert set(metrics["queue_depths"]) == {"fetching", "fetched", "decoding", "decoded", "delivering"}
-    assert metrics["queue_depths"]["decoded"] > 0, "the network is what photos wait for"
+    assert max(metrics["queue_depths"].values()) > 0
     assert not list(Bucket(folder / "new").list(f"runs/{summary_of(folder)['run_id']}/metrics"))
 
 
@@ -175,3 +174,10 @@ def test_several_devices_share_the_shards(folder: Path, monkeypatch: pytest.Monk
     summary = restore(folder, model="noted", shard_photos=6)
     assert (summary["restored"], summary["metrics"]["shards"]) == (PHOTOS, 4)
     assert {"cpu:0", "cpu:1"} <= set(asked)
+
+
+def test_a_pool_that_nothing_is_deployed_to_is_wrong_usage(folder: Path, oldphoto: Any) -> None:
+    ended = oldphoto("restore", folder / "old", folder / "new", "--model", "invert", "--pool", "nowhere")
+    assert ended.code == 2
+    assert "no deployment of restore-shard is in the work pool 'nowhere'" in ended.err
+    assert not (folder / "new/runs").exists()

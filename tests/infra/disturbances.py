@@ -42,20 +42,26 @@ class Collection:
     def start(self, *options: str, model: str = "slow", log: str = "restore") -> subprocess.Popen[bytes]:
         """`oldphoto restore`, in a process of its own."""
         command = [sys.executable, str(TESTS / "fakes.py"), "restore", self.source.url, self.target.url]
-        log_file = (self.fleet.processes.logs / f"{log}.log").open("ab")
-        return subprocess.Popen(
-            [*command, "--model", model, *options],
-            stdout=log_file,
-            stderr=log_file,
-            env=self.fleet.processes.environment,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        )
+        self.log = self.fleet.processes.logs / f"{log}.log"
+        with self.log.open("ab") as out:
+            self.running = subprocess.Popen(
+                [*command, "--model", model, *options],
+                stdout=out,
+                stderr=out,
+                env=self.fleet.processes.environment,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            )
+        return self.running
 
     def delivered(self) -> int:
         return len(list(self.target.list("photos")))
 
     def wait_for_photos(self, count: int) -> None:
-        wait_until(lambda: self.delivered() >= count, f"{count} photos of {self.target}")
+        def are_there() -> bool:
+            assert self.running.poll() is None, self.log.read_text()
+            return self.delivered() >= count
+
+        wait_until(are_there, f"{count} photos of {self.target}")
 
     def summaries(self) -> list[dict[str, Any]]:
         runs = sorted(self.target.folders("runs"))

@@ -140,6 +140,19 @@ def test_the_nights_to_come_are_on_the_calendar(fleet: Fleet) -> None:
     assert deployment.global_concurrency_limit.limit == 1
 
 
+def test_deploying_again_changes_nothing(fleet: Fleet) -> None:
+    from prefect import get_client
+
+    from infra.deploy import AUTOMATION
+
+    fleet.processes.run("deploy-again", "infra.deploy")
+    with get_client(sync_client=True) as client:
+        (automation,) = client.read_automations_by_name(AUTOMATION)
+        deployments = [deployment.name for deployment in client.read_deployments()]
+    assert automation.enabled
+    assert len(deployments) == len(set(deployments)) >= 6
+
+
 def test_everything_listens_on_loopback_alone(fleet: Fleet) -> None:
     listening = set()
     for process in fleet.processes.running.values():

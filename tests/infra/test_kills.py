@@ -100,7 +100,7 @@ def test_a_coordinator_may_be_killed_and_the_next_one_goes_on(fleet: Fleet, tmp_
 def test_a_photo_that_kills_its_process_fails_and_so_does_one_that_hangs(fleet: Fleet, tmp_path: Path) -> None:
     fleet.processes.stop("worker-1")
     fleet.processes.stop("worker-2")
-    fleet.start_worker(1, "--patience", "10")
+    fleet.start_worker(1, "--patience", "20")
     collection = Collection(fleet, "deadly", photos=20, p7=61, p13=62)
     assert collection.start("--pool", "gpu", model="deadly", log="deadly").wait(900) == 3
     summary = collection.check_books()
@@ -109,7 +109,7 @@ def test_a_photo_that_kills_its_process_fails_and_so_does_one_that_hangs(fleet: 
     ledger = read_ledger(collection.target.join("runs", summary["run_id"])).set_index("key")
     assert ledger.loc["007.png", "reason"] == "crashes the decoder"
     assert "signal SIGKILL" in ledger.loc["007.png", "detail"]
-    assert "no progress for 10 s" in ledger.loc["013.png", "detail"]
+    assert "no progress for 20 s" in ledger.loc["013.png", "detail"]
     fleet.processes.stop("worker-1")
 
 

@@ -1,0 +1,65 @@
+"""What a process tells the one that watches it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from oldphoto_core.restoration.hands import PIPE, Hands, say_alive, told_to_watcher
+from oldphoto_core.restoration.shard import Ears
+from oldphoto_core.storage import LedgerRow
+
+
+def row(key: str) -> LedgerRow:
+    return LedgerRow(key=key, version="v", status="restored")
+
+
+@pytest.fixture
+def pipe(monkeypatch: pytest.MonkeyPatch) -> int:
+    reading, writing = os.pipe()
+    monkeypatch.setenv(PIPE, str(writing))
+    return reading
+
+
+def heard(pipe: int) -> Hands:
+    hands = Hands()
+    for line in os.read(pipe, 65536).decode().splitlines():
+        hands.hear(line)
+    return hands
+
+
+def test_the_watcher_knows_what_is_in_hand(pipe: int) -> None:
+    ears = told_to_watcher(Ears())
+    for key in ("a.png", "line\nbreak é.png", "b.png"):
+        ears.on_begin(key)
+    ears.on_row(row("a.png"))
+    ears.on_part("b.png", 1, 9)
+    hands = heard(pipe)
+    assert hands.holding == {"line\nbreak é.png", "b.png"}
+    hands.empty()
+    assert (hands.holding, hands.heard_any) == (set(), False)
+
+
+def test_whoever_listened_before_still_hears(pipe: int) -> None:
+    keys: list[str] = []
+    ears = told_to_watcher(Ears(on_begin=keys.append, on_row=lambda each: keys.append(each.key)))
+    ears.on_begin("a.png")
+    ears.on_row(row("a.png"))
+    assert keys == ["a.png", "a.png"]
+
+
+def test_a_pause_is_a_sign_of_life_and_getting_ready_is_no_photo(pipe: int) -> None:
+    hands = Hands()
+    hands.hear("ready")
+    assert not hands.heard_any
+    say_alive()
+    assert heard(pipe).heard_any
+
+
+def test_a_shard_goes_on_when_nobody_watches_any_more(pipe: int) -> None:
+    os.close(pipe)
+    ears = told_to_watcher(Ears())
+    ears.on_begin("a.png")
+    ears.on_row(row("a.png"))
+    assert PIPE not in os.environ
