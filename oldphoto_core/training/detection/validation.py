@@ -53,7 +53,8 @@ class DetectionValidation:
 
 def _items(config: StageConfig, photos: PhotoSet, *, is_old: bool) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Luminance, mask, and which pixels are judged: faint damage is neither found nor missed."""
-    for key in photos.keys[:: max(1, len(photos) // config.validation_crops)][: config.validation_crops]:
+    chosen = photos.keys[:: max(1, len(photos) // config.validation_crops)][: config.validation_crops]
+    for key in photos.readable(chosen):
         photo: Photo = centre_crop(photos.photo(key), VALIDATION_CROP, multiple=32)
         recipe = config.recipe.only_damage() if is_old else config.recipe
         aged = degrade(photo, recipe, item_rng(VALIDATION_SEED, key))
