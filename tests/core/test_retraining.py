@@ -23,7 +23,15 @@ from oldphoto_core.checkpoints import (
     read_card,
     save_model,
 )
-from oldphoto_core.errors import ConfigError, Diverged, Occupied, TooFewPhotos, TrainingError, UnknownModel
+from oldphoto_core.errors import (
+    ConfigError,
+    DamagedWeights,
+    Diverged,
+    Occupied,
+    TooFewPhotos,
+    TrainingError,
+    UnknownModel,
+)
 from oldphoto_core.nets import preset_named
 from oldphoto_core.retraining import (
     Outcome,
@@ -207,6 +215,15 @@ def test_what_is_new_is_told_by_bytes_and_version_not_by_name_or_time(
     assert {each.key for each in plan.new} == {each.key for each in entries[10:]} - held_out
     assert {each.key for each in plan.before} == {each.key for each in entries[:10]}
     assert set(read) == {"renamed.png", entries[1].key, *(each.key for each in entries[10:])}
+
+
+def test_a_list_of_photos_keeps_every_version_of_a_key() -> None:
+    from oldphoto_core.checkpoints import SeenPhoto, photos_from_json, photos_to_json
+
+    photos = [SeenPhoto("in", "a.png", version, version * 64) for version in ("9", "1")]
+    assert sorted(photos_from_json(photos_to_json([*photos, *photos]), "list")) == sorted(photos)
+    with pytest.raises(DamagedWeights, match="no list of photos"):
+        photos_from_json(b'{"in": [["a.png"]]}', "list")
 
 
 def test_too_little_and_unreadable_photos_are_told(
