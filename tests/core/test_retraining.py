@@ -242,6 +242,17 @@ def test_too_little_and_unreadable_photos_are_told(
         make_plan(config_of(incoming, clean, Registry(str(tmp_path / "empty"))))
 
 
+def test_with_too_few_photos_to_judge_by_it_does_not_begin(
+    untrained: str, incoming: Bucket, clean: Bucket, tmp_path: Path
+) -> None:
+    registry = registry_with(untrained, tmp_path / "registry")
+    config = config_of(incoming, clean, registry, held_out_share=1e-6, minimum=16)
+    assert "too few to judge by: at least 4 of each are needed" in make_plan(config).in_words()
+    with pytest.raises(TooFewPhotos, match="0 old photos are held out and unseen by house@1, 4 are needed"):
+        open_retraining(config)
+    assert not list(registry.bucket.list("retraining"))
+
+
 def test_two_retrainings_at_once_and_architectures_that_cannot_be_trained_are_refused(
     untrained: str, incoming: Bucket, clean: Bucket, tmp_path: Path
 ) -> None:
