@@ -29,10 +29,10 @@ class SeenPhoto:
 
 
 def photos_to_json(photos: Iterable[SeenPhoto]) -> bytes:
-    """{bucket: {key: [version, sha256]}}, sorted; a photo that is given twice is there once."""
-    listed: dict[str, dict[str, list[str]]] = {}
+    """{bucket: [[key, version, sha256], ...]}, sorted; a key may be there with several versions, each of them once."""
+    listed: dict[str, list[list[str]]] = {}
     for photo in sorted(set(photos)):
-        listed.setdefault(photo.url, {})[photo.key] = [photo.version, photo.sha256]
+        listed.setdefault(photo.url, []).append([photo.key, photo.version, photo.sha256])
     return json.dumps(listed, indent=0, ensure_ascii=False).encode()
 
 
@@ -42,7 +42,7 @@ def photos_from_json(data: bytes, name: str) -> list[SeenPhoto]:
         return [
             SeenPhoto(url, key, version, sha256)
             for url, photos in json.loads(data).items()
-            for key, (version, sha256) in photos.items()
+            for key, version, sha256 in photos
         ]
     except (ValueError, TypeError, AttributeError) as error:
         raise DamagedWeights(f"{name} is no list of photos ({error}); fetch the model again") from error

@@ -73,9 +73,10 @@ class Verdict:
 def judge(plan: Plan, challenger: str, champion: str, each: Callable[[], None] = lambda: None) -> Verdict:
     """Restores every photo of every set with both models, given as folders or URLs; `each` is called per photo.
 
-    Photos that are not what they were when it was planned are left out.
+    Photos that are not what they were when it was planned are left out. Raises TooFewPhotos if too few remain.
     """
     plan = replace(plan, judges=_unchanged(plan.judges), real=_unchanged(plan.real))
+    plan.refuse_few_judges()
     config = plan.config
     methods = [as_method(Restorer.load(model)) for model in (champion, challenger)]
     scores = pd.DataFrame([

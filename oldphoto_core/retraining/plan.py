@@ -72,6 +72,16 @@ class Plan:
         """How many photos are judged, each by both models."""
         return 2 * len(self.config.recipes) * len(self.judges) + len(self.real)
 
+    def refuse_few_judges(self) -> None:
+        """TooFewPhotos if there are too few photos to judge by: then nothing could be promoted."""
+        least = self.config.least_judged
+        for photos, what in ((self.judges, f"clean photos of {self.config.clean}"), (self.real, "old photos")):
+            if len(photos) < least:
+                raise TooFewPhotos(
+                    f"{len(photos)} {what} are held out and unseen by {self.champion}, {least} are needed to judge by;"
+                    " add photos"
+                )
+
     def to_json(self) -> bytes:
         """As it is stored."""
         return json.dumps(asdict(self) | {"config": self.config.record()}, indent=1).encode()
@@ -106,6 +116,10 @@ class Plan:
             f" more than {config.tolerance_psnr:g} dB, {config.tolerance_niqe:g} of NIQE,"
             f" {config.tolerance_gap:g} deviations of the gap",
         ]  # fmt: skip
+        if min(len(self.judges), len(self.real)) < config.least_judged:
+            lines.append(
+                f"too few to judge by: at least {config.least_judged} of each are needed, or it will not begin"
+            )
         if self.left_out:
             lines.append(f"left out, unreadable: {len(self.left_out)}, the first {' '.join(self.left_out[0])}")
         return "\n".join(f"- {line}" for line in lines) + "\n"

@@ -22,7 +22,7 @@ SHOWN = 3
 """Real photos on the contact sheet, and crops of each set of pairs: of the smallest, the middle, the largest gain."""
 
 
-def numbers(plan: Plan, verdict: Verdict) -> dict[str, Any]:
+def numbers(verdict: Verdict) -> dict[str, Any]:
     """JSON-ready: also what the card of a promoted model says under `metrics`."""
     return {
         each.name: {
@@ -42,7 +42,7 @@ def write_report(plan: Plan, verdict: Verdict, decision: str, how_to_undo: str) 
     place.write(CHART, to_png(plan, verdict))
     place.write(SHEET, sheet(plan, verdict))
     place.write(MARKDOWN, text.encode())
-    write_end(plan, decision, verdict.reasons, numbers(plan, verdict))
+    write_end(plan, decision, verdict.reasons, numbers(verdict))
     return text
 
 

@@ -63,6 +63,7 @@ def open_retraining(config: RetrainConfig) -> Plan:
             )
         return begun
     plan = make_plan(config)
+    plan.refuse_few_judges()
     plan.place.write(PLAN, plan.to_json())
     return plan
 
@@ -92,7 +93,7 @@ def judge_challenger(plan: Plan, each: Callable[[], None] = lambda: None) -> Ver
     card = replace(
         card, created=plan.created, data=[*before.data, told], licence=before.licence, limits=before.limits,
         summary=f"Retrained from {plan.champion} on {len(plan.new)} new old photos.",
-        metrics={"retraining": numbers(plan, verdict)}, lineage=_lineage(card, plan),
+        metrics={"retraining": numbers(verdict)}, lineage=_lineage(card, plan),
     )  # fmt: skip
     plan.place.join("model").write(CARD, card.to_json().encode())
     return verdict

@@ -58,6 +58,17 @@ class PhotoSet:
                 self._room -= photo.nbytes
         return photo
 
+    def readable(self, keys: Sequence[str]) -> list[str]:
+        """Those that can be read; the others are listed."""
+        found = []
+        for key in keys:
+            try:
+                self.photo(key)
+                found.append(key)
+            except ScanError as error:
+                self.unreadable[key] = str(error)
+        return found
+
     def random_crop(self, size: int, rng: np.random.Generator) -> Photo:
         """A square crop of a photo drawn at random, perhaps flipped; what a small photo lacks is its reflection."""
         return _crop(self.random_photo(rng), size, rng)

@@ -80,13 +80,18 @@ def train_stage(
         "photos": len(training), "held_out": len(held_out),
         "old_photos": len(old_training or ()), "old_held_out": len(old_held_out or ()),
         "data": [data_record(photos) for photos in seen if photos], "parent": parent, "code": code_versions(),
-        "unreadable": {key: reason for photos in sets for key, reason in sorted(photos.unreadable.items())},
+        "unreadable": _unreadable([*sets, held_out, *([old_held_out] if old_held_out else [])]),
     }  # fmt: skip
     folder.write(PHOTOS, photos_to_json(photo for photos in seen for photo in photos))
     with stage.averaged() as generator:
         folder.write(TRAINED, pack(prefixed(NETWORK[config.stage], generator), result))
     world.wait()
     return result
+
+
+def _unreadable(sets: Sequence[PhotoSet]) -> dict[str, str]:
+    """Key and reason of the photos that were drawn and could not be read."""
+    return {key: reason for photos in sets for key, reason in sorted(photos.unreadable.items())}
 
 
 def train_all(

@@ -40,8 +40,8 @@ class ValidationSet:
 
     def __init__(self, config: StageConfig, photos: PhotoSet) -> None:
         keys = photos.keys[:: max(1, len(photos) // config.validation_crops)][: config.validation_crops]
-        self.items = [self._item(config, photos, key) for key in keys]
-        self._keys = keys
+        self._keys = photos.readable(keys)
+        self.items = [self._item(config, photos, key) for key in self._keys]
         self._seen: list[tuple[Tensor, Tensor, Tensor]] = []
 
     @staticmethod

@@ -23,7 +23,15 @@ from oldphoto_core.checkpoints import (
     read_card,
     save_model,
 )
-from oldphoto_core.errors import ConfigError, Diverged, Occupied, TooFewPhotos, TrainingError, UnknownModel
+from oldphoto_core.errors import (
+    ConfigError,
+    DamagedWeights,
+    Diverged,
+    Occupied,
+    TooFewPhotos,
+    TrainingError,
+    UnknownModel,
+)
 from oldphoto_core.nets import preset_named
 from oldphoto_core.retraining import (
     Outcome,
@@ -209,6 +217,15 @@ def test_what_is_new_is_told_by_bytes_and_version_not_by_name_or_time(
     assert set(read) == {"renamed.png", entries[1].key, *(each.key for each in entries[10:])}
 
 
+def test_a_list_of_photos_keeps_every_version_of_a_key() -> None:
+    from oldphoto_core.checkpoints import SeenPhoto, photos_from_json, photos_to_json
+
+    photos = [SeenPhoto("in", "a.png", version, version * 64) for version in ("9", "1")]
+    assert sorted(photos_from_json(photos_to_json([*photos, *photos]), "list")) == sorted(photos)
+    with pytest.raises(DamagedWeights, match="no list of photos"):
+        photos_from_json(b'{"in": [["a.png"]]}', "list")
+
+
 def test_too_little_and_unreadable_photos_are_told(
     untrained: str, incoming: Bucket, clean: Bucket, tmp_path: Path
 ) -> None:
@@ -223,6 +240,17 @@ def test_too_little_and_unreadable_photos_are_told(
     assert all(is_held_out(each, 0.4) for each in plan.real)
     with pytest.raises(UnknownModel, match="no champion yet"):
         make_plan(config_of(incoming, clean, Registry(str(tmp_path / "empty"))))
+
+
+def test_with_too_few_photos_to_judge_by_it_does_not_begin(
+    untrained: str, incoming: Bucket, clean: Bucket, tmp_path: Path
+) -> None:
+    registry = registry_with(untrained, tmp_path / "registry")
+    config = config_of(incoming, clean, registry, held_out_share=1e-6, minimum=16)
+    assert "too few to judge by: at least 4 of each are needed" in make_plan(config).in_words()
+    with pytest.raises(TooFewPhotos, match="0 old photos are held out and unseen by house@1, 4 are needed"):
+        open_retraining(config)
+    assert not list(registry.bucket.list("retraining"))
 
 
 def test_two_retrainings_at_once_and_architectures_that_cannot_be_trained_are_refused(

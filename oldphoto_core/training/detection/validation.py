@@ -74,7 +74,8 @@ def _unharmed(config: StageConfig, photos: PhotoSet) -> Iterator[Tensor]:
 
 
 def _crops(config: StageConfig, photos: PhotoSet) -> Iterator[tuple[str, Photo]]:
-    for key in photos.keys[:: max(1, len(photos) // config.validation_crops)][: config.validation_crops]:
+    chosen = photos.keys[:: max(1, len(photos) // config.validation_crops)][: config.validation_crops]
+    for key in photos.readable(chosen):
         yield key, centre_crop(photos.photo(key), VALIDATION_CROP, multiple=32)
 
 
