@@ -24,8 +24,8 @@ OutputFormat = Literal["keep", "tiff", "png", "jpeg"]
 
 _DEFAULT_QUALITY = 95
 _WEBP_QUALITY = 92
-_WIDEST_TILE = 4096
-"""Pixels; tiles of the master that are larger become smaller ones."""
+_WIDEST_TILE = 1024
+"""Pixels; tiles of the master that are larger become smaller ones: a row of tiles is held in memory."""
 _LOSSLESS = 0
 """Stands for a quality where there is none."""
 

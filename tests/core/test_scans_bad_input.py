@@ -137,7 +137,7 @@ def test_what_is_no_image_is_unreadable(data: bytes) -> None:
     [
         (b"GIF89a" + b"\0" * 50, "GIF"),
         (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
-        (b"\0\0\0\x18ftypheic" + b"\0" * 20, "heic"),
+        (b"\0\0\0\x18ftypisom" + b"\0" * 20, "isom"),
         (b"%PDF-1.7", "PDF"),
     ],
 )

@@ -90,6 +90,7 @@ class Decoders:
         except NotStarted:
             return headers.read_pages(file, selection, max_pixels=max_pixels)
         assert isinstance(found, tuple)
+        assert all(isinstance(header, ScanHeader) for header in found)
         return found
 
     def foresee(
