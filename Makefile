@@ -43,7 +43,7 @@ fuzz: install
 # kills at random moments, round after round: an hour and more with the default
 ROUNDS := 20
 soak: install
-	OLDPHOTO_SOAK=$(ROUNDS) $(BIN)/python -m pytest -q -s tests/infra/test_kills.py
+	OLDPHOTO_SOAK=$(ROUNDS) $(BIN)/python -m pytest -q -s tests/infra/test_kills.py tests/core/test_store_killed.py
 
 clean:
 	rm -rf $(VENV) build demo *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -7,7 +7,7 @@ record and derivative agree, the photo was restored, and its row is made up for.
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -31,21 +31,16 @@ MANY = 100_000
 _READERS = 16
 
 
-def settle_killed_runs(target: Bucket) -> list[str]:
+def settle_killed_runs(target: Bucket, end_strays: Callable[[list[str]], None] = lambda _run_ids: None) -> list[str]:
     """Give every run without a summary its missing rows and its summary; returns their ids.
 
-    A run that is alive all the same loses nothing: its own rows are later and count, its summary replaces this one.
+    `end_strays` hears first of those whose shards other processes may still be at. A run that is alive all the same
+    loses nothing: its own rows are later and count, its summary replaces this one.
     """
-    return [run_id for run_id in target.folders("runs") if settle_killed_run(target, run_id)]
-
-
-def runs_handed_out(target: Bucket) -> list[str]:
-    """Open runs whose shards other processes may be at."""
-    return [
-        run_id
-        for run_id in target.folders("runs")
-        if _is_open(run := target.join("runs", run_id)) and run.info(handout.JOB) is not None
-    ]
+    dead = [run_id for run_id in target.folders("runs") if _is_open(target.join("runs", run_id))]
+    if handed_out := [run_id for run_id in dead if target.info(f"runs/{run_id}/{handout.JOB}") is not None]:
+        end_strays(handed_out)
+    return [run_id for run_id in dead if settle_killed_run(target, run_id)]
 
 
 def settle_killed_run(target: Bucket, run_id: str) -> bool:

@@ -19,7 +19,7 @@ from oldphoto_core.restoration.models import restorer_of
 from oldphoto_core.restoration.options import RestoreOptions
 from oldphoto_core.restoration.photo import detector_digest
 from oldphoto_core.restoration.plan import Plan, cut_shards, make_plan
-from oldphoto_core.restoration.recovery import FACTS, runs_handed_out, settle, settle_killed_runs
+from oldphoto_core.restoration.recovery import FACTS, settle, settle_killed_runs
 from oldphoto_core.restoration.rows import rows_by_key
 from oldphoto_core.restoration.shard import Ears, restore_listed
 from oldphoto_core.restoration.showing import report_of_closed
@@ -121,9 +121,7 @@ def open_run(job: RestoreJob, end_strays: Callable[[list[str]], None] = lambda _
     sweep(Bucket(job.target), RESULT_FOLDERS)
     restorer = restorer_of(job)
     target = Bucket(job.target)
-    if strays := runs_handed_out(target):
-        end_strays(strays)
-    settle_killed_runs(target)
+    settle_killed_runs(target, end_strays)
     manifest, plan = plan_job(job, restorer)
     keep_apart(plan, target)
     run = Run(job, plan, len(manifest), restorer)

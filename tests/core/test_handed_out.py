@@ -149,6 +149,15 @@ def test_photos_that_no_process_came_to_have_failed_with_the_reason(run: Run) ->
     assert (summary["restored"], summary["failed"]) == (6, 6)
 
 
+def test_the_next_run_is_told_of_the_shards_that_a_killed_one_left_and_closes_its_books(run: Run) -> None:
+    restore_handed_out(run.job.target, run.run_id, 0)
+    heard: list[str] = []
+    following = open_run(run.job, heard.extend)
+    assert heard == [run.run_id]
+    assert not list(run.bucket.list("shards"))
+    assert [photo.key for shard in following.shards for photo in shard] == [f"{n:02}.png" for n in range(6, PHOTOS)]
+
+
 def test_masks_and_options_travel_with_the_job(tmp_path: Path) -> None:
     fill(tmp_path / "old", ["a.png"])
     mark(tmp_path / "masks", ["a.png.png"])

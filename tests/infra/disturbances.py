@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -16,6 +14,7 @@ from typing import Any
 
 import psutil
 from fakes import encoded, picture
+from fingerprints import fingerprints
 
 from infra.fleet import Fleet
 from oldphoto_core.custody import audit
@@ -23,8 +22,6 @@ from oldphoto_core.restoration import RestoreJob, close_run, open_run, restore_s
 from oldphoto_core.storage import Bucket, read_ledger
 
 TESTS = Path(__file__).parents[1]
-RUN_ID = re.compile(rb"\d{8}-\d{6}-[0-9a-f]{4}")
-OF_THE_RUN = ("run_id", "time", "seconds", "stage_seconds")
 LONGEST = 900.0
 
 
@@ -90,33 +87,6 @@ class Collection:
             restore_shard(run, number, lambda _row: None)
         close_run(run)
         assert fingerprints(self.target) == fingerprints(Bucket(folder))
-
-
-def fingerprints(target: Bucket) -> dict[str, Any]:
-    """What lies in a target, without what names the run."""
-    found: dict[str, Any] = {}
-    for folder, of in (("photos", png_chunks), ("masks", bytes), ("records", plain_record)):
-        found |= {item.key: of(target.read(item.key)) for item in target.list(folder)}
-    return found
-
-
-def png_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Name and content of each chunk; the run that its label names left out, and so the checksums."""
-    chunks, at = [], 8
-    while at < len(data):
-        (length,) = struct.unpack_from(">I", data, at)
-        chunks.append((data[at + 4 : at + 8], RUN_ID.sub(b"", data[at + 8 : at + 8 + length])))
-        at += 12 + length
-    return chunks
-
-
-def plain_record(data: bytes) -> dict[str, Any]:
-    record = json.loads(data)
-    for name in OF_THE_RUN:
-        record.pop(name, None)
-    for name in ("sha256", "bytes"):
-        record["derivative"].pop(name)
-    return dict(record)
 
 
 def shard_processes(fleet: Fleet, worker: str) -> list[psutil.Process]:

@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from disturbances import TESTS, fingerprints, wait_until
-from fakes import encoded, picture
+from fingerprints import fingerprints
+from runs import put
+from runs import restore as restore_here
 
-from infra.fleet import Fleet
 from oldphoto_core.custody import audit
-from oldphoto_core.restoration import RestoreJob, close_run, open_run, restore_shard
 from oldphoto_core.storage import Bucket
 
 pytestmark = pytest.mark.slow
@@ -25,6 +24,8 @@ pytestmark = pytest.mark.slow
 ROUNDS = int(os.environ.get("OLDPHOTO_SOAK", "1"))
 SEED = int(os.environ.get("OLDPHOTO_KILL_SEED", str(time.time_ns() % 1_000_000)))
 PHOTOS = 30
+TESTS = Path(__file__).parents[1]
+RUN = "import sys; from runs import *; restore(Bucket(sys.argv[1]), Bucket(sys.argv[2]), model='slow')"
 
 
 class DurableStore:
@@ -51,9 +52,7 @@ class DurableStore:
 
 
 @pytest.fixture
-def durable_store(
-    durable_store_tool: Path, tmp_path: Path, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[DurableStore]:
+def durable_store(durable_store_tool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DurableStore]:
     """Running, with a bucket; this process and those that it starts find it, and not the fleet's."""
     import boto3
 
@@ -65,35 +64,41 @@ def durable_store(
     store.stop()
 
 
-def restore(fleet: Fleet, source: Bucket, target: Bucket, log: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, str(TESTS / "fakes.py"), "restore", source.url, target.url, "--model", "slow"]
-    leads = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+def restore(source: Bucket, target: Bucket, log: Path) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(TESTS.parent), str(TESTS)))}
     with log.open("ab") as out:
-        return subprocess.Popen(command, stdout=out, stderr=out, env={**fleet.processes.environment, **leads})
+        return subprocess.Popen(
+            [sys.executable, "-c", RUN, source.url, target.url], stdout=out, stderr=out, env=environment
+        )
+
+
+def wait_for_photos(target: Bucket, count: int, running: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 600
+    while len(list(target.list("photos"))) < count:
+        assert running.poll() is None, log.read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 @pytest.mark.parametrize("round_", range(ROUNDS))
-def test_a_store_may_be_killed_under_a_run(
-    fleet: Fleet, durable_store: DurableStore, tmp_path: Path, round_: int
-) -> None:
-    dice = random.Random(SEED + round_)
+def test_a_store_may_be_killed_under_a_run(durable_store: DurableStore, tmp_path: Path, round_: int) -> None:
+    dice, log = random.Random(SEED + round_), tmp_path / "log"
     source, target = Bucket("s3://museum/old"), Bucket("s3://museum/new")
-    for number in range(PHOTOS):
-        source.write(f"{number:03}.png", encoded(picture(seed=number), ".png"))
-    running = restore(fleet, source, target, tmp_path / "log")
+    put(source, [f"{number:03}.png" for number in range(PHOTOS)])
+    running = restore(source, target, log)
     for photos in (3, 12):
-        wait_until(lambda least=photos: len(list(target.list("photos"))) >= least, f"{photos} photos")  # type: ignore[misc]
+        wait_for_photos(target, photos, running, log)
         time.sleep(dice.uniform(0.0, 2.0))
         durable_store.kill()
         time.sleep(dice.uniform(0.0, 2.0))
         durable_store.start()
+        if running.poll() is not None:
+            running = restore(source, target, log)
     running.wait(600)
-    assert restore(fleet, source, target, tmp_path / "log").wait(600) == 0, (tmp_path / "log").read_text()
+    assert restore(source, target, log).wait(600) == 0, log.read_text()
     runs = sorted(target.folders("runs"))
     last = json.loads(target.read(f"runs/{runs[-1]}/summary.json"))
     assert last["restored"] + last["skipped_reasons"].get("already restored", 0) == PHOTOS, (SEED, last)
     assert audit(target).findings == []
-    run = open_run(RestoreJob(source=source.url, target=str(tmp_path / "alone"), model="slow"))
-    restore_shard(run, 0, lambda _row: None)
-    close_run(run)
+    restore_here(source, Bucket(tmp_path / "alone"), model="slow")
     assert fingerprints(target) == fingerprints(Bucket(tmp_path / "alone"))
