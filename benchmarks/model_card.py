@@ -13,7 +13,7 @@ from oldphoto_core.checkpoints import ModelCard, read_card
 
 EVALUATED = {
     "plain": "unscratched",
-    "scratched": "white scratches",
+    "scratched": "recipe `published`, white scratches",
     "archive": "recipe `archive`, damaged",
     "published": "recipe `published`, unscratched",
 }

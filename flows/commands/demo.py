@@ -29,7 +29,8 @@ def demo(
     with prefect_session(say, meanwhile=lambda: load_restorer(model)):
         from flows.restore import restore
 
-        summary = restore(places.source.url, places.restored.url, places.masks.url, model)
+        # masks as a person has checked them: what the detector finds by itself is shown in docs/detection.md
+        summary = restore(places.source.url, places.restored.url, places.masks.url, model, masks_only=True)
     report(summary)
     sheet = draw_sheet(places)
     show(f"before and after, side by side: {sheet.path}")

@@ -81,13 +81,15 @@ def test_a_scratched_compact_photo_in_tiles_is_the_whole_to_40_db() -> None:
 
 def test_tile_borders_do_not_show() -> None:
     pixels, mask = old_photo(700, 900), scratches(700, 900)
-    _, tiled = both("starter", pixels, mask, SMALL)
+    whole, tiled = both("starter", pixels, mask, SMALL)
     subject = runner.Subject(ArrayCanvas(pixels), ArrayCanvas(mask[..., None]), 8, 8)
-    borders = [span.inside_start for span in Tiles(subject, 112, SMALL).columns[1:]]
-    steps = np.abs(np.diff(tiled.astype(float), axis=1)).mean(axis=(0, 2))
-    across = np.mean([steps[border - 1] for border in borders])
-    assert len(borders) >= 3
-    assert across <= 1.05 * steps.mean()
+    before_borders = np.array([span.inside_start - 1 for span in Tiles(subject, 112, SMALL).columns[1:]])
+    assert len(before_borders) >= 3
+    # a few columns may differ from the mean of all by what the photo shows there; in the whole they do so as well
+    steps, steps_of_whole = (
+        np.abs(np.diff(result.astype(float), axis=1)).mean(axis=(0, 2))[before_borders] for result in (tiled, whole)
+    )
+    assert steps.mean() <= 1.05 * steps_of_whole.mean()
 
 
 @pytest.mark.parametrize("preset", ["paper", "published"])

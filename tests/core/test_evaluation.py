@@ -251,7 +251,7 @@ def test_without_weights_the_columns_say_not_available_and_with_them_there_are_n
 ) -> None:
     backbone, heads = lpips_files(tmp_path)
     plain = evaluate_models(clean, Bucket(str(tmp_path / "plain")), ["starter"], CONFIG)
-    assert plain.count("not available | not available") == 5
+    assert plain.count("not available | not available") == 6
     measured = evaluate_models(
         clean, Bucket(str(tmp_path / "measured")), ["starter"], CONFIG,
         backbones=Backbones(lpips_backbone=backbone, lpips_heads=heads),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fakes import register
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from infra.fleet import Fleet
@@ -18,6 +19,7 @@ TESTS = Path(__file__).parents[1]
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """With the restorers of fakes.py in every process; the environment of this one leads to its store, too."""
     before = dict(os.environ)
+    register()
     fleet = Fleet(tmp_path_factory.mktemp("fleet"), quiet_seconds=3)
     imported = {"OLDPHOTO_IMPORT": "registered"}
     fleet.processes.environment |= {**imported, "PYTHONPATH": f"{fleet.processes.environment['PYTHONPATH']}:{TESTS}"}
