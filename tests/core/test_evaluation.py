@@ -256,7 +256,7 @@ def test_without_weights_the_columns_say_not_available_and_with_them_there_are_n
         clean, Bucket(str(tmp_path / "measured")), ["starter"], CONFIG,
         backbones=Backbones(lpips_backbone=backbone, lpips_heads=heads),
     )  # fmt: skip
-    assert measured.count("not available") == 5
+    assert measured.count("not available") == 6
     written = json.loads((tmp_path / "measured" / "summary.json").read_bytes())
     assert all(row["lpips"] > 0 for row in written["methods"])
     assert set(written["backbones"]) == {"backbone.pth", "heads.pth"}

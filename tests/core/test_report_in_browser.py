@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,14 @@ class Visit:
 
     def open(self, place: int) -> None:
         self.page.locator(f"[data-place='{place}']").click()
-        self.page.wait_for_function("document.getElementById('before').complete && before.naturalWidth > 0")
+        self.until("document.getElementById('before').complete && before.naturalWidth > 0")
+
+    def until(self, condition: str) -> None:
+        """Waits for an expression to be true; Playwright's own waiting evaluates strings, which the page forbids."""
+        deadline = time.monotonic() + 30
+        while not self.page.evaluate(condition):
+            assert time.monotonic() < deadline, condition
+            time.sleep(0.05)
 
     def shown(self) -> str:
         return self.page.locator("#viewer-place").inner_text()
@@ -140,7 +148,7 @@ def test_filters_and_search_show_what_they_name(browser: Any, report: Path) -> N
     visit = Visit(browser, report.as_uri())
     assert len(visit.keys()) == 48
     visit.page.get_by_label("Next page").click()
-    visit.page.wait_for_function("document.querySelectorAll('.card').length < 48")
+    visit.until("document.querySelectorAll('.card').length < 48")
     assert visit.filter("damaged") == ["album/lost.png"]
     assert "album/broken.png" in visit.filter("failed")
     assert visit.filter("all", "ALBUM/03") == [f"album/03{n}.png" for n in range(10)]
@@ -179,11 +187,11 @@ def test_it_is_used_by_keyboard_alone(browser: Any, report: Path) -> None:
     visit.page.focus("[data-place='0']")
     visit.page.keyboard.press("ArrowRight")
     visit.page.keyboard.press("Enter")
-    visit.page.wait_for_function("document.getElementById('viewer-place').textContent.startsWith('2 of')")
+    visit.until("document.getElementById('viewer-place').textContent.startsWith('2 of')")
     visit.page.keyboard.press("ArrowRight")
-    visit.page.wait_for_function("document.getElementById('viewer-place').textContent.startsWith('3 of')")
+    visit.until("document.getElementById('viewer-place').textContent.startsWith('3 of')")
     visit.page.keyboard.press("Escape")
-    visit.page.wait_for_function("document.activeElement.dataset.place === '2'")
+    visit.until("document.activeElement.dataset.place === '2'")
     assert visit.page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     assert not visit.page.locator("#viewer").is_visible()
     nameless = "[...document.querySelectorAll('button')].filter(b => !b.textContent.trim() && !b.ariaLabel).length"
@@ -194,9 +202,9 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser: Any, report: Path)
     visit = Visit(browser, report.as_uri(), viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
     visit.page.locator("[data-place='0']").tap()
-    visit.page.wait_for_function("document.getElementById('viewer-place').textContent.startsWith('1 of')")
+    visit.until("document.getElementById('viewer-place').textContent.startsWith('1 of')")
     visit.page.locator("#next").tap()
-    visit.page.wait_for_function("document.getElementById('viewer-place').textContent.startsWith('2 of')")
+    visit.until("document.getElementById('viewer-place').textContent.startsWith('2 of')")
     buttons = visit.page.locator("dialog button:visible, dialog input:visible").all()
     boxes = [button.bounding_box() for button in buttons]
     assert all(box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["y"] + box["height"] <= 844 for box in boxes)
@@ -229,6 +237,6 @@ def test_of_ten_thousand_photos_the_page_holds_those_in_sight(browser: Any, larg
     assert visit.page.locator("#count").inner_text() == "1 to 48 of 200"
     visit.filter("all")
     visit.page.get_by_label("Page 210 of 210").click()
-    visit.page.wait_for_function("document.getElementById('count').textContent.startsWith('10,0')")
+    visit.until("document.getElementById('count').textContent.startsWith('10,0')")
     assert visit.page.evaluate(elements) <= at_first
     assert visit.wrong == []

@@ -59,7 +59,8 @@ def durable_store(durable_store_tool: Path, tmp_path: Path, monkeypatch: pytest.
     store = DurableStore(durable_store_tool, tmp_path / "store")
     for name, value in store.start().items():
         monkeypatch.setenv(name, value)
-    boto3.client("s3").create_bucket(Bucket="museum")
+    # a session of its own: the default one keeps the credentials with which another test first asked for it
+    boto3.session.Session().client("s3").create_bucket(Bucket="museum")
     yield store
     store.stop()
 
