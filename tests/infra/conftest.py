@@ -1,4 +1,4 @@
-"""One fleet for all tests of this folder: servers and workers take half a minute to start."""
+"""One fleet for all tests of a file: servers and workers take half a minute to start, and it has the environment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from infra.fleet import Fleet
 TESTS = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """With the restorers of fakes.py in every process; the environment of this one leads to its store, too."""
     before = dict(os.environ)
