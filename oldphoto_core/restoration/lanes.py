@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from distributed import Client
+
+_STARTING = threading.Lock()
+"""Dask imports its pages while it starts, and two threads that do so side by side find them half imported."""
 
 
 def default_threads() -> int:
@@ -26,7 +30,7 @@ def dask_threads(count: int = 0) -> Iterator[Client]:
     """
     from distributed import Client, LocalCluster
 
-    with warnings.catch_warnings():
+    with _STARTING, warnings.catch_warnings():
         # without a network Dask wonders aloud what this machine's address is, and then does not need it
         warnings.filterwarnings("ignore", message="Couldn't detect a suitable IP address")
         cluster = LocalCluster(
