@@ -82,7 +82,7 @@ def on_a_fleet(folder: Path, parameters: dict[str, Any]) -> Took:
 
     fleet = Fleet(folder / "fleet-of-processes")
     fleet.processes.environment["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", str(os.cpu_count()))
-    with fleet.processes:
+    with fleet:
         fleet.start(workers=1, receivers=False)
         with temporary_settings({PREFECT_API_URL: fleet.api}):
             # the first run loads the model in coordinator and worker

@@ -22,6 +22,7 @@ from typing import IO, Any
 from oldphoto_core.errors import OldPhotoError
 
 SECONDS_TO_START = 180.0
+SECONDS_TO_ANSWER = 90.0
 _QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
@@ -49,7 +50,7 @@ def prefect_session(say: Callable[[str], None], meanwhile: Callable[[], object] 
         say(f"using the Prefect server at {_without_password(named)}")
         if meanwhile:
             meanwhile()
-        _check_answers(named)
+        _wait_for(named, say)
         yield
         return
     server = _TemporaryServer.start(say)
@@ -185,12 +186,20 @@ def _throw_away_home() -> Path:
     return Path(folder.name)
 
 
-def _check_answers(url: str) -> None:
-    if not _answers(url):
-        raise PrefectUnavailable(
-            f"the Prefect server at {_without_password(url)} does not answer; start it, or unset PREFECT_API_URL"
-            " to run with a temporary one"
-        )
+def _wait_for(url: str, say: Callable[[str], None]) -> None:
+    """A scheduled run should not be lost to a server that is being restarted."""
+    deadline = time.monotonic() + SECONDS_TO_ANSWER
+    told = False
+    while not _answers(url):
+        if time.monotonic() > deadline:
+            raise PrefectUnavailable(
+                f"the Prefect server at {_without_password(url)} has not answered for {SECONDS_TO_ANSWER:.0f} s; start"
+                " it, or unset PREFECT_API_URL to run with a temporary one"
+            )
+        if not told:
+            say(f"it does not answer; waiting up to {SECONDS_TO_ANSWER:.0f} s for it ...")
+            told = True
+        time.sleep(1.0)
 
 
 def _answers(url: str) -> bool:

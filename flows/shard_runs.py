@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 FLOW = "restore-shard"
 PAGE = 200
+SECONDS_TO_BEGIN = 65.0
+"""That a worker may take from a run to its first line. One that dies in between leaves it pending for ever: no beat of it
+was heard yet, by which the server could tell."""
 
 
 class PrefectShardRuns:
@@ -24,32 +28,52 @@ class PrefectShardRuns:
         """Raises UsageError when no deployment of `restore-shard` is in that pool, OrchestratorAway."""
         from prefect.runtime import flow_run
 
-        self._target, self._run_id = target, run_id
+        self._target, self.run_id = target, run_id
         self._deployment = deployment_in(pool)
         self._coordinator = flow_run.id
+        self._pending_since: dict[str, float] = {}
 
     def start(self, number: int, attempt: int) -> str:
         """A run of its own for each attempt: a crashed run is not run again. Its parameters are names, never pixels."""
         with server() as client:
             run = client.create_flow_run_from_deployment(
                 self._deployment,
-                name=f"{self._run_id}-{number:05d}-{attempt}",
+                name=f"{self.run_id}-{number:05d}-{attempt}",
                 parameters={
                     "target": self._target,
-                    "run_id": self._run_id,
+                    "run_id": self.run_id,
                     "number": number,
                     "attempt": attempt,
                     "coordinator": self._coordinator,
                 },
-                idempotency_key=f"{self._run_id}:{number}:{attempt}",
-                tags=[tag_of(self._run_id)],
+                idempotency_key=f"{self.run_id}:{number}:{attempt}",
+                tags=[tag_of(self.run_id)],
             )
         return str(run.id)
 
     def look(self, names: Collection[str]) -> Mapping[str, Sight]:
         """Runs that the server knows nothing of have ended."""
-        found = {str(run.id): _sight(run) for run in _runs({"id": {"any_": sorted(names)}})} if names else {}
+        runs = _runs({"id": {"any_": sorted(names)}}) if names else ()
+        found = {str(run.id): self._look_at(run) for run in runs}
         return {name: found.get(name, Sight("ended", "Prefect knows nothing of its run")) for name in names}
+
+    def _look_at(self, run: FlowRun) -> Sight:
+        name, state = str(run.id), run.state
+        if state is None or not state.is_pending():
+            self._pending_since.pop(name, None)
+            return _sight(run)
+        if time.monotonic() - self._pending_since.setdefault(name, time.monotonic()) < SECONDS_TO_BEGIN:
+            return Sight("waiting")
+        return self._give_up(run)
+
+    def _give_up(self, run: FlowRun) -> Sight:
+        """A worker that lives after all and the next one do not get in each other's way: the shard has a lease."""
+        from prefect.states import Crashed
+
+        said = f"taken by a worker and not begun for {SECONDS_TO_BEGIN:.0f} s: its machine is gone"
+        with server() as client:
+            client.set_flow_run_state(run.id, Crashed(message=said))
+            return _sight(client.read_flow_run(run.id))
 
     def cancel(self, names: Collection[str]) -> None:
         """What waits is cancelled, what runs is told."""
@@ -115,7 +139,7 @@ def _runs(wanted: dict[str, Any]) -> Iterator[FlowRun]:
 
 def _sight(run: FlowRun) -> Sight:
     state = run.state
-    if state is None or state.is_scheduled() or state.is_pending():
+    if state is None or state.is_scheduled():
         return Sight("waiting")
     if not state.is_final():
         return Sight("running")

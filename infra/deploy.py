@@ -24,6 +24,11 @@ PROJECT = Path(os.environ.get("OLDPHOTO_HOME") or Path(__file__).resolve().paren
 AUTOMATION = "oldphoto-crash-silent-runs"
 SILENT_SECONDS = 65
 """Two beats, and what an event takes."""
+SIGNS_OF_LIFE = ("heartbeat", "Running")
+"""Events of a run from which on it may be silent for so long. The first beat comes a moment before it is Running, and a
+machine may be lost before the second one."""
+ENDS = ("Completed", "Failed", "Crashed", "Cancelled", "Suspended")
+"""States of a run that nobody waits for."""
 
 
 class NotDeployed(OldPhotoError):
@@ -86,8 +91,8 @@ def watch_silent_runs() -> None:
             client.delete_automation(old.id)
     trigger = EventTrigger(
         posture=Posture.Proactive,
-        after={"prefect.flow-run.heartbeat"},
-        expect={"prefect.flow-run.*"},
+        after={f"prefect.flow-run.{event}" for event in SIGNS_OF_LIFE},
+        expect={f"prefect.flow-run.{event}" for event in (*SIGNS_OF_LIFE, *ENDS)},
         match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
         match_related=ResourceSpecification(
             {"prefect.resource.id": [f"prefect.tag.{WATCHED}"], "prefect.resource.role": ["tag"]}
@@ -108,12 +113,12 @@ def main(
 ) -> None:
     """Make pools, deployments and the automation."""
     made = create_pools(pools_of_project())
-    sys.stdout.write(f"work pools: {', '.join(made) or 'all there'}\n")
+    typer.echo(f"work pools: {', '.join(made) or 'all there'}")
     if not skip_deployments:
         deploy_all()
-        sys.stdout.write("deployed: everything in prefect.yaml\n")
+        typer.echo("deployed: everything in prefect.yaml")
     watch_silent_runs()
-    sys.stdout.write(f"automation: {AUTOMATION}\n")
+    typer.echo(f"automation: {AUTOMATION}")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from typing import Annotated, Any
 
 import typer
 
+from infra.postgres import Postgres, programs_of_postgres
 from infra.prefect_events import runs_of
 from infra.processes import Processes, answers, free_port
 from oldphoto_core.errors import OldPhotoError
@@ -33,7 +34,11 @@ WORKERS = 2
 
 
 class Fleet:
-    """Everything in `folder`: databases, logs, spools, the receiver's token. Nothing runs before `start`."""
+    """Everything in `folder`: databases, logs, spools, the receiver's token. Nothing runs before `start`.
+
+    Use it as a context manager: what was started is stopped at the end. Prefect's database is PostgreSQL where that is
+    installed, as in a real fleet, else SQLite.
+    """
 
     def __init__(self, folder: Path, quiet_seconds: float = 5.0) -> None:
         self.folder = folder
@@ -42,7 +47,17 @@ class Fleet:
         self.receiver = f"http://127.0.0.1:{free_port()}"
         self.token = secrets.token_hex(32)
         self.queue = ""
+        programs = programs_of_postgres()
+        self.postgres = Postgres(programs) if programs else None
         self.processes = Processes(ROOT, folder / "logs", self._environment(quiet_seconds))
+
+    def __enter__(self) -> Fleet:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.processes.stop_all()
+        if self.postgres is not None:
+            self.postgres.remove()
 
     def start(self, workers: int = WORKERS, *, receivers: bool = True) -> None:
         """The store first, then Prefect with its deployments, workers and receivers. Raises NotStarted."""
@@ -51,6 +66,8 @@ class Fleet:
         os.environ.update({name: self.processes.environment[name] for name in _SHARED})
         port = self.store.rpartition(":")[2]
         self.processes.start("store", "moto.server", "-H", "127.0.0.1", "-p", port)
+        if self.postgres is not None:
+            self.postgres.start(self.processes)
         self.start_server()
         self.processes.wait("store", lambda: answers(f"{self.store}/moto-api/"))
         self._make_buckets()
@@ -76,7 +93,11 @@ class Fleet:
     def start_server(self) -> None:
         """Prefect's server; again after it was stopped, with what it knew."""
         port = self.api.removesuffix("/api").rpartition(":")[2]
-        self.processes.start("server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui")
+        environment = dict(self.processes.environment)
+        if self.postgres is not None:
+            environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = self.postgres.url
+        command = ("prefect", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui")
+        self.processes.start_program("server", sys.executable, "-m", *command, env=environment)
 
     def start_receivers(self) -> None:
         """The HTTP receiver, and the poller of the bucket's queue."""
@@ -162,19 +183,19 @@ def main(
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="oldphoto-fleet-") as folder:
         fleet = Fleet(Path(folder))
-        with fleet.processes:
-            _say(f"starting store, Prefect server, {WORKERS} workers and receivers; logs in {fleet.processes.logs} ...")
+        with fleet:
+            typer.echo(f"starting {WORKERS} workers and all that they need; logs in {fleet.processes.logs} ...")
             fleet.start()
             for name, process in fleet.processes.running.items():
-                _say(f"  {name:10} pid {process.pid}")
-            _say(f"Prefect {fleet.api}, store {fleet.store}, receiver {fleet.receiver}/arrivals")
+                typer.echo(f"  {name:10} pid {process.pid}")
+            typer.echo(f"Prefect {fleet.api}, store {fleet.store}, receiver {fleet.receiver}/arrivals")
             count = _drop(scans)
-            _say(f"{count} scans dropped into {SOURCE}; the bucket notifies, a quiet period of 5 s gathers them ...")
+            typer.echo(f"{count} scans dropped into {SOURCE}; the bucket notifies, 5 s of quiet gather them ...")
             _show(wait_for_runs(1)[0])
             if stay:
-                _say(f"PREFECT_API_URL={fleet.api} AWS_ENDPOINT_URL={fleet.store}; Ctrl-C stops everything")
+                typer.echo(f"PREFECT_API_URL={fleet.api} AWS_ENDPOINT_URL={fleet.store}; Ctrl-C stops everything")
                 signal.pause()
-    _say("everything is stopped")
+    typer.echo("everything is stopped")
 
 
 def _drop(scans: Path | None) -> int:
@@ -190,19 +211,14 @@ def _drop(scans: Path | None) -> int:
 
 
 def _show(run: dict[str, Any]) -> None:
-    _say(f"run {run['name']}: {run['state_name']}, keys from {run['parameters'].get('keys')}")
+    typer.echo(f"run {run['name']}: {run['state_name']}, keys from {run['parameters'].get('keys')}")
     target = Bucket(TARGET)
     for run_id in target.folders("runs"):
         summary = json.loads(target.read(f"runs/{run_id}/summary.json"))
         counts = ", ".join(f"{summary[name]} {name}" for name in ("found", "restored", "skipped", "failed"))
-        _say(f"ledger of {run_id}: {counts}, {summary['megapixels']} megapixels in {summary['seconds']} s")
+        typer.echo(f"ledger of {run_id}: {counts}, {summary['megapixels']} megapixels in {summary['seconds']} s")
     for item in target.list("photos"):
-        _say(f"  {target}/{item.key}  {item.size} bytes")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+        typer.echo(f"  {target}/{item.key}  {item.size} bytes")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from oldphoto_core.errors import OldPhotoError
 
@@ -34,15 +35,18 @@ class Processes:
 
     def start(self, name: str, module: str, *arguments: str) -> subprocess.Popen[bytes]:
         """`python -m module arguments`, with its output in `logs/name.log`, in a process group of its own."""
+        return self.start_program(name, sys.executable, "-m", module, *arguments)
+
+    def start_program(self, name: str, *command: str, **options: Any) -> subprocess.Popen[bytes]:
+        """The same with a command that is not Python's; `options` are those of subprocess.Popen."""
         with (self.logs / f"{name}.log").open("ab") as log:
             self.running[name] = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=self._home,
-                env=self.environment,
                 start_new_session=True,
+                **{"cwd": self._home, "env": self.environment, **options},
             )
         return self.running[name]
 
@@ -76,14 +80,18 @@ class Processes:
         _kill_group(process.pid)
         process.wait()
 
+    def stop_all(self) -> None:
+        """The last first."""
+        for name in reversed(list(self.running)):
+            self.stop(name)
+
     def __enter__(self) -> Processes:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for name in reversed(list(self.running)):
-            self.stop(name)
+        self.stop_all()
 
     def _failure(self, name: str, what: str) -> NotStarted:
         log = self.logs / f"{name}.log"

@@ -43,13 +43,18 @@ def main() -> None:
 
 def serve(flow_run: UUID) -> int:
     """One run of `restore-shard`, in this process; gives the exit code."""
+    from prefect import State
     from prefect.exceptions import Abort, TerminationSignal
     from prefect.flow_engine import load_flow_run, run_flow
 
     from flows.restore_shard import restore_shard
+    from flows.server import end_cancelled
 
     try:
-        run_flow(restore_shard, flow_run=load_flow_run(flow_run), return_type="state")
+        state = run_flow(restore_shard, flow_run=load_flow_run(flow_run), return_type="state")
+        assert isinstance(state, State)
+        if state.is_cancelling():  # it was told so after its last photo, and must not say any more that it is complete
+            end_cancelled(flow_run)
     except Abort:
         return 0  # the server does not want it to be run any more
     except TerminationSignal:

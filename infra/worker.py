@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 from functools import partial
 from typing import Annotated
 
@@ -68,16 +67,11 @@ def main(
         create_pool_if_not_found=False,
     )
     try:
-        anyio.run(partial(work, worker, _say, with_healthcheck))
+        anyio.run(partial(work, worker, typer.echo, with_healthcheck))
     finally:
         for bench in benches:
             bench.close()
-    _say("everything is handed back")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    typer.echo("everything is handed back")
 
 
 if __name__ == "__main__":

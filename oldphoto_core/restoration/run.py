@@ -19,7 +19,7 @@ from oldphoto_core.restoration.models import restorer_of
 from oldphoto_core.restoration.options import RestoreOptions
 from oldphoto_core.restoration.photo import detector_digest
 from oldphoto_core.restoration.plan import Plan, cut_shards, make_plan
-from oldphoto_core.restoration.recovery import FACTS, settle, settle_killed_runs
+from oldphoto_core.restoration.recovery import FACTS, rows_of_records, settle, settle_killed_runs
 from oldphoto_core.restoration.rows import rows_by_key
 from oldphoto_core.restoration.shard import Ears, restore_listed
 from oldphoto_core.restoration.showing import report_of_closed
@@ -166,11 +166,17 @@ def hand_out(run: Run) -> None:
 
 
 def give_up(run: Run, left: Mapping[int, Iterable[str]], why: Mapping[int, str]) -> None:
-    """Rows for the photos of shards that no process came to the end of; `left` and `why` by the shard's number."""
+    """Rows for the photos of shards that no process came to the end of; `left` and `why` by the shard's number.
+
+    What its process had no time to write down is in the records.
+    """
     with LedgerWriter(run.bucket, "given-up") as ledger:
         for number, keys in left.items():
+            restored = rows_of_records(Bucket(run.job.target), keys, run.run_id)
+            for row in restored:
+                ledger.add(row)
             versions = {photo.key: photo.version for photo in run.shards[number]}
-            for key in sorted(keys):
+            for key in sorted(set(keys) - {row.key for row in restored}):
                 detail = f"its shard, {number}, was {why.get(number, 'left')}; run it again"
                 ledger.add(
                     LedgerRow(key=key, version=versions[key], status="failed", reason="no result", detail=detail)

@@ -157,16 +157,19 @@ class _Shard:
         # who was in hand at a death is suspected: the most suspected first, each alone
         suspects = sorted((p for p in left if p.key in deaths), key=lambda photo: -len(deaths[photo.key]))
         innocent = [photo for photo in left if photo.key not in deaths]
+        self._ledger.flush()  # here and below: who dies next takes the rows with it that are not written yet
         try:
-            for photos, alone in ((innocent, False), (suspects, True)):
-                if photos:
-                    self._restore(photos, restorer, alone)
-                    self._ledger.flush()  # the suspects may take what is not written yet with them
+            if innocent:
+                self._restore(innocent, restorer)
+                self._ledger.flush()
+            if suspects:
+                self._ears = replace(self._ears, on_row=self._flush_after(self._ears.on_row))
+                self._restore(suspects, restorer, one_by_one=True)
         finally:
             write_gauges(self._run, self._number, self._attempt, self._ears.gauges)
         return self._rows
 
-    def _restore(self, photos: list[Photo], restorer: RestoresPhotos, alone: bool) -> None:
+    def _restore(self, photos: list[Photo], restorer: RestoresPhotos, *, one_by_one: bool = False) -> None:
         restore_listed(
             self._job,
             restorer,
@@ -175,7 +178,7 @@ class _Shard:
             self._run_id,
             self._ears,
             shard=self._number,
-            one_by_one=alone,
+            one_by_one=one_by_one,
         )
 
     def _left(self, photos: list[Photo]) -> list[Photo]:
@@ -193,6 +196,13 @@ class _Shard:
     def _add(self, row: LedgerRow) -> None:
         self._ledger.add(row)
         self._ears.on_row(row)
+
+    def _flush_after(self, on_row: OnRow) -> OnRow:
+        def flush(row: LedgerRow) -> None:
+            on_row(row)
+            self._ledger.flush()
+
+        return flush
 
     def _hear(self, on_row: OnRow) -> OnRow:
         def hear(row: LedgerRow) -> None:

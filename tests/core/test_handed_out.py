@@ -120,6 +120,17 @@ def test_suspects_come_last_and_alone_the_most_suspected_first(run: Run) -> None
     assert events[-4:] == ["+01.png", "-01.png", "+00.png", "-00.png"]
 
 
+def test_what_is_known_is_written_down_before_a_photo_that_may_kill_is_begun(run: Run) -> None:
+    for _ in range(DEATHS):
+        note_death(run.bucket, 0, ["03.png"], "signal SIGKILL")
+    note_death(run.bucket, 0, ["04.png", "05.png"], "signal SIGKILL")
+    written: dict[str, set[str]] = {}
+    restore_handed_out(run.job.target, run.run_id, 0, 5, Ears(on_begin=lambda key: written.update({key: {*rows(run)}})))
+    assert written["00.png"] == {"03.png"}
+    assert written["04.png"] == {"00.png", "01.png", "02.png", "03.png"}
+    assert written["05.png"] == {"00.png", "01.png", "02.png", "03.png", "04.png"}
+
+
 def test_a_machine_with_other_weights_of_that_name_restores_nothing(run: Run) -> None:
     register_restorer("invert", lambda device: InvertingRestorer(digest="e" * 64))
     try:
@@ -147,6 +158,17 @@ def test_photos_that_no_process_came_to_have_failed_with_the_reason(run: Run) ->
     summary = close_run(run)
     assert summary["failed_reasons"] == {"no result": 6}
     assert (summary["restored"], summary["failed"]) == (6, 6)
+
+
+def test_what_a_process_restored_before_its_shard_was_given_up_counts(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restore_handed_out(run.job.target, run.run_id, 1)
+    die_after(2, run, 0, monkeypatch)
+    done = len(list((Path(run.job.target) / "photos").iterdir())) - 6
+    give_up(run, {0: {f"{n:02}.png" for n in range(6)}}, {0: "given up"})
+    summary = close_run(run)
+    assert (summary["restored"], summary["failed_reasons"]) == (6 + done, {"no result": 6 - done})
 
 
 def test_the_next_run_is_told_of_the_shards_that_a_killed_one_left_and_closes_its_books(run: Run) -> None:

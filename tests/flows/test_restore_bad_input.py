@@ -102,12 +102,16 @@ def test_a_store_that_is_not_known(oldphoto, tmp_path: Path) -> None:
     refused(oldphoto("restore", "ftp://somewhere/old", tmp_path / "new"), 2, "ftp", "s3://")
 
 
-def test_a_prefect_server_that_does_not_answer(oldphoto, old: Path, tmp_path: Path) -> None:
+def test_a_prefect_server_that_does_not_answer(
+    oldphoto, old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
+    monkeypatch.setattr("flows.prefect_session.SECONDS_TO_ANSWER", 2.0)
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
         ended = oldphoto("restore", old, tmp_path / "new", "--model", "invert")
-    refused(ended, 1, "http://127.0.0.1:9/api does not answer", "unset PREFECT_API_URL")
+    assert "it does not answer; waiting up to 2 s" in ended.err
+    refused(ended, 1, "http://127.0.0.1:9/api has not answered for 2 s", "unset PREFECT_API_URL")
 
 
 @pytest.mark.parametrize(

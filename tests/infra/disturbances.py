@@ -54,11 +54,18 @@ class Collection:
         return len(list(self.target.list("photos")))
 
     def wait_for_photos(self, count: int) -> None:
-        def are_there() -> bool:
-            assert self.running.poll() is None, self.log.read_text()
-            return self.delivered() >= count
+        self._wait(lambda: self.delivered() >= count, f"{count} photos of {self.target}")
 
-        wait_until(are_there, f"{count} photos of {self.target}")
+    def wait_for_runs(self, count: int) -> None:
+        """So many have been planned; the last one is under way."""
+        self._wait(lambda: len(list(self.target.folders("runs"))) >= count, f"run {count} of {self.target}")
+
+    def _wait(self, is_so: Callable[[], bool], what: str) -> None:
+        def is_so_by_now() -> bool:
+            assert self.running.poll() is None, self.log.read_text()
+            return is_so()
+
+        wait_until(is_so_by_now, what)
 
     def summaries(self) -> list[dict[str, Any]]:
         runs = sorted(self.target.folders("runs"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import pytest
 from fakes import encoded, picture
 
 from infra.fleet import SOURCE, TARGET, Fleet, wait_for_runs
+from infra.postgres import programs_of_postgres
 from infra.prefect_events import EVENT, runs_of
 from infra.processes import Processes
 from oldphoto_core.storage import Bucket, read_key_list, read_ledger
@@ -165,13 +167,29 @@ def test_everything_listens_on_loopback_alone(fleet: Fleet) -> None:
 def test_no_credential_is_in_logs_parameters_or_events(fleet: Fleet) -> None:
     secrets = (fleet.token, fleet.processes.environment["AWS_SECRET_ACCESS_KEY"])
     files = [path for path in fleet.folder.rglob("*") if path.is_file() and path.name != "token"]
-    assert any(path.suffix == ".db" for path in files), "events, parameters and logs of runs lie in Prefect's database"
     assert {path.stem for path in files} >= {"server", "receiver", "poller", "coordinator", "worker-1"}
     for path in files:
         content = path.read_bytes()
         assert not [secret for secret in secrets if secret.encode() in content], path
-    assert EVENT.encode() in b"".join(path.read_bytes() for path in files if ".db" in path.name)
+    stored = what_prefect_keeps(fleet)
+    assert EVENT.encode() in stored, "events, parameters and logs of runs lie in Prefect's database"
+    assert not [secret for secret in secrets if secret.encode() in stored]
     assert not [run for run in runs_of("restore", 0.0) for secret in secrets if secret in json.dumps(run)]
+
+
+def what_prefect_keeps(fleet: Fleet) -> bytes:
+    """All of its database."""
+    if fleet.postgres is None:
+        return b"".join(path.read_bytes() for path in fleet.folder.rglob("*.db*"))
+    url = fleet.postgres.url.replace("+asyncpg", "")
+    return subprocess.run([fleet.postgres.programs / "pg_dump", url], check=True, capture_output=True).stdout
+
+
+def test_prefect_keeps_its_runs_in_postgresql_where_that_is_installed(fleet: Fleet) -> None:
+    if programs_of_postgres() is None:
+        pytest.skip("PostgreSQL is not installed")
+    assert "postgres" in fleet.processes.running
+    assert not list(fleet.folder.rglob("prefect.db"))
 
 
 def test_what_was_started_is_stopped(tmp_path: Path) -> None:

@@ -87,17 +87,19 @@ def test_processes_workers_and_server_may_be_killed_at_any_moment(fleet: Fleet, 
 @pytest.mark.parametrize("round_", range(ROUNDS))
 def test_a_coordinator_may_be_killed_and_the_next_one_goes_on(fleet: Fleet, tmp_path: Path, round_: int) -> None:
     dice = random.Random(SEED + round_)
-    collection = Collection(fleet, f"coordinator-{round_}", photos=40)
+    collection = Collection(fleet, f"coordinator-{round_}", photos=100)
     for attempt in range(2):
-        running = collection.start("--pool", "gpu", "--shard-photos", "8", log="coordinator")
-        collection.wait_for_photos(8 * attempt + dice.randrange(2, 6))
+        running = collection.start("--pool", "gpu", "--shard-photos", "8", log="killed")
+        collection.wait_for_runs(attempt + 1)
+        collection.wait_for_photos(collection.delivered() + dice.randrange(2, 6))
         running.kill()
         running.wait()
-    assert collection.start("--pool", "gpu", "--shard-photos", "8", log="coordinator").wait(900) == 0
+    assert collection.start("--pool", "gpu", "--shard-photos", "8", log="killed").wait(900) == 0
     summary = collection.check_books()
     assert len(collection.summaries()) == 3
-    assert summary["restored"] + summary["skipped_reasons"].get("already restored", 0) == 40
+    assert summary["restored"] + summary["skipped_reasons"].get("already restored", 0) == 100
     assert "killed" in collection.summaries()[0]["stopped"]
+    assert {state for state, _ in shard_states(collection)} <= {"COMPLETED", "CANCELLED"}, "no run is left to itself"
     collection.check_like_undisturbed(tmp_path)
 
 

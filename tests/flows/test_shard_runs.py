@@ -1,0 +1,75 @@
+"""Shards as runs of Prefect's: what the coordinator sees of those that some worker took, and what it does then."""
+
+from __future__ import annotations
+
+import uuid
+from uuid import UUID
+
+import pytest
+from prefect import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.states import Pending, Running, State
+
+from flows.restore_shard import restore_shard
+from flows.server import end_cancelled
+from flows.shard_runs import PrefectShardRuns, strays
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+@pytest.fixture
+def runs() -> PrefectShardRuns:
+    """Of a pool that nobody works for."""
+    pool = f"pool-{uuid.uuid4().hex[:8]}"
+    with get_client(sync_client=True) as client:
+        client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
+        client.create_deployment(client.create_flow(restore_shard), name=pool, work_pool_name=pool)
+    return PrefectShardRuns("s3://access", f"run-{pool}", pool)
+
+
+def become(run: str, state: State) -> State:
+    """As a worker or a process that restores would say it."""
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(UUID(run), state)
+        became = client.read_flow_run(UUID(run)).state
+    assert became is not None
+    return became
+
+
+def test_the_same_start_again_is_the_same_run(runs: PrefectShardRuns) -> None:
+    assert runs.start(0, 1) == runs.start(0, 1)
+    assert runs.start(0, 1) != runs.start(0, 2)
+
+
+def test_a_run_is_seen_as_what_it_is(runs: PrefectShardRuns) -> None:
+    begun, waiting, unknown = runs.start(0, 1), runs.start(1, 1), str(uuid.uuid4())
+    become(begun, Pending())
+    assert {sight.state for sight in runs.look([begun, waiting]).values()} == {"waiting"}
+    become(begun, Running())
+    seen = runs.look([begun, waiting, unknown])
+    assert [seen[name].state for name in (begun, waiting, unknown)] == ["running", "waiting", "ended"]
+
+
+def test_a_run_whose_worker_died_before_it_began_is_given_up(
+    runs: PrefectShardRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = runs.start(0, 1)
+    become(run, Pending())
+    assert runs.look([run])[run].state == "waiting"
+    monkeypatch.setattr("flows.shard_runs.SECONDS_TO_BEGIN", 0.0)
+    sight = runs.look([run])[run]
+    assert sight.state == "ended"
+    assert "taken by a worker and not begun" in sight.message
+
+
+def test_what_waits_is_cancelled_and_what_runs_is_told(runs: PrefectShardRuns) -> None:
+    waiting, running = runs.start(0, 1), runs.start(1, 1)
+    become(running, Pending())
+    become(running, Running())
+    runs.cancel([waiting, running])
+    assert become(waiting, Pending()).is_cancelled()
+    assert runs.look([waiting, running])[running].state == "running"
+    assert [str(run.id) for run in strays([runs.run_id])] == [running]
+    end_cancelled(UUID(running))
+    assert runs.look([running])[running].state == "ended"
+    assert strays([runs.run_id]) == []
