@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 FLOW = "restore-shard"
 PAGE = 200
 SECONDS_TO_BEGIN = 65.0
-"""That a worker may take from a run to its first line. One that dies in between leaves it pending for ever: no beat of it
-was heard yet, by which the server could tell."""
+"""That a worker may take from a run to its first line. One that dies in between leaves it pending for ever: no beat of
+it was heard yet, by which the server could tell."""
 
 
 class PrefectShardRuns:
