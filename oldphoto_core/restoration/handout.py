@@ -62,10 +62,11 @@ def note_death(run: Bucket, number: int, keys: Iterable[str], how: str) -> None:
 
 
 def deaths_of(run: Bucket, number: int) -> dict[str, list[str]]:
-    """How processes died that had a photo in hand, by its key."""
+    """How processes died that had a photo in hand, by its key; last the death with the fewest others in hand, which tells
+    most of this one."""
     deaths: dict[str, list[str]] = {}
-    for note in run.list(f"{FOLDER}/{number:05d}/deaths"):
-        death = json.loads(run.read(note.key))
+    notes = [json.loads(run.read(note.key)) for note in run.list(f"{FOLDER}/{number:05d}/deaths")]
+    for death in sorted(notes, key=lambda death: -len(death["keys"])):
         for key in death["keys"]:
             deaths.setdefault(key, []).append(death["how"])
     return deaths

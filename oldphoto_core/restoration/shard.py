@@ -243,14 +243,13 @@ def _check_model(restorer: RestoresPhotos, facts: RunFacts) -> None:
 
 
 def _condemned(photo: Photo, deaths: list[str], job: RestoreJob, restorer: RestoresPhotos) -> LedgerRow:
-    hung = all(how.startswith(handout.HUNG) for how in deaths)
-    reason: FailedReason = "timed out" if hung else "crashes the decoder"
+    reason: FailedReason = "timed out" if deaths[-1].startswith(handout.HUNG) else "crashes the decoder"
     return LedgerRow(
         key=photo.key,
         version=photo.version,
         status="failed",
         reason=reason,
-        detail=f"{len(deaths)} processes died with it in hand, the last one by itself ({deaths[-1]}):"
+        detail=f"{len(deaths)} processes died with it in hand, one when it was alone ({deaths[-1]}):"
         " open it in another program",
         model=restorer.digest,
         options=job.options.digest(photo.mask_version, detector_digest(restorer) if job.options.detect else ""),

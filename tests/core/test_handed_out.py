@@ -111,6 +111,15 @@ def test_a_photo_of_which_nothing_but_silence_came_has_timed_out(run: Run) -> No
     assert became["03.png"] == "timed out"
 
 
+def test_what_a_photo_failed_of_is_what_happened_when_it_was_alone(run: Run) -> None:
+    for how, *beside in (("signal SIGKILL", "04.png", "05.png"), (f"{HUNG} for 600 s",), ("signal SIGSEGV", "04.png")):
+        note_death(run.bucket, 0, ["03.png", *beside], how)
+    restore_handed_out(run.job.target, run.run_id, 0, 4)
+    became = {row.key: row for row in LedgerFollower(run.bucket).new_rows()}
+    assert became["03.png"].reason == "timed out"
+    assert "when it was alone (no progress for 600 s)" in became["03.png"].detail
+
+
 def test_suspects_come_last_and_alone_the_most_suspected_first(run: Run) -> None:
     note_death(run.bucket, 0, ["00.png", "01.png"], "signal SIGKILL")
     note_death(run.bucket, 0, ["01.png"], "signal SIGKILL")

@@ -1,7 +1,6 @@
 """Whatever is killed, whenever: the run ends, or the next one ends it, and nobody can tell by what lies in the bucket.
 
-The moments are drawn by chance; OLDPHOTO_KILL_SEED repeats them. They take long and are not run with the others:
-OLDPHOTO_SOAK=N has N rounds of them (`make soak`).
+The moments are drawn by chance; OLDPHOTO_KILL_SEED repeats them, and OLDPHOTO_SOAK=N has N rounds of them (`make soak`).
 """
 
 from __future__ import annotations
@@ -22,10 +21,7 @@ from oldphoto_core.storage import read_ledger
 
 from disturbances import Collection, kill, lose_machine, shard_processes  # isort: skip
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif("OLDPHOTO_SOAK" not in os.environ, reason="run by hand: make soak"),
-]
+pytestmark = pytest.mark.slow
 
 ROUNDS = int(os.environ.get("OLDPHOTO_SOAK", "1"))
 SEED = int(os.environ.get("OLDPHOTO_KILL_SEED", str(time.time_ns() % 1_000_000)))
