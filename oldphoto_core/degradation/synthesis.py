@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oldphoto_core.clusters import dask_client
+from oldphoto_core.degradation.pair_folder import INDEX
 from oldphoto_core.degradation.pairs import PairShard, write_pair_shard
 from oldphoto_core.degradation.published import PublishedRecipe
 from oldphoto_core.degradation.recipe import Recipe
 from oldphoto_core.errors import ConfigError, SourceMissing, UsageError
 from oldphoto_core.storage import Bucket, is_image_key
-
-INDEX = "index.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
