@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes import encoded, picture
+from pair_folders import paired
 from photos import album, photo
 
 from oldphoto_core.degradation import (
@@ -148,11 +149,7 @@ def test_degradation_takes_a_crop_smaller_than_asked_whole() -> None:
 @pytest.fixture
 def whole(tmp_path: Path) -> Bucket:
     """Three photos in two shards, with their index."""
-    clean, target = Bucket(album(tmp_path / "clean", 3)), Bucket(tmp_path / "pairs")
-    made = [write_pair_shard(shard, clean, target) for shard in plan_shards(clean, replace(CONFIG, count=5))]
-    index = [{name: record[name] for name in ("shard", "items", "sha256")} for record in made]
-    target.write("index.json", json.dumps({"shards": index}).encode())
-    return target
+    return paired(Bucket(album(tmp_path / "clean", 3)), Bucket(tmp_path / "pairs"), replace(CONFIG, count=5))
 
 
 def test_a_folder_tells_of_which_photos_its_pairs_are(whole: Bucket, tmp_path: Path) -> None:
