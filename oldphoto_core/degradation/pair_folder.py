@@ -106,6 +106,19 @@ def _record(bucket: Bucket, sizes: dict[str, int], listed: tuple[str, str]) -> S
     for file in (f"{name}.json", f"{name}.tar"):
         if file not in sizes:
             raise StorageError(f"{bucket.url}/{file} is missing, which {INDEX} names; {AGAIN}")
+    record = _sidecar(bucket, name)
+    if record.sha256 != sha256:
+        raise StorageError(
+            f"{bucket.url}/{name}.tar was made again after {INDEX} was written; run `oldphoto synthesize` to its end"
+        )
+    if record.size != sizes[f"{name}.tar"]:
+        raise StorageError(
+            f"{bucket.url}/{name}.tar has {sizes[f'{name}.tar']} bytes of {record.size}; remove it and {AGAIN}"
+        )
+    return record
+
+
+def _sidecar(bucket: Bucket, name: str) -> ShardRecord:
     try:
         found = json.loads(bucket.read(f"{name}.json"))
         if found.get("format") != FORMAT:
@@ -113,19 +126,12 @@ def _record(bucket: Bucket, sizes: dict[str, int], listed: tuple[str, str]) -> S
                 f"{bucket.url}/{name}.json has the format {found.get('format', 1)}, not {FORMAT}, and does not tell of"
                 f" which photos its pairs are; {AGAIN}"
             )
-        record = ShardRecord(
+        return ShardRecord(
             name=name, sha256=found["sha256"], size=found["bytes"], crop=found["crop"], recipe=found["recipe"],
             source=found["source"], pairs=tuple(PairPhoto(*photo) for photo in found["photos"]),
         )  # fmt: skip
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise StorageError(f"{bucket.url}/{name}.json is no sidecar of a shard ({error}); {AGAIN}") from error
-    if record.sha256 != sha256:
-        raise StorageError(f"{bucket.url}/{name}.tar was made again after {INDEX} was written; {AGAIN}")
-    if record.size != sizes[f"{name}.tar"]:
-        raise StorageError(
-            f"{bucket.url}/{name}.tar has {sizes[f'{name}.tar']} bytes of {record.size}; remove it and {AGAIN}"
-        )
-    return record
 
 
 def _refuse_odd(bucket: Bucket, shards: Sequence[ShardRecord]) -> None:
@@ -183,9 +189,11 @@ def read_shard(bucket: Bucket, name: str, sha256: str) -> ShardFile:
 
 
 def read_pairs(target: Bucket, name: str) -> Iterator[dict[str, Any]]:
-    """Items of a shard: clean, degraded (HWC uint8 RGB), mask, visible (HW bool), recipe. StorageError on a wrong
-    digest."""
-    shard = read_shard(target, name, json.loads(target.read(f"{name}.json"))["sha256"])
+    """Items of a shard: clean, degraded (HWC uint8 RGB), mask, visible (HW bool), recipe.
+
+    StorageError on a wrong digest, or a shard of an earlier format.
+    """
+    shard = read_shard(target, name, _sidecar(target, name).sha256)
     for number in shard.numbers:
         pictures = {kind: shard.picture(number, kind) for kind in ("clean", "degraded", "mask", "visible")}
         yield pictures | {"recipe": shard.recipe(number)}

@@ -205,9 +205,11 @@ def test_a_folder_without_pairs_is_told(whole: Bucket, tmp_path: Path) -> None:
         open_pairs(whole)
 
 
-def test_shards_of_an_earlier_format_are_made_again(tmp_path: Path) -> None:
+def test_shards_of_an_earlier_format_are_not_read_but_made_again(tmp_path: Path) -> None:
     clean, target = Bucket(album(tmp_path / "clean", 1)), Bucket(tmp_path / "pairs")
     shard = plan_shards(clean, CONFIG)[0]
     before = write_pair_shard(shard, clean, target)
     target.write(f"{shard.name}.json", json.dumps({name: before[name] for name in ("shard", "digest")}).encode())
+    with pytest.raises(StorageError, match="has the format 1, not 2"):
+        list(read_pairs(target, shard.name))
     assert write_pair_shard(shard, clean, target) == before
