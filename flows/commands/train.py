@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from flows.commands.terminal import DaskOption, say, show
+
+if TYPE_CHECKING:
+    from oldphoto_core.degradation import Recipe
+    from oldphoto_core.storage import Bucket
+    from oldphoto_core.training import StageConfig
 
 
 def register(app: typer.Typer) -> None:
@@ -52,6 +57,9 @@ def train(
     out: Annotated[str, typer.Option(metavar="URL", help="Receives checkpoints, logs, charts and the model.")],
     preset: Annotated[Literal["compact", "paper"], typer.Option(help="Shapes of the networks.")] = "compact",
     recipe: Annotated[str | None, typer.Option(help="How photos are made old; the preset's own unless named.")] = None,
+    pairs: Annotated[
+        str | None, typer.Option(metavar="URL", help="Train on these shards of `oldphoto synthesize`.")
+    ] = None,
     start_from: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Begin with the weights of this model: fine-tuning.")
     ] = None,
@@ -77,7 +85,7 @@ def train(
 
     given: dict[str, Any] = {"steps": steps, "batch": batch, "crop": crop, "seed": seed, "holdout": holdout}
     given |= {"start_model": start_from, "learning_rate": learning_rate, "precision": precision}
-    given |= {"accumulation": accumulate, "compiled": compiled or None}
+    given |= {"accumulation": accumulate, "compiled": compiled or None, "pairs": pairs}
     changes = {field: value for field, value in given.items() if value is not None}
     if recipe is not None:
         changes["recipe"] = recipe_named(recipe)
@@ -93,6 +101,11 @@ def train(
         results = train_flow(stage, clean, old, out, preset, device, name, changes, processes)
     for key, reason in {key: why for result in results for key, why in result.get("unreadable", {}).items()}.items():
         say(f"left out: {key}: {reason}")
+    if results and "pairs" in results[0]:
+        show(
+            f"pairs: {results[0]['pairs']} of {pairs}, made by the recipe {results[0]['config']['recipe']['recipe']};"
+            f" {results[0]['pairs_left_out']} more are of held-out photos"
+        )
     for result in results:
         show(
             f"{result['config']['stage']}: {result['steps']} steps in {result['seconds']:.0f} s,"
@@ -111,12 +124,27 @@ def _check_training(stage: str, preset: str, changes: dict[str, Any], *places: s
     from oldphoto_core.storage import Bucket
     from oldphoto_core.training.run import configs_for
 
-    configs_for(stage, preset, **changes)
+    configs = configs_for(stage, preset, **changes)
+    if "pairs" in changes:
+        _check_pairs(Bucket(changes["pairs"]), configs, changes.get("recipe"))
     *sources, out = (Bucket(place) for place in places)
     for source in sources:
         if not source.exists():
             raise SourceMissing(f"{source.url} does not exist or is empty; give a folder or URL of photos")
     out.check_writable()
+
+
+def _check_pairs(bucket: Bucket, configs: list[StageConfig], recipe: Recipe | None) -> None:
+    """The pairs must be whole and fit every stage; that they were made by another recipe than was asked for is told."""
+    from oldphoto_core.degradation import open_pairs, recipe_from_record
+    from oldphoto_core.training.pair_set import with_pairs
+
+    folder = open_pairs(bucket)
+    for config in configs:
+        with_pairs(config, folder)
+    made_by = recipe_from_record(folder.recipe)
+    if recipe not in (None, made_by):
+        say(f"--recipe is passed over: the pairs in {bucket.url} were made by {made_by.name}, which is recorded")
 
 
 def evaluate(

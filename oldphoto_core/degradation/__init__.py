@@ -6,7 +6,8 @@ aged = degrade(clean_HWC, ArchiveRecipe(), item_rng(7, "album/photo.jpg"))
 
 from oldphoto_core.degradation.archive import ArchiveRecipe
 from oldphoto_core.degradation.mixed import MixedRecipe
-from oldphoto_core.degradation.pairs import PairShard, read_pairs, write_pair_shard
+from oldphoto_core.degradation.pair_folder import PairFolder, PairPhoto, ShardFile, open_pairs, read_pairs, read_shard
+from oldphoto_core.degradation.pairs import PairShard, write_pair_shard
 from oldphoto_core.degradation.published import PublishedRecipe
 from oldphoto_core.degradation.recipe import Degraded, Recipe, degrade, item_rng
 from oldphoto_core.degradation.registry import RECIPES, recipe_from_record, recipe_named, recipe_record
@@ -17,14 +18,19 @@ __all__ = [
     "ArchiveRecipe",
     "Degraded",
     "MixedRecipe",
+    "PairFolder",
+    "PairPhoto",
     "PairShard",
     "PublishedRecipe",
     "Recipe",
     "ScratchMasks",
+    "ShardFile",
     "degrade",
     "item_rng",
+    "open_pairs",
     "paint_white",
     "read_pairs",
+    "read_shard",
     "recipe_from_record",
     "recipe_named",
     "recipe_record",

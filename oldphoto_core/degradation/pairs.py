@@ -1,7 +1,7 @@
-"""Paired shards: (clean, degraded, mask, recipe) in plain tar files (the WebDataset convention), one sidecar each.
+"""Paired shards: clean and degraded photos in plain tar files (the WebDataset convention), one sidecar each.
 
-    shard-000003.tar    000096.clean.png 000096.degraded.png 000096.mask.png 000096.recipe.json 000097.clean.png ...
-    shard-000003.json   what it holds, its sha256 and the digest of the request that made it
+    shard-000003.tar    000096.clean.png 000096.degraded.png 000096.mask.png 000096.visible.png 000096.recipe.json ...
+    shard-000003.json   what it holds and of which photos, its sha256 and the digest of the request that made it
 
 A shard is a pure function of its request, so a rerun compares sidecars and makes only what is missing.
 """
@@ -13,7 +13,6 @@ import io
 import json
 import tarfile
 import tempfile
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,14 @@ from numpy.typing import NDArray
 from oldphoto_core.degradation.published import PublishedRecipe
 from oldphoto_core.degradation.recipe import Degraded, Recipe, degrade, item_rng
 from oldphoto_core.degradation.registry import recipe_record
-from oldphoto_core.errors import ConfigError, ScanError, StorageError
+from oldphoto_core.errors import ConfigError, ScanError
 from oldphoto_core.scans import RawPixels, read_header, read_scan, spool_scan
 from oldphoto_core.scans.convert import to_rgb8
 from oldphoto_core.storage import Bucket
 
+FORMAT = 2
+"""Of shards and sidecars. Those of 1, which say no format, do not tell which photos they were made of, nor what of the
+damage can be seen; they are made again."""
 IN_MEMORY_BYTES, IN_MEMORY_MEGAPIXELS = 64 * 2**20, 16.0
 """Files and pictures over one of these are decoded on disk, and only the crop is read."""
 
@@ -79,14 +81,14 @@ def write_pair_shard(shard: PairShard, clean: Bucket, target: Bucket) -> dict[st
             known: dict[str, Any] = json.loads(target.read(sidecar))
         except ValueError:
             known = {}  # a damaged sidecar is as good as none: the shard is made again
-        if known.get("digest") == shard.digest:
+        if (known.get("format"), known.get("digest")) == (FORMAT, shard.digest):
             return known | {"made": False}
     cv2.setNumThreads(1)  # shards are made in parallel already: OpenCV's own threads would only wait for each other
-    data, failed = _tar(shard, clean)
+    data, photos, failed = _tar(shard, clean)
     record = {
-        "shard": shard.name, "digest": shard.digest, "items": len(shard.keys) - len(failed), "first": shard.first,
-        "failed": failed, "seed": shard.seed, "recipe": recipe_record(shard.recipe),
-        "sha256": hashlib.sha256(data).hexdigest(),
+        "format": FORMAT, "shard": shard.name, "digest": shard.digest, "items": len(photos), "first": shard.first,
+        "failed": failed, "seed": shard.seed, "crop": shard.crop, "recipe": recipe_record(shard.recipe),
+        "source": clean.url, "photos": photos, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(),
     }  # fmt: skip
     target.write(f"{shard.name}.tar", data)
     target.write(sidecar, json.dumps(record, indent=2).encode())
@@ -106,37 +108,42 @@ def make_item(
     return crop, degrade(crop, shard.recipe, rng)
 
 
-def _tar(shard: PairShard, clean: Bucket) -> tuple[bytes, dict[str, str]]:
+def _tar(shard: PairShard, clean: Bucket) -> tuple[bytes, list[tuple[int, str, str, str]], dict[str, str]]:
+    """The tar, (item, key, version, sha256) of the photo of each of its pairs, and those that could not be read."""
     buffer = io.BytesIO()
+    photos: list[tuple[int, str, str, str]] = []
     failed: dict[str, str] = {}
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for number, key in enumerate(shard.keys, start=shard.first):
             try:
                 with tempfile.TemporaryDirectory(prefix="oldphoto-", ignore_cleanup_errors=True) as folder:
-                    photo = _photo(clean, key, Path(folder))
+                    photo, version, sha256 = _photo(clean, key, Path(folder))
                     crop, aged = make_item(photo, shard, number, key)
                     if isinstance(photo, RawPixels):
                         photo.close()
             except ScanError as error:
                 failed[key] = str(error)
                 continue
+            photos.append((number, key, version, sha256))
             _add(tar, f"{number:06d}.clean.png", _png(crop))
             _add(tar, f"{number:06d}.degraded.png", _png(aged.image))
             _add(tar, f"{number:06d}.mask.png", _png(aged.mask.astype(np.uint8) * 255))
+            _add(tar, f"{number:06d}.visible.png", _png(aged.visible.astype(np.uint8) * 255))
             recipe = {"key": key, "item": number, "seed": shard.seed, "operations": aged.record}
             _add(tar, f"{number:06d}.recipe.json", json.dumps(recipe).encode())
-    return buffer.getvalue(), failed
+    return buffer.getvalue(), photos, failed
 
 
-def _photo(clean: Bucket, key: str, folder: Path) -> NDArray[np.uint8] | RawPixels:
-    """Its pixels, in memory or, of a large one, in `folder`."""
+def _photo(clean: Bucket, key: str, folder: Path) -> tuple[NDArray[np.uint8] | RawPixels, str, str]:
+    """Its pixels, in memory or, of a large one, in `folder`; its version and its sha256."""
     info = clean.info(key)
+    version = info.version if info else None
     if info is None or info.size <= IN_MEMORY_BYTES:
-        data = clean.read(key)
+        data = clean.read(key, version=version)
         if read_header(data).megapixels <= IN_MEMORY_MEGAPIXELS:
-            return to_rgb8(read_scan(data).pixels)
-    clean.download(key, folder / "photo")
-    return spool_scan(folder / "photo", folder).pixels
+            return to_rgb8(read_scan(data).pixels), version or "", hashlib.sha256(data).hexdigest()
+    sha256 = clean.download(key, folder / "photo", version=version)
+    return spool_scan(folder / "photo", folder).pixels, version or "", sha256
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -151,27 +158,3 @@ def _png(pixels: NDArray[np.uint8]) -> bytes:
     # level 1: pairs are read once or twice by a training, so time matters more than a few percent of size
     _, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     return data.tobytes()
-
-
-def read_pairs(target: Bucket, name: str) -> Iterator[dict[str, Any]]:
-    """Items of a shard: clean, degraded (HWC uint8 RGB), mask (HW bool), recipe. StorageError on a wrong digest."""
-    sidecar = json.loads(target.read(f"{name}.json"))
-    data = target.read(f"{name}.tar")
-    if hashlib.sha256(data).hexdigest() != sidecar["sha256"]:
-        raise StorageError(
-            f"{target.url}/{name}.tar does not match its sidecar; run `oldphoto synthesize` again to make it anew"
-        )
-    item: dict[str, Any] = {}
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        for entry in tar:
-            file = tar.extractfile(entry)
-            assert file is not None  # only plain files are ever written
-            kind = entry.name.split(".")[1]
-            content = file.read()
-            if kind == "recipe":
-                yield item | {"recipe": json.loads(content)}
-                item = {}
-                continue
-            pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-            assert pixels is not None  # the digest above says that these are the bytes that were written
-            item[kind] = pixels > 127 if kind == "mask" else np.ascontiguousarray(pixels[..., ::-1])

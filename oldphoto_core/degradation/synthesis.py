@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from oldphoto_core.clusters import dask_client
+from oldphoto_core.degradation.pair_folder import INDEX
 from oldphoto_core.degradation.pairs import PairShard, write_pair_shard
 from oldphoto_core.degradation.published import PublishedRecipe
 from oldphoto_core.degradation.recipe import Recipe
 from oldphoto_core.errors import ConfigError, SourceMissing, UsageError
 from oldphoto_core.storage import Bucket, is_image_key
-
-INDEX = "index.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +57,12 @@ def plan_shards(clean: Bucket, config: SynthesisConfig) -> list[PairShard]:
     ]  # fmt: skip
 
 
+def write_index(target: Bucket, sidecars: Sequence[Mapping[str, Any]]) -> None:
+    """Names the shards that belong together, in order."""
+    index = [{name: sidecar[name] for name in ("shard", "items", "sha256")} for sidecar in sidecars]
+    target.write(INDEX, json.dumps({"shards": index}, indent=2).encode())
+
+
 def synthesize_shards(
     shards: list[PairShard],
     clean: Bucket,
@@ -86,8 +91,7 @@ def synthesize_shards(
             on_shard(done[-1])
     seconds = time.perf_counter() - started
     done.sort(key=lambda sidecar: sidecar["shard"])
-    index = [{name: sidecar[name] for name in ("shard", "items", "sha256")} for sidecar in done]
-    target.write(INDEX, json.dumps({"shards": index}, indent=2).encode())
+    write_index(target, done)
     made = sum(sidecar["items"] for sidecar in done if sidecar["made"])
     failed = {key: reason for sidecar in done for key, reason in sidecar["failed"].items()}
     return {

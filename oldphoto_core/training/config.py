@@ -99,6 +99,11 @@ class StageConfig:
     latent_adversarial: Ramp = Ramp(value=0.0)
     """The encoder's term against the latent discriminator D_RX (`vae_old` alone)."""
 
+    pairs: str | None = None
+    """Folder or bucket of `oldphoto synthesize` whose pairs are trained on, in place of photos that are made old as
+    they are needed. Recipe and canvas are then those of the pairs."""
+    pairs_sha256: str = ""
+    """Names those pairs, once a training has begun; others are refused then."""
     recipe: Recipe = field(default_factory=PublishedRecipe)
     """How clean photos are made old."""
     scratches: ScratchMasks = field(
@@ -171,7 +176,7 @@ class StageConfig:
         multiple = own.get(self.stage, preset.multiple)
         if self.crop < 32 or self.crop % multiple:
             raise ConfigError(f"StageConfig.crop is {self.crop}; give a multiple of {multiple} of at least 32 pixels")
-        if self.canvas and self.canvas < self.crop:
+        if self.canvas and self.canvas < self.crop and self.pairs is None:
             raise ConfigError(f"StageConfig.canvas is {self.canvas}, below crop ({self.crop}); give more, or 0")
         for name in (
             "steps",

@@ -12,21 +12,19 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from oldphoto_core.degradation import degrade, item_rng, paint_white, scratch_mask
 from oldphoto_core.errors import ConfigError, ScanError, TrainingError
 from oldphoto_core.scans import read_scan
 from oldphoto_core.scans.convert import to_rgb8
+from oldphoto_core.training.cutting import Mask, Photo, reflected, turned_grey, window
+from oldphoto_core.training.pair_set import PairSet
 from oldphoto_core.training.world import ALONE, World
 
 if TYPE_CHECKING:
     from oldphoto_core.storage import Bucket
     from oldphoto_core.training.config import StageConfig
-
-Photo = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 
 
 class PhotoSet:
@@ -111,25 +109,9 @@ class Split:
 
 
 def _crop(photo: Photo, size: int, rng: np.random.Generator) -> Photo:
-    height, width = photo.shape[:2]
-    if height < size or width < size:
-        below, right = max(0, size - height), max(0, size - width)
-        photo = cv2.copyMakeBorder(photo, 0, below, 0, right, cv2.BORDER_REFLECT).astype(np.uint8, copy=False)
-        height, width = photo.shape[:2]
-    crop = photo[window((height, width), size, rng)]
+    photo = reflected(photo, size)
+    crop = photo[window(photo.shape, size, rng)]
     return crop[:, ::-1] if rng.random() < 0.5 else crop
-
-
-def window(shape: Sequence[int], size: int, rng: np.random.Generator) -> tuple[slice, slice]:
-    """Rows and columns of a square drawn at random from a picture of that shape."""
-    top = int(rng.integers(shape[0] - size + 1))
-    left = int(rng.integers(shape[1] - size + 1))
-    return slice(top, top + size), slice(left, left + size)
-
-
-def turned_grey(photo: Photo) -> Photo:
-    """HWC RGB of three equal channels."""
-    return np.repeat(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2).astype(np.uint8, copy=False)
 
 
 def split_keys(keys: Sequence[str], holdout: int) -> tuple[list[str], list[str]]:
@@ -192,11 +174,35 @@ def to_mask(masks: Sequence[Mask]) -> Tensor:
     return torch.from_numpy(np.stack(masks).astype(np.float32)).unsqueeze(1)
 
 
+def _made_old(photos: PhotoSet, config: StageConfig, rng: np.random.Generator) -> tuple[Photo, Photo, Mask]:
+    """A piece of a photo, the same made old, and what of it is damaged."""
+    clean = photos.random_crop(config.canvas or config.crop, rng)
+    clean = turned_grey(clean) if rng.random() < config.grey_share else np.ascontiguousarray(clean)
+    if config.stage == "vae_clean":
+        return clean, clean, np.zeros(clean.shape[:2], bool)
+    aged = degrade(clean, config.recipe, rng)
+    return clean, aged.image, aged.mask
+
+
+def _from_shards(
+    pairs: PairSet, number: int, config: StageConfig, rng: np.random.Generator
+) -> tuple[Photo, Photo, Mask]:
+    """The same of a pair that was made already."""
+    if config.stage == "vae_clean":
+        (clean,) = pairs.canvas(number, ("clean",), config, rng)
+        return clean, clean, np.zeros(clean.shape[:2], bool)
+    clean, image, mask = pairs.canvas(number, ("clean", "degraded", "mask"), config, rng)
+    return clean, image, mask
+
+
 class Batches:
     """Makes batches on threads, a few steps ahead of the network."""
 
-    def __init__(self, config: StageConfig, clean: PhotoSet, old: PhotoSet | None, world: World = ALONE) -> None:
-        """`world`: of every batch this process makes its own share, which together are what one alone would make."""
+    def __init__(
+        self, config: StageConfig, clean: PhotoSet | PairSet, old: PhotoSet | None, world: World = ALONE
+    ) -> None:
+        """`clean`: photos to make old, or pairs that were made already. `world`: of every batch this process makes its
+        own share, which together are what one alone would make."""
         if not len(clean):
             raise TrainingError(f"no photo is left to train on in {clean.bucket.url}; add photos or lower --holdout")
         if config.stage == "vae_old" and not (old and len(old)):
@@ -206,14 +212,16 @@ class Batches:
                 f"StageConfig.batch is {config.batch}, which {world.size} processes cannot share; give a multiple"
             )
         self.config, self.clean, self.old, self._world = config, clean, old, world
+        self._count = config.batch // 2 if config.stage == "vae_old" else config.batch
+        # of a pair that is no larger than a crop there is only one
+        alike = isinstance(clean, PairSet) and clean.crop <= config.crop
+        self._of_canvas = 1 if alike else config.crops_of_canvas
         cv2.setNumThreads(1)  # the pool is parallel over items already
 
     def batch(self, step: int) -> Batch:
         """The batch of `step`, or this process's share; the same for the same seed whatever ran before."""
-        config, world = self.config, self._world
-        count = config.batch // 2 if config.stage == "vae_old" else config.batch
+        config, world, count, of_canvas = self.config, self._world, self._count, self._of_canvas
         first, last = (count * edge // world.size for edge in (world.rank, world.rank + 1))
-        of_canvas = config.crops_of_canvas
         canvases = range(first // of_canvas, math.ceil(last / of_canvas))
         made = [pair for number in canvases for pair in self._pairs(step, number, count - number * of_canvas)]
         made = made[first - canvases[0] * of_canvas :][: last - first]
@@ -237,14 +245,12 @@ class Batches:
         """Crops of one canvas: clean, degraded, mask."""
         config = self.config
         rng = item_rng(config.seed, "pair", step, number)
-        clean = self.clean.random_crop(config.canvas or config.crop, rng)
-        clean = turned_grey(clean) if rng.random() < config.grey_share else np.ascontiguousarray(clean)
-        if config.stage == "vae_clean":
-            image, damage = clean, np.zeros(clean.shape[:2], bool)
+        if isinstance(self.clean, PairSet):
+            number += step * math.ceil(self._count / self._of_canvas)
+            clean, image, damage = _from_shards(self.clean, number, config, rng)
         else:
-            aged = degrade(clean, config.recipe, rng)
-            image, damage = aged.image, aged.mask
-        for _ in range(min(most, config.crops_of_canvas)):
+            clean, image, damage = _made_old(self.clean, config, rng)
+        for _ in range(min(most, self._of_canvas)):
             rows, columns = window(clean.shape, config.crop, rng)
             crop, mask = image[rows, columns], damage[rows, columns]
             # both stages see white scratches, so that E_RX knows them when T must fill them

@@ -10,17 +10,20 @@ import torch
 
 from oldphoto_core.checkpoints import PHOTOS, ModelCard, load_detector, load_model, photos_to_json
 from oldphoto_core.checkpoints.tensors import pack, prefixed, unpack
+from oldphoto_core.degradation import open_pairs
 from oldphoto_core.devices import keep_freed_memory, resolve_device
 from oldphoto_core.errors import SourceMissing, TrainingError
 from oldphoto_core.nets.architectures import PIX2PIX
 from oldphoto_core.nets.pix2pix import Pix2Pix
 from oldphoto_core.nets.presets import preset_named
 from oldphoto_core.storage import Bucket, is_image_key
+from oldphoto_core.storage.parallel import map_objects
 from oldphoto_core.training.assembling import NETWORK, TRAINED, load_trained, publish
 from oldphoto_core.training.config import STAGES, StageConfig, StageName, default_config
 from oldphoto_core.training.data import Batches, PhotoSet, Split, split_keys
 from oldphoto_core.training.detection import DetectionBatches, DetectionStage, DetectionValidation
 from oldphoto_core.training.loop import Progress, refuse_other_config, run_stage
+from oldphoto_core.training.pair_set import HeldOut, PairSet, with_pairs
 from oldphoto_core.training.pix2pix import Pix2PixStage
 from oldphoto_core.training.provenance import code_versions, data_record, parent_of, pinned, seen_in
 from oldphoto_core.training.stages import Stage, make_stage
@@ -43,10 +46,11 @@ def train_stage(
 ) -> dict[str, Any]:
     """Trains one stage, going on from its checkpoint; returns what it cost. Finished stages return at once.
 
-    `clean` and `old`: photos that are split by `config.holdout`, or that were split already. Of several processes
-    (`world`) all call it alike, and all must see `out`.
+    `clean` and `old`: photos that are split by `config.holdout`, or that were split already; with `config.pairs` no
+    `clean` one is trained on. Of several processes (`world`) all call it alike, and all must see `out`.
 
-    Raises TrainingError if an earlier stage or data are missing, or the settings differ from the checkpoint's.
+    Raises TrainingError if an earlier stage or data are missing, or the settings differ from the checkpoint's;
+    StorageError and ConfigError if the pairs are not whole or do not fit.
     """
     config = pinned(config)
     folder = out.join(config.stage)
@@ -58,7 +62,8 @@ def train_stage(
     keep_freed_memory()
     torch.manual_seed(config.seed)
     clean = _split(clean, config.holdout)
-    training, held_out = clean.training, clean.held_out
+    training: PhotoSet | PairSet = clean.training if config.pairs is None else _pairs(config.pairs, config, clean)
+    held_out = clean.held_out
     old = _split(old, config.holdout) if old else None
     old_training, old_held_out = (old.training, old.held_out) if old else (None, None)
     make = {"scratches": _detection, "pix2pix": _baseline}.get(config.stage, _restoration)
@@ -73,11 +78,12 @@ def train_stage(
     if not world.is_first:
         world.wait()
         return spent.record()
-    sets = [photos for source in (training, old_training) if source for photos in source.sets()]
-    seen = [seen_in(photos) for photos in sets]
+    sets = [photos for source in (training, old_training) if isinstance(source, PhotoSet) for photos in source.sets()]
+    of_pairs = training.photos() if isinstance(training, PairSet) else []
+    seen = [*of_pairs, *map(seen_in, sets)]
     result = {
         "config": config.record(), **spent.record(), **last,
-        "photos": len(training), "held_out": len(held_out),
+        **_counts(training), "held_out": len(held_out),
         "old_photos": len(old_training or ()), "old_held_out": len(old_held_out or ()),
         "data": [data_record(photos) for photos in seen if photos], "parent": parent, "code": code_versions(),
         "unreadable": _unreadable([*sets, held_out, *([old_held_out] if old_held_out else [])]),
@@ -87,6 +93,14 @@ def train_stage(
         folder.write(TRAINED, pack(prefixed(NETWORK[config.stage], generator), result))
     world.wait()
     return result
+
+
+def _counts(training: PhotoSet | PairSet) -> dict[str, int]:
+    """How much there was to train on."""
+    if isinstance(training, PhotoSet):
+        return {"photos": len(training)}
+    photos = sum(map(len, training.photos()))
+    return {"photos": photos, "pairs": len(training), "pairs_left_out": training.left_out}
 
 
 def _unreadable(sets: Sequence[PhotoSet]) -> dict[str, str]:
@@ -142,8 +156,30 @@ def _split(source: Bucket | Split, holdout: int) -> Split:
     return Split(PhotoSet(source, training), PhotoSet(source, held_out or training))
 
 
+def _pairs(url: str, config: StageConfig, clean: Split) -> PairSet:
+    """What is trained on in place of `clean.training`: nothing that was made of a photo of `clean.held_out`.
+
+    Nor of one that would be held out where the photos of the pairs lie, if that is another place: an evaluation might
+    be by those.
+    """
+    folder, bucket = open_pairs(Bucket(url)), clean.held_out.bucket
+    with_pairs(config, folder)  # refuses those that have been made since the training was asked for
+    # a set too small to hold any out is trained on and judged by
+    here = sorted(set(clean.held_out.keys) - set(clean.training.keys))
+    keys = {pair.key for shard in folder.shards if shard.source != bucket.url for pair in shard.pairs}
+    elsewhere = split_keys(sorted(keys), config.holdout)[1]
+    held_out = HeldOut(frozenset([*here, *elsewhere]), frozenset(map_objects(bucket.sha256, here)))
+    return PairSet(folder, seed=config.seed, held_out=held_out)
+
+
 def _restoration(
-    config: StageConfig, clean: PhotoSet, old: PhotoSet | None, out: Bucket, device: str, workers: int, world: World
+    config: StageConfig,
+    clean: PhotoSet | PairSet,
+    old: PhotoSet | None,
+    out: Bucket,
+    device: str,
+    workers: int,
+    world: World,
 ) -> tuple[Stage, Batches]:
     triplet = preset_named(config.preset).triplet(partial_nonlocal=config.partial_nonlocal)
     if config.stage == "mapping":
@@ -164,7 +200,13 @@ def _restoration(
 
 
 def _baseline(
-    config: StageConfig, clean: PhotoSet, old: PhotoSet | None, out: Bucket, device: str, workers: int, world: World
+    config: StageConfig,
+    clean: PhotoSet | PairSet,
+    old: PhotoSet | None,
+    out: Bucket,
+    device: str,
+    workers: int,
+    world: World,
 ) -> tuple[Stage, Batches]:
     network = Pix2Pix(preset_named(config.preset).pix2pix)
     if config.start_model:
@@ -176,7 +218,13 @@ def _baseline(
 
 
 def _detection(
-    config: StageConfig, clean: PhotoSet, old: PhotoSet | None, out: Bucket, device: str, workers: int, world: World
+    config: StageConfig,
+    clean: PhotoSet | PairSet,
+    old: PhotoSet | None,
+    out: Bucket,
+    device: str,
+    workers: int,
+    world: World,
 ) -> tuple[Stage, Batches]:
     network = preset_named(config.preset).detector()
     if config.start_model:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from fakes import encoded, picture
+from pair_folders import paired
 from photos import album, photo
 
-from oldphoto_core.degradation import PublishedRecipe, ScratchMasks, degrade, read_pairs, write_pair_shard
+from oldphoto_core.degradation import (
+    PublishedRecipe,
+    ScratchMasks,
+    degrade,
+    open_pairs,
+    read_pairs,
+    recipe_from_record,
+    write_pair_shard,
+)
 from oldphoto_core.degradation.pairs import PairShard, make_item
 from oldphoto_core.degradation.synthesis import SynthesisConfig, plan_shards, synthesize_shards
 from oldphoto_core.errors import ConfigError, SourceMissing, StorageError, UsageError
@@ -34,6 +47,7 @@ def test_a_shard_gives_back_what_the_recipe_made(tmp_path: Path, bucket_url: str
     assert np.array_equal(items[1]["clean"], crop)
     assert np.array_equal(items[1]["degraded"], aged.image)
     assert np.array_equal(items[1]["mask"], aged.mask)
+    assert np.array_equal(items[1]["visible"], aged.visible)
     assert items[1]["recipe"]["operations"] == aged.record
 
 
@@ -130,3 +144,72 @@ def test_degradation_takes_a_crop_smaller_than_asked_whole() -> None:
     assert crop.shape == (40, 50, 3)
     assert np.array_equal(aged.image, make_item(photo(1, 40, 50), shard, 0, "a.png")[1].image)
     assert degrade(crop, shard.recipe, np.random.default_rng(0)).image.shape == crop.shape
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Bucket:
+    """Three photos in two shards, with their index."""
+    return paired(Bucket(album(tmp_path / "clean", 3)), Bucket(tmp_path / "pairs"), replace(CONFIG, count=5))
+
+
+def test_a_folder_tells_of_which_photos_its_pairs_are(whole: Bucket, tmp_path: Path) -> None:
+    clean, folder = Bucket(tmp_path / "clean"), open_pairs(whole)
+    pairs = [pair for shard in folder.shards for pair in shard.pairs]
+    assert [pair.key for pair in pairs] == [f"album-{number % 3:03d}.png" for number in range(5)]
+    assert [pair.sha256 for pair in pairs] == [clean.sha256(pair.key) for pair in pairs]
+    assert {shard.source for shard in folder.shards} == {clean.url}
+    assert (folder.crop, recipe_from_record(folder.recipe)) == (48, RECIPE)
+    lines = "".join(f"{whole.sha256(f'{name}.tar')}  {name}.tar\n" for name in ("shard-000000", "shard-000001"))
+    assert folder.sha256 == hashlib.sha256(lines.encode()).hexdigest()
+
+
+def cut(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def with_fields(**fields: Any) -> Callable[[bytes], bytes]:
+    return lambda data: json.dumps(json.loads(data) | fields).encode()
+
+
+@pytest.mark.parametrize(
+    ("key", "damage", "words"),
+    [
+        ("index.json", None, "has no index.json"),
+        ("index.json", cut, "index.json is no list of shards"),
+        ("shard-000001.json", None, "shard-000001.json is missing"),
+        ("shard-000001.tar", None, "shard-000001.tar is missing"),
+        ("shard-000001.json", cut, "is no sidecar"),
+        ("shard-000001.tar", cut, r"shard-000001.tar has \d+ bytes of \d+"),
+        ("shard-000001.json", with_fields(format=1), "has the format 1, not 2"),
+        ("shard-000001.json", with_fields(sha256="00"), "made again after index.json was written"),
+        ("shard-000001.json", with_fields(crop=32), "shard-000001 in .* made with another recipe or crop"),
+    ],
+)
+def test_what_is_wrong_with_a_folder_is_told_before_a_pair_is_read(
+    whole: Bucket, key: str, damage: Callable[[bytes], bytes] | None, words: str
+) -> None:
+    data = whole.read(key)
+    whole.delete(key)
+    if damage is not None:
+        whole.write(key, damage(data))
+    with pytest.raises(StorageError, match=words):
+        open_pairs(whole)
+
+
+def test_a_folder_without_pairs_is_told(whole: Bucket, tmp_path: Path) -> None:
+    with pytest.raises(SourceMissing, match="holds nothing; give a folder"):
+        open_pairs(Bucket(tmp_path / "nothing"))
+    for name in ("shard-000000", "shard-000001"):
+        whole.write(f"{name}.json", with_fields(photos=[])(whole.read(f"{name}.json")))
+    with pytest.raises(SourceMissing, match="no pairs in 2 shards"):
+        open_pairs(whole)
+
+
+def test_shards_of_an_earlier_format_are_not_read_but_made_again(tmp_path: Path) -> None:
+    clean, target = Bucket(album(tmp_path / "clean", 1)), Bucket(tmp_path / "pairs")
+    shard = plan_shards(clean, CONFIG)[0]
+    before = write_pair_shard(shard, clean, target)
+    target.write(f"{shard.name}.json", json.dumps({name: before[name] for name in ("shard", "digest")}).encode())
+    with pytest.raises(StorageError, match="has the format 1, not 2"):
+        list(read_pairs(target, shard.name))
+    assert write_pair_shard(shard, clean, target) == before

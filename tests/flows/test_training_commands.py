@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from pair_folders import paired
 from photos import album
 
+from oldphoto_core.degradation.synthesis import SynthesisConfig
 from oldphoto_core.storage import Bucket
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -53,6 +55,17 @@ def test_stages_can_be_trained_one_by_one_into_a_bucket(
     assert {"model/weights.safetensors", "mapping/chart.png", "vae_old/log.csv"} <= keys
 
 
+def test_training_on_pairs_says_which_they_are(albums: tuple[Path, Path], tmp_path: Path, oldphoto) -> None:
+    clean, old = albums
+    pairs = paired(Bucket(clean), Bucket(tmp_path / "pairs"), SynthesisConfig(count=12, crop=48))
+    places = ("--clean", clean, "--old", old, "--pairs", pairs.url, "--out", tmp_path / "out")
+    ended = oldphoto("train", "vae_old", *places, *TINY, "--recipe", "archive")
+    assert ended.code == 0, ended.err
+    assert f"pairs: 10 of {pairs.url}, made by the recipe published; 2 more are of held-out photos" in ended.out
+    assert "--recipe is passed over: the pairs in" in ended.err
+    assert json.loads((tmp_path / "out/vae_old/config.json").read_text())["recipe"]["recipe"] == "published"
+
+
 @pytest.mark.slow
 def test_pairs_are_synthesized_once(albums: tuple[Path, Path], tmp_path: Path, oldphoto) -> None:
     first = oldphoto("synthesize", albums[0], tmp_path / "pairs", "--count", "4", "--crop", "32")
@@ -76,7 +89,13 @@ def test_an_evaluation_prints_ours_beside_opencv(albums: tuple[Path, Path], tmp_
 def test_wrong_calls_are_one_line_with_the_way_out(albums: tuple[Path, Path], tmp_path: Path, oldphoto) -> None:
     clean, old = albums
     out = ("--out", tmp_path / "out")
+    pairs = paired(Bucket(clean), Bucket(tmp_path / "pairs"), SynthesisConfig(count=1, crop=48))
+    on_pairs = ("--clean", clean, "--old", old, *out, "--pairs")
     cases = [
+        (("train", "all", *on_pairs, tmp_path / "none"), 1, "holds nothing"),
+        (("train", "all", *on_pairs, clean), 1, "has no index.json"),
+        (("train", "all", *on_pairs, pairs.url, "--crop", "64"), 2, "synthesize with --crop 64"),
+        (("train", "all", *on_pairs, pairs.url, "--crop", "32"), 2, "made by the recipe published"),
         (("train", "all", "--clean", tmp_path / "none", "--old", old, *out), 1, "does not exist"),
         (("train", "mapping", "--clean", clean, "--old", old, *out, *TINY), 1, "oldphoto train vae_old"),
         (("train", "all", "--clean", clean, "--old", old, *out, "--crop", "50"), 2, "multiple of 8"),

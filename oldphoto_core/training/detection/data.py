@@ -15,18 +15,10 @@ from torch import Tensor
 from oldphoto_core.degradation import item_rng
 from oldphoto_core.nets.luminance import luminance
 from oldphoto_core.training.config import StageConfig
-from oldphoto_core.training.data import (
-    Batch,
-    Batches,
-    Mask,
-    Photo,
-    PhotoSet,
-    to_mask,
-    to_tensor,
-    turned_grey,
-    window,
-)
+from oldphoto_core.training.cutting import Mask, Photo, turned_grey, window
+from oldphoto_core.training.data import Batch, Batches, PhotoSet, to_mask, to_tensor
 from oldphoto_core.training.detection.thin_structures import draw_thin_structures
+from oldphoto_core.training.pair_set import PairSet
 
 Canvas = tuple[Photo, Mask, NDArray[np.float32]]
 """HW luminance of a photo made old, its mask, and how much each pixel counts."""
@@ -42,7 +34,7 @@ class DetectionBatches(Batches):
     cut from one drawn at random. A canvas depends on its number alone: a resumption makes the kept ones once more.
     """
 
-    def __init__(self, config: StageConfig, clean: PhotoSet, old: PhotoSet | None) -> None:
+    def __init__(self, config: StageConfig, clean: PhotoSet | PairSet, old: PhotoSet | None) -> None:
         super().__init__(config, clean, old)
         self._kept: dict[int, Future[Canvas]] = {}
         self._lock = Lock()
@@ -100,21 +92,27 @@ class DetectionBatches(Batches):
         """Luminance, mask and weight of a canvas: a whole photo, or a large part of one."""
         config = self.config
         rng = item_rng(config.seed, "damage", number)
-        is_old = bool(self.old) and rng.random() < config.old_share
-        photos = self.old if is_old and self.old else self.clean
-        photo = scanned(photos.random_photo(rng), config, rng)
-        recipe = config.recipe
-        if is_old:
+        if self.old and rng.random() < config.old_share:
+            photo = scanned(self.old.random_photo(rng), config, rng)
             # old photos have aged already; some are scanned once more, or sharp edges would tell what was added
-            recipe = recipe.only_damage(scanned=bool(rng.random() < 0.5))
-        else:
-            recipe = recipe.only_damage() if rng.random() < config.only_damage_share else recipe
-            photo = turned_grey(photo) if rng.random() < config.grey_share else photo
-            photo = draw_thin_structures(photo, rng) if rng.random() < config.thin_structures else photo
+            aged = config.recipe.only_damage(scanned=bool(rng.random() < 0.5)).degrade(photo, rng)
+            return _canvas_of(aged.image, aged.mask, aged.visible, config.old_intact_weight)
+        if isinstance(self.clean, PairSet):
+            image, mask, visible = self.clean.canvas(number, ("degraded", "mask", "visible"), config, rng)
+            return _canvas_of(image, mask, visible, 1.0)
+        photo = scanned(self.clean.random_photo(rng), config, rng)
+        recipe = config.recipe.only_damage() if rng.random() < config.only_damage_share else config.recipe
+        photo = turned_grey(photo) if rng.random() < config.grey_share else photo
+        photo = draw_thin_structures(photo, rng) if rng.random() < config.thin_structures else photo
         aged = recipe.degrade(photo, rng)
-        # what cannot be seen cannot be taught: faint damage is neither found nor missed
-        weight = np.where(aged.mask, aged.visible, np.float32(config.old_intact_weight if is_old else 1.0))
-        return cv2.cvtColor(aged.image, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False), aged.mask, weight
+        return _canvas_of(aged.image, aged.mask, aged.visible, 1.0)
+
+
+def _canvas_of(image: Photo, mask: Mask, visible: Mask, intact: float) -> Canvas:
+    """`intact`: how much unmarked pixels count."""
+    # what cannot be seen cannot be taught: faint damage is neither found nor missed
+    weight = np.where(mask, visible, np.float32(intact))
+    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False), mask, weight
 
 
 def scanned(photo: Photo, config: StageConfig, rng: np.random.Generator) -> Photo:
