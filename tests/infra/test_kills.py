@@ -1,6 +1,6 @@
 """Whatever is killed, whenever: the run ends, or the next one ends it, and nobody can tell by what lies in the bucket.
 
-The moments are drawn by chance; OLDPHOTO_KILL_SEED repeats them, and OLDPHOTO_SOAK=N has N rounds of them (`make soak`).
+The moments are drawn by chance; OLDPHOTO_KILL_SEED repeats them. OLDPHOTO_SOAK=N has N rounds of them (`make soak`).
 """
 
 from __future__ import annotations
