@@ -62,8 +62,8 @@ def note_death(run: Bucket, number: int, keys: Iterable[str], how: str) -> None:
 
 
 def deaths_of(run: Bucket, number: int) -> dict[str, list[str]]:
-    """How processes died that had a photo in hand, by its key; the death with the fewest others in hand, which tells most,
-    comes last."""
+    """How processes died that had a photo in hand, by its key; last the death with the fewest others in hand, which
+    tells most."""
     deaths: dict[str, list[str]] = {}
     notes = [json.loads(run.read(note.key)) for note in run.list(f"{FOLDER}/{number:05d}/deaths")]
     for death in sorted(notes, key=lambda death: -len(death["keys"])):
