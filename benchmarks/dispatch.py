@@ -81,7 +81,7 @@ def main() -> None:
     arguments.add_argument("--workers", type=int, default=64)
     arguments.add_argument("--seconds", type=float, default=2.0)
     arguments.add_argument("--shard-photos", type=int, nargs="+", default=[POOL_SHARD_PHOTOS, 2 * POOL_SHARD_PHOTOS])
-    arguments.add_argument("--in-flight", type=int, nargs="+", default=[DispatchOptions().in_flight, 96, 128])
+    arguments.add_argument("--in-flight", type=int, nargs="+", default=[64, DispatchOptions().in_flight, 128])
     chosen = arguments.parse_args()
     print(f"{chosen.workers} workers, photos of {chosen.seconds:g} s\n")
     print("| shards | photos a shard | in flight | whole run (virtual s) | busy | CPU s of the coordinator |")

@@ -64,7 +64,7 @@ class _Shard:
 class DispatchOptions:
     """How shards are given away."""
 
-    in_flight: int = 64
+    in_flight: int = 96
     """Shards that are started and not over; more than there are workers, so that none of them waits for this."""
     attempts: int = 5
     """Processes in a row that may end without a row of a shard, before it is given up."""
