@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 
 from oldphoto_core.scans.carried import Resolution, Unit
-from oldphoto_core.scans.ifd import BrokenIfdError, Entry, Layout, next_ifd_position, read_ifd
+from oldphoto_core.scans.ifd import BrokenIfdError, Entry, Layout, as_exif, next_ifd_position, read_ifd, shorts
 
 ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 274, 282, 283, 296
 _UNITS: dict[int, Unit] = {1: "none", 2: "in", 3: "cm"}
@@ -54,11 +53,4 @@ def with_orientation(exif: bytes | None, orientation: int) -> bytes | None:
         return None
     if exif is not None and orientation_of(entries_of(exif)) == orientation:
         return exif
-    from oldphoto_core.scans.ifd import as_exif, shorts
-
     return as_exif({**entries_of(exif or b""), ORIENTATION: shorts(orientation)})
-
-
-def big_endian(*values: int) -> bytes:
-    """16-bit numbers as JPEG writes them."""
-    return struct.pack(f">{len(values)}H", *values)

@@ -149,16 +149,6 @@ def value_position(data: Data, layout: Layout, tag: int) -> int | None:
     return None
 
 
-def page_offsets(data: Data, layout: Layout, most: int = 1000) -> list[int]:
-    """The offsets of the directories of all pages; a chain that loops ends where it meets itself."""
-    offsets: list[int] = []
-    at = layout.first
-    while at and at not in offsets and len(offsets) < most:
-        offsets.append(at)
-        at = next_ifd(data, layout, at)
-    return offsets
-
-
 def write_ifd(entries: Mapping[int, Entry], at: int, *, big: bool = False, following: int = 0) -> bytes:
     """A little-endian directory that will lie at offset `at` (even), with what it points to behind it.
 

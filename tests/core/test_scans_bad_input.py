@@ -205,10 +205,3 @@ def test_tags_that_each_claim_the_whole_file_do_not_fill_the_memory() -> None:
     body = bytes(1_000_000)
     data = b"II*\0" + struct.pack("<I", 8 + len(body)) + body + struct.pack("<H", 5000) + entries + bytes(4)
     assert sum(len(entry.data) for entry in read_ifd(data).values()) <= len(data)
-
-
-def test_a_chain_of_tiff_directories_that_loops_ends() -> None:
-    from oldphoto_core.scans.ifd import Layout, page_offsets
-
-    data = b"II*\0\x08\0\0\0" + struct.pack("<H", 0) + struct.pack("<I", 8)
-    assert page_offsets(data, Layout.of(data)) == [8]
