@@ -23,13 +23,8 @@ from oldphoto_core.reports.summary import Summary
 from oldphoto_core.restoration import run as core
 from oldphoto_core.restoration.coordination import sole_coordinator
 from oldphoto_core.restoration.job import job_of
-from oldphoto_core.restoration.options import (
-    ExistingPolicy,
-    FailurePolicy,
-    Mode,
-    OutputFormat,
-    Precision,
-)
+from oldphoto_core.restoration.options import ExistingPolicy, FailurePolicy, Mode, Precision
+from oldphoto_core.scans import OutputFormat
 from tasks.restoration import close_run, open_run
 
 

@@ -54,6 +54,12 @@ class Entry:
         return over / under if under else None
 
 
+def first_integer(entries: Mapping[int, Entry], tag: int, otherwise: int) -> int:
+    """The first value of a field of whole numbers; `otherwise` where there is none."""
+    values = entries[tag].integers() if tag in entries else ()
+    return values[0] if values else otherwise
+
+
 def shorts(*values: int) -> Entry:
     """A SHORT field."""
     return Entry(SHORT, struct.pack(f"<{len(values)}H", *values))
