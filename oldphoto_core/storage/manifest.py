@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import SourceMissing, StorageError, UnsafeKey
 from oldphoto_core.storage.bucket import Bucket
 from oldphoto_core.storage.keys import is_image_key, printable
+from oldphoto_core.storage.parallel import map_objects
 from oldphoto_core.storage.store import ObjectInfo
 from oldphoto_core.storage.tables import read_table, write_table
 
@@ -73,8 +73,7 @@ def look_up(source: Bucket, keys: Iterable[str], *, limit: int | None = None) ->
         return ObjectInfo(key, 0, "")
 
     unsafe: list[str] = []
-    with ThreadPoolExecutor(_LOOKING) as threads:
-        frame = _as_frame(list(threads.map(look, wanted)))
+    frame = _as_frame(list(map_objects(look, wanted, _LOOKING)))
     frame.loc[frame["key"].isin(unsafe), "kind"] = "image"
     return frame
 

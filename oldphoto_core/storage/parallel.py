@@ -30,3 +30,9 @@ def map_objects(do: Callable[[Item], Result], items: Iterable[Item], threads: in
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def for_each(do: Callable[[Item], object], items: Iterable[Item], threads: int = THREADS) -> None:
+    """`map_objects` where nothing comes back."""
+    for _ in map_objects(do, items, threads):
+        pass
