@@ -102,7 +102,7 @@ SEAMS = {
     "pi_heif": {"scans/heif.py"},
     "s3fs": {"storage/s3_client.py"},
     "aiohttp": {"storage/s3_client.py"},
-    "fsspec": {"storage/s3.py", "storage/memory.py"},
+    "fsspec": {"storage/s3_requests.py", "storage/memory.py"},
     "safetensors": {"checkpoints/tensors.py"},
     "zipfile": {"checkpoints/archives.py"},
     "pyarrow": {"storage/tables.py"},
@@ -266,7 +266,7 @@ def test_whatever_the_object_store_raises_is_a_storage_error(monkeypatch: pytest
         "unfinished": through(lambda: list(bucket.unfinished(("photos",)))),
         "discard": through(lambda: bucket.discard(Unfinished("here", 0.0, upload="1"))),
     }
-    monkeypatch.setattr(bucket._store._files, "call_s3", fail)
+    monkeypatch.setattr(bucket._store._requests._files, "call_s3", fail)
     monkeypatch.setattr("oldphoto_core.storage.s3_client.PAUSE_SECONDS", 0)
     found = unmapped(of_the_network(), calls, StorageError)
     # of an object that is not there `info` says None, and an upload that is over need not be ended
@@ -275,7 +275,7 @@ def test_whatever_the_object_store_raises_is_a_storage_error(monkeypatch: pytest
 
 
 def test_whatever_breaks_a_body_off_is_a_storage_error(monkeypatch: pytest.MonkeyPatch, bucket: Bucket) -> None:
-    from oldphoto_core.storage import s3
+    from oldphoto_core.storage import s3_requests
 
     raising: list[type[Exception]] = []
 
@@ -286,7 +286,7 @@ def test_whatever_breaks_a_body_off_is_a_storage_error(monkeypatch: pytest.Monke
         raising.append(cls)
         bucket.read("there")
 
-    monkeypatch.setattr(s3, "_chunk", fail)
+    monkeypatch.setattr(s3_requests, "_chunk", fail)
     monkeypatch.setattr("oldphoto_core.storage.s3_client.PAUSE_SECONDS", 0)
     assert unmapped(of_the_network(), {"read": read}, StorageError) == []
 
