@@ -1,6 +1,6 @@
 """A bucket of old photos goes in, restored photos come out.
 
-inventory and plan -> shards, one task run each, or one run each in a pool -> ledger, reconciliation, summary
+manifest and plan -> shards, one task run each, or one run each in a pool -> ledger, reconciliation, summary
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def restore(
     target: Annotated[str, Field(description="Bucket that receives photos/, masks/, records/ and runs/")],
     masks: Annotated[str | None, Field(description="Bucket of masks of what is damaged, white")] = None,
     model: Annotated[str, Field(description="Weights by name or place, champion or NAME@VERSION")] = "starter",
-    device: Annotated[str, Field(description="auto, cpu or cuda")] = "auto",
+    device: Annotated[str, Field(description="auto, cpu, cuda or cuda:N")] = "auto",
     pool: Annotated[str | None, Field(description="Work pool that restores the shards; none: this process")] = None,
     shard_photos: Annotated[int | None, Field(ge=1, description="At most so many photos a shard")] = None,
     memory: Annotated[int | None, Field(ge=1, description="Bytes that restoring a photo may take")] = None,

@@ -109,9 +109,9 @@ class Requests:
         if code in GARBLED:
             return DamagedOnTheWay(f"{name} did not arrive as it was sent ({code}): write it again")
         if code in ("PreconditionFailed", "412", "ConditionalRequestConflict"):
-            return ChangedWhileReading(f"{name} was replaced since it was listed: run again for a new inventory")
+            return ChangedWhileReading(f"{name} was replaced since it was listed: run again to list it anew")
         if isinstance(error, FileNotFoundError):
-            return SourceMissing(f"{name} is not there, or no longer: run again for a new inventory")
+            return SourceMissing(f"{name} is not there, or no longer: run again to list it anew")
         return StorageError(f"{name}: {clean(error)}")
 
 
