@@ -243,5 +243,5 @@ def _condemned(photo: Photo, deaths: list[str], job: RestoreJob, restorer: Resto
         detail=f"{len(deaths)} processes died with it in hand, the last one by itself ({deaths[-1]}):"
         " open it in another program",
         model=restorer.digest,
-        options=job.options.digest(photo.mask_version, detector_digest(restorer) if job.options.detect else ""),
+        options=job.options.digest(photo.mask_version, detector_digest(restorer)),
     )
