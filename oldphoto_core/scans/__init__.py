@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from oldphoto_core.scans.formats import file_extension
     from oldphoto_core.scans.headers import read_header, read_header_of, read_pages
     from oldphoto_core.scans.icc import UnusableProfileError
-    from oldphoto_core.scans.isolation.pool import Decoders
+    from oldphoto_core.scans.isolation.decoders import Decoders
     from oldphoto_core.scans.masks import (
         damage_of,
         read_mask,
@@ -86,7 +86,7 @@ _HOMES = {
     "formats": ("file_extension",),
     "headers": ("read_header", "read_header_of", "read_pages"),
     "icc": ("UnusableProfileError",),
-    "isolation.pool": ("Decoders",),
+    "isolation.decoders": ("Decoders",),
     "masks": (
         "damage_of",
         "read_mask",

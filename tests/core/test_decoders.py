@@ -369,7 +369,7 @@ def test_a_decoder_that_wants_what_it_has_or_what_is_not_there_is_not_asked_for_
 ) -> None:
     with Decoders(1) as decoders, SparseCopy(tmp_path / "copy", 10_000, lambda a, b: bytes(b - a)) as copy:
         copy.fill(0, 10_000)
-        monkeypatch.setattr(decoders, "_ask", lambda *_: (Missing(wanted), None))
+        monkeypatch.setattr(decoders._pool, "ask", lambda *_: (Missing(wanted), None))
         with pytest.raises(ScanError):
             decoders.foresee(copy)
 
