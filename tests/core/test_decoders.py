@@ -200,7 +200,7 @@ def test_decoders_know_no_credentials_and_no_torch(monkeypatch: pytest.MonkeyPat
         assert not [file.path for file in process.memory_maps() if "torch" in file.path]
 
 
-def test_many_threads_share_a_few_processes(tmp_path: Path) -> None:
+def test_many_threads_share_a_few_processes() -> None:
     seen: set[int] = set()
     wrong: list[str] = []
 

@@ -78,10 +78,10 @@ def test_a_file_that_is_no_manifest_is_named(bucket_url: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["a.jpg", "A.JPEG", "x/y.jpe", "b.PNG", "c.tif", "c.TIFF", "d.webp", "a.tar.jpg"])
-def test_image_names(key: str) -> None:
+def test_a_name_that_ends_like_an_image_is_one_of_an_image(key: str) -> None:
     assert is_image_key(key)
 
 
 @pytest.mark.parametrize("key", ["a.txt", "jpg", ".jpg", "._a.jpg", ".cache/a.jpg", "a.jpg.xmp", "a.jpg/", "a.gif"])
-def test_names_of_other_things(key: str) -> None:
+def test_other_names_are_none_of_images(key: str) -> None:
     assert not is_image_key(key)
