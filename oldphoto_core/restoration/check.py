@@ -24,14 +24,13 @@ from oldphoto_core.scans import Decoders, Foreseen, ScanHeader, SparseCopy, TooS
 from oldphoto_core.scans.masks import check_mask_size
 from oldphoto_core.scans.selection import ALL_PAGES, PageSelection
 from oldphoto_core.storage import Bucket
-from oldphoto_core.storage.parallel import map_objects
+from oldphoto_core.storage.parallel import SMALL_THREADS, map_objects
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.photo import Photo, RestoresPhotos
     from oldphoto_core.storage import LedgerRow
     from oldphoto_core.storage.ledger import Status
 
-THREADS = 16
 SECONDS = 60.0
 """That looking at one file may take, fetching left out, where the job allows no less."""
 
@@ -121,7 +120,7 @@ def check(job: RestoreJob, on_photo: Callable[[int, int], None] = lambda _done, 
         Decoders(default_threads(), isolated=job.options.isolate) as decoders,
     ):
         look = Look(job, restorer, Path(folder), decoders)
-        for number, outlook in enumerate(map_objects(look.at, plan.photos, THREADS), start=1):
+        for number, outlook in enumerate(map_objects(look.at, plan.photos, SMALL_THREADS), start=1):
             files.append(outlook)
             on_photo(number, len(plan.photos))
     files.sort(key=lambda file: file.key)

@@ -20,7 +20,7 @@ from oldphoto_core.restoration.rows import rows_by_key
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, merge_ledger, read_ledger, read_manifest
 from oldphoto_core.storage.ledger import FACTS_KEY, ROLLBACK_KEY, SUMMARY_KEY
 from oldphoto_core.storage.manifest import MANIFEST_KEY
-from oldphoto_core.storage.parallel import map_objects
+from oldphoto_core.storage.parallel import SMALL_THREADS, map_objects
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,6 @@ FACTS, SUMMARY = FACTS_KEY, SUMMARY_KEY
 KILLED = "the run was killed; a later one finished its books"
 MANY = 100_000
 """Rows of a part that is written when a run's books are closed."""
-_READERS = 16
 
 
 def settle_killed_runs(target: Bucket, end_strays: Callable[[list[str]], None] = lambda _run_ids: None) -> list[str]:
@@ -94,7 +93,7 @@ def _delivered(target: Bucket, rows: Iterable[LedgerRow]) -> set[str]:
     """Keys of the derivatives in the target. A listing may be behind: what it lacks is asked for by name."""
     listed = {item.key for item in target.list("photos")}
     missing = [row.output for row in rows if row.status == "restored" and row.output not in listed]
-    there = map_objects(lambda key: target.info(key) is not None, missing, _READERS)
+    there = map_objects(lambda key: target.info(key) is not None, missing, SMALL_THREADS)
     return listed.union(key for key, found in zip(missing, there, strict=True) if found)
 
 
@@ -110,7 +109,7 @@ def _lost_rows(target: Bucket, manifest: pd.DataFrame, known: Container[str], ru
 
 def rows_of_records(target: Bucket, keys: Iterable[str], run_id: str) -> list[LedgerRow]:
     """The rows of those keys that this run restored by what their records say, and whose derivatives are intact."""
-    rows = map_objects(lambda key: _row_of_record(target, key, run_id), keys, _READERS)
+    rows = map_objects(lambda key: _row_of_record(target, key, run_id), keys, SMALL_THREADS)
     return [row for row in rows if row is not None]
 
 

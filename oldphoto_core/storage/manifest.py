@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from oldphoto_core.errors import SourceMissing, StorageError, UnsafeKey
 from oldphoto_core.storage.bucket import Bucket
 from oldphoto_core.storage.keys import is_image_key, printable
-from oldphoto_core.storage.parallel import map_objects
+from oldphoto_core.storage.parallel import SMALL_THREADS, map_objects
 from oldphoto_core.storage.store import ObjectInfo
 from oldphoto_core.storage.tables import read_table, write_table
 
@@ -19,8 +19,6 @@ MANIFEST_KEY = "manifest.parquet"
 MANIFEST_COLUMNS = ("key", "size", "version", "kind")
 """key: str; size: int64 bytes; version: str, to pin reads with, empty where a key that was named is not there;
 kind: "image" or "other" (by its name)."""
-
-_LOOKING = 16
 
 
 def take_inventory(source: Bucket, *, limit: int | None = None) -> pd.DataFrame:
@@ -66,7 +64,7 @@ def look_up(source: Bucket, keys: Iterable[str], *, limit: int | None = None) ->
         return ObjectInfo(key, 0, "")
 
     unsafe: list[str] = []
-    frame = _as_frame(list(map_objects(look, wanted, _LOOKING)))
+    frame = _as_frame(list(map_objects(look, wanted, SMALL_THREADS)))
     frame.loc[frame["key"].isin(unsafe), "kind"] = "image"
     return frame
 

@@ -12,6 +12,8 @@ Result = TypeVar("Result")
 
 THREADS = 8
 """Reading and hashing release the GIL; a store far away gains from more, a disk loses."""
+SMALL_THREADS = 16
+"""For what is small, and waits for the store most of its time: records, headers, looking keys up."""
 
 
 def map_objects(do: Callable[[Item], Result], items: Iterable[Item], threads: int = THREADS) -> Iterator[Result]:

@@ -21,14 +21,13 @@ from oldphoto_core.reports.exports.premis import Premis
 from oldphoto_core.reports.record import decode_record, mask_key
 from oldphoto_core.storage import Bucket, read_ledger
 from oldphoto_core.storage.ledger import FACTS_KEY, SUMMARY_KEY
-from oldphoto_core.storage.parallel import map_objects
+from oldphoto_core.storage.parallel import SMALL_THREADS, map_objects
 
 if TYPE_CHECKING:
     from typing import Any
 
 EXPORTS = "exports"
 """Folder of what is exported, in the target or in its run's folder."""
-_READERS = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,7 +131,7 @@ def _keys_of(target: Bucket, run_id: str) -> list[str]:
 def _photos(target: Bucket, run_id: str, keys: list[str]) -> Iterator[RecordedPhoto | str]:
     """In the order of the keys: the photo, or why it is left out."""
     sizes = {item.key: item.size for folder in ("photos", "masks") for item in target.list(folder)}
-    yield from map_objects(lambda key: _photo(target, run_id, key, sizes), keys, _READERS)
+    yield from map_objects(lambda key: _photo(target, run_id, key, sizes), keys, SMALL_THREADS)
 
 
 def _photo(target: Bucket, run_id: str, key: str, sizes: dict[str, int]) -> RecordedPhoto | str:
