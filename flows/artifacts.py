@@ -16,6 +16,7 @@ from prefect.artifacts import (
 )
 
 from flows.server import unless_away
+from oldphoto_core.reports.page.build import INDEX_KEY
 from oldphoto_core.reports.page.thumbnails import REPORT, thumbnail_stem
 from oldphoto_core.storage import Bucket, LedgerRow
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_UPDATES = 10.0
 COUNTS = ("found", "restored", "skipped", "failed", "megapixels", "seconds")
-INDEX = f"{REPORT}/index.html"
 
 
 class ProgressArtifact:
@@ -63,8 +63,8 @@ def publish(summary: Summary) -> None:
         description=f"Restoration of {summary['source']} into {summary['target']}",
     )
     run = target.join("runs", run_id)
-    if run.info(INDEX) is not None:
-        create_link_artifact(key=f"report-{run_id}", link=f"{run.url}/{INDEX}", description="The report of the run")
+    if run.info(INDEX_KEY) is not None:
+        create_link_artifact(key=f"report-{run_id}", link=f"{run.url}/{INDEX_KEY}", description="The report of the run")
     if picture := _before_and_after(run):
         create_image_artifact(key=f"before-after-{run_id}", image_url=picture, description="Before and after")
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
 from typing import Annotated
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from pydantic import Field
-from rich.console import Console
-from rich.progress import Progress
 
+from flows.progress import CountProgress
 from flows.training_artifacts import as_image
 from oldphoto_core.evaluation import Backbones, EvaluationConfig
 from oldphoto_core.evaluation.compare import held_out
@@ -38,21 +34,16 @@ def evaluate(
         for name, scratched in (("plain", False), ("scratched", True))
     }
     for name, config in configs.items():
-        with _progress(f"evaluating, {name}", clean, config) as advance:
-            tables.append(evaluate_models(clean, f"{out.rstrip('/')}/{name}", models, config, advance, backbones))
+        with CountProgress(f"evaluating, {name}", len(held_out(Bucket(clean), config.holdout))) as done:
+            place = f"{out.rstrip('/')}/{name}"
+            tables.append(evaluate_models(clean, place, models, config, done.advance, backbones))
     if old:
-        with _progress("evaluating, real", old, configs["plain"]) as advance:
-            tables.append(evaluate_on_real(clean, old, f"{out.rstrip('/')}/real", models, configs["plain"], advance))
+        config = configs["plain"]
+        with CountProgress("evaluating, real", len(held_out(Bucket(old), config.holdout))) as done:
+            tables.append(evaluate_on_real(clean, old, f"{out.rstrip('/')}/real", models, config, done.advance))
     text = "\n".join(tables)
     charts = [as_image(Bucket(out).join(name), "summary.png") for name in configs]
     sheets = [f"{out.rstrip('/')}/{name}/contact_sheet.png" for name in configs]
     page = "\n\n".join([text, *charts, f"Contact sheets: {', '.join(sheets)}"])
     create_markdown_artifact(page, key="evaluate", description=f"Evaluation of {', '.join(models)} on {clean}")
     return text
-
-
-@contextmanager
-def _progress(name: str, photos: str, config: EvaluationConfig) -> Iterator[Callable[[], None]]:
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(name, total=len(held_out(Bucket(photos), config.holdout)))
-        yield partial(bar.advance, task)

@@ -9,9 +9,8 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 from prefect.logging import get_run_logger
 from pydantic import Field
-from rich.console import Console
-from rich.progress import Progress
 
+from flows.progress import CountProgress
 from oldphoto_core.inventory import InventoryReport
 from tasks.inventory import take_stock
 
@@ -25,14 +24,13 @@ def inventory(
 ) -> InventoryReport:
     """Examine what is new; the figures are also a table artifact."""
     log = get_run_logger()
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("examining", total=None)
+    with CountProgress("examining") as examined:
 
         def tell(link: str) -> None:
-            bar.console.print(f"Dask dashboard: {link}")
+            examined.note(f"Dask dashboard: {link}")
             log.info("Dask dashboard: %s", link)
 
-        report = take_stock(source, out, dask, limit, lambda _row: bar.advance(task), tell)
+        report = take_stock(source, out, dask, limit, lambda _row: examined.advance(), tell)
     create_table_artifact(
         key="inventory",
         table=[{"what": name, "figure": figure} for name, figure in asdict(report).items()],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import PurePosixPath
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -29,11 +28,16 @@ class TerminalBar:
     ) -> None:
         self._bar.stop()
 
+    def note(self, line: str) -> None:
+        """A line above the bar, also where there is none."""
+        self._bar.console.print(line)
+
 
 class CountProgress(TerminalBar):
-    """A bar on stderr that is told how many of how many are done; use it as a context manager."""
+    """A bar on stderr of how many of how many are done; use it as a context manager."""
 
-    def __init__(self, doing: str) -> None:
+    def __init__(self, doing: str, total: int | None = None) -> None:
+        """`total` may be told later, or never."""
         self._bar = Progress(
             TextColumn(doing),
             BarColumn(),
@@ -43,16 +47,15 @@ class CountProgress(TerminalBar):
             console=Console(stderr=True),
             disable=not sys.stderr.isatty(),
         )
-        self._task = self._bar.add_task(doing, total=None)
+        self._task = self._bar.add_task(doing, total=total)
 
     def __call__(self, done: int, total: int) -> None:
         """Show this much."""
         self._bar.update(self._task, completed=done, total=total)
 
-    def counter(self, total: int) -> Callable[[], None]:
-        """What is called after each of so many."""
-        self._bar.update(self._task, total=total)
-        return lambda: self._bar.advance(self._task)
+    def advance(self, count: int = 1) -> None:
+        """So many more are done."""
+        self._bar.advance(self._task, count)
 
 
 class RestoreProgress(TerminalBar):

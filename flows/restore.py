@@ -1,6 +1,6 @@
 """A bucket of old photos goes in, restored photos come out.
 
-inventory and plan -> shards, one task run each, or one run each in a pool -> ledger, reconciliation, summary
+manifest and plan -> shards, one task run each, or one run each in a pool -> ledger, reconciliation, summary
 """
 
 from __future__ import annotations
@@ -23,13 +23,8 @@ from oldphoto_core.reports.summary import Summary
 from oldphoto_core.restoration import run as core
 from oldphoto_core.restoration.coordination import sole_coordinator
 from oldphoto_core.restoration.job import job_of
-from oldphoto_core.restoration.options import (
-    ExistingPolicy,
-    FailurePolicy,
-    Mode,
-    OutputFormat,
-    Precision,
-)
+from oldphoto_core.restoration.options import ExistingPolicy, FailurePolicy, Mode, Precision
+from oldphoto_core.scans import OutputFormat
 from tasks.restoration import close_run, open_run
 
 
@@ -39,7 +34,7 @@ def restore(
     target: Annotated[str, Field(description="Bucket that receives photos/, masks/, records/ and runs/")],
     masks: Annotated[str | None, Field(description="Bucket of masks of what is damaged, white")] = None,
     model: Annotated[str, Field(description="Weights by name or place, champion or NAME@VERSION")] = "starter",
-    device: Annotated[str, Field(description="auto, cpu or cuda")] = "auto",
+    device: Annotated[str, Field(description="auto, cpu, cuda or cuda:N")] = "auto",
     pool: Annotated[str | None, Field(description="Work pool that restores the shards; none: this process")] = None,
     shard_photos: Annotated[int | None, Field(ge=1, description="At most so many photos a shard")] = None,
     memory: Annotated[int | None, Field(ge=1, description="Bytes that restoring a photo may take")] = None,

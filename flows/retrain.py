@@ -56,8 +56,8 @@ def _retrain(config: RetrainConfig, device: str) -> Outcome:
             with TrainingProgress(stage.stage, stage.steps, stage.batch) as progress:
                 seen = with_artifacts(progress, stage.stage, plan.place.join(stage.stage))
                 train_challenger(plan, stage, seen, device)
-        with CountProgress("judging") as judging:
-            outcome = conclude_retraining(plan, judging.counter(plan.restorations))
+        with CountProgress("judging", plan.restorations) as judging:
+            outcome = conclude_retraining(plan, judging.advance)
     page = f"{outcome.report}\n{as_image(plan.place, 'chart.png')}\n"
     create_markdown_artifact(page, key="retrain", description=f"{outcome.challenger}: {outcome.decision}")
     return outcome

@@ -7,9 +7,8 @@ from typing import Annotated, Any
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 from pydantic import Field
-from rich.console import Console
-from rich.progress import Progress
 
+from flows.progress import CountProgress
 from oldphoto_core.degradation import recipe_named
 from oldphoto_core.degradation.synthesis import SynthesisConfig, plan_shards
 from oldphoto_core.storage import Bucket
@@ -32,15 +31,14 @@ def synthesize(
         count=count, seed=seed, crop=crop, pairs_per_shard=pairs_per_shard, recipe=recipe_named(recipe)
     )
     shards = plan_shards(Bucket(clean), config)
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("synthesizing", total=sum(len(shard.keys) for shard in shards))
+    with CountProgress("synthesizing", sum(len(shard.keys) for shard in shards)) as done:
         result = synthesize_shards(
             shards,
             clean,
             target,
-            lambda sidecar: bar.advance(task, sidecar["items"] + len(sidecar["failed"])),
+            lambda sidecar: done.advance(sidecar["items"] + len(sidecar["failed"])),
             dask,
-            lambda link: bar.console.print(f"Dask dashboard: {link}"),
+            lambda link: done.note(f"Dask dashboard: {link}"),
         )
     create_table_artifact(
         key="synthesize",

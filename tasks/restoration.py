@@ -1,4 +1,4 @@
-"""The three steps of a restoration: open a run, restore one shard of it, close it."""
+"""The steps of a restoration: open a run, restore its shards here or hand them out to other processes, close it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from oldphoto_core.restoration.shard import Ears
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def open_run(job: RestoreJob, end_strays: Callable[[list[str]], None]) -> core.Run:
-    """Inventory and plan; `end_strays` hears first of killed runs whose shards may still be worked on."""
+    """Manifest and plan; `end_strays` hears first of killed runs whose shards may still be worked on."""
     run = core.open_run(job, end_strays)
     get_run_logger().info("run %s: %d files found, %d to restore", run.run_id, run.found, run.planned)
     return run

@@ -9,8 +9,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from oldphoto_core.training import StageConfig
+from oldphoto_core.training import process as core
 from oldphoto_core.training.loop import Progress
-from oldphoto_core.training.process import train_here as core_train_stage
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="train-{config.stage}")
@@ -18,6 +18,6 @@ def train_stage(
     config: StageConfig, clean: str, old: str, out: str, progress: Progress, device: str, processes: int = 1
 ) -> dict[str, Any]:
     """One stage, from its last checkpoint on, in one process or in several."""
-    spent = core_train_stage(config, clean, old, out, progress, device, processes)
+    spent = core.train_here(config, clean, old, out, progress, device, processes)
     get_run_logger().info("%s: %d steps in %.0f s", config.stage, spent["steps"], spent["seconds"])
     return spent

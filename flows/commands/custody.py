@@ -11,8 +11,6 @@ from flows.commands.terminal import say, show, table
 if TYPE_CHECKING:
     from oldphoto_core.custody import AuditReport, Rollback
 
-FOLDERS = ("photos", "masks", "records")
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -97,6 +95,8 @@ def rollback(
 
 def _counted(plan: Rollback, done: str) -> str:
     """How many photos, masks and records, and what was left."""
+    from oldphoto_core.custody.fixity import FOLDERS
+
     files = plan.of("removed")
     parts = [f"{sum(file.key.startswith(f'{folder}/') for file in files)} {folder}" for folder in FOLDERS]
     others = [(plan.of("gone"), "gone already"), (plan.of("altered"), "altered"), (plan.of("kept"), "kept")]

@@ -41,7 +41,8 @@ def doctor(
         show(json_format.dumps({"ok": not bad, "findings": [asdict(each) for each in findings]}, indent=2))
     else:
         table(("about", "what", "state", "found"), [(f.topic, f.name, f.state, f.value) for f in findings], most=1000)
-        show("all that a restoration needs is here" if not bad else f"{len(bad)} things do not work")
+        broken = "1 thing does not work" if len(bad) == 1 else f"{len(bad)} things do not work"
+        show(broken if bad else "all that a restoration needs is here")
     if bad:
         raise typer.Exit(1)
 

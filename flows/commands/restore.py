@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from oldphoto_core.reports.summary import Summary
 
 FAILURES_SHOWN = 20
-INDEX = "report/index.html"
 
 
 def register(app: typer.Typer) -> None:
@@ -146,6 +145,7 @@ def restore(
 
 def report(summary: Summary) -> None:
     """What became of the run, and every failure by name (the first ones, where there are many)."""
+    from oldphoto_core.reports.page.build import INDEX_KEY
     from oldphoto_core.restoration.run import failed_rows
     from oldphoto_core.storage import Bucket
 
@@ -168,8 +168,8 @@ def report(summary: Summary) -> None:
         show(f"restored photos: {summary['target']}/photos")
     run = f"{summary['target']}/runs/{summary['run_id']}"
     show(f"ledger and summary: {run}")
-    if Bucket(run).info(INDEX) is not None:
-        show(f"report: {run}/{INDEX}")
+    if Bucket(run).info(INDEX_KEY) is not None:
+        show(f"report: {run}/{INDEX_KEY}")
     elif summary["options"].get("report", True):
         say(
             "note: the report could not be written;"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from flows.commands.terminal import DaskOption, say, show
+from flows.commands.terminal import DaskOption, known_device, say, show
 
 if TYPE_CHECKING:
     from oldphoto_core.degradation import Recipe
@@ -76,7 +76,7 @@ def train(
     accumulate: Annotated[int | None, typer.Option(min=1, help="Turns in which a batch is computed.")] = None,
     compiled: Annotated[bool, typer.Option("--compile", help="Compile the networks (torch.compile).")] = False,
     processes: Annotated[int, typer.Option(min=1, help="Processes of this machine, one a CUDA device.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Annotated[str, typer.Option(callback=known_device, help="auto, cpu, cuda or cuda:N.")] = "auto",
     name: Annotated[str, typer.Option(help="Name of the model, for its card.")] = "trained",
 ) -> None:
     """Train the networks. Killed or stopped, the same command goes on from the last checkpoint."""

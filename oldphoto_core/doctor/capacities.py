@@ -16,6 +16,7 @@ import psutil
 
 from oldphoto_core.doctor.finding import Finding
 from oldphoto_core.errors import OldPhotoError
+from oldphoto_core.restoration.lanes import usable_cores
 
 LEAST_ROOM = 2e9
 """Bytes on the disk of TMPDIR below which a large photo may find no room (docs/any-size.md)."""
@@ -30,8 +31,7 @@ def machine() -> Iterator[Finding]:
     new_enough = sys.version_info >= (3, 11)
     state, advice = ("ok", "") if new_enough else ("bad", "; oldphoto needs 3.11 or newer")
     yield Finding("machine", "Python", state, f"{platform.python_version()} on {platform.system()}{advice}")  # type: ignore[arg-type]
-    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    yield Finding("machine", "cores", "ok", f"{mine} of {os.cpu_count()} may be used")
+    yield Finding("machine", "cores", "ok", f"{usable_cores()} of {os.cpu_count()} may be used")
     yield _memory()
     yield _room()
     yield from _torch()

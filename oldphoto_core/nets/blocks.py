@@ -97,6 +97,6 @@ class ResnetBlock(nn.Module):
         return x + branch
 
 
-def norm_and_relu(channels: int) -> list[nn.Module]:
+def norm_and_relu() -> list[nn.Module]:
     """Instance norm without affine parameters, then ReLU: what follows most convolutions of preset `paper`."""
     return [SpatialNorm(), nn.ReLU(inplace=True)]

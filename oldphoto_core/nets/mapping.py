@@ -29,7 +29,7 @@ def paper_way_in() -> list[nn.Module]:
     """From the latent's 64 channels to 512."""
     layers: list[nn.Module] = []
     for inside, outside in pairwise(PAPER_WIDTHS):
-        layers += [nn.Conv2d(inside, outside, 3, padding=1), *norm_and_relu(outside)]
+        layers += [nn.Conv2d(inside, outside, 3, padding=1), *norm_and_relu()]
     return layers
 
 
@@ -38,7 +38,7 @@ def paper_way_out() -> list[nn.Module]:
     layers: list[nn.Module] = []
     widths = PAPER_WIDTHS[::-1]
     for inside, outside in pairwise(widths[:-1]):
-        layers += [nn.Conv2d(inside, outside, 3, padding=1), *norm_and_relu(outside)]
+        layers += [nn.Conv2d(inside, outside, 3, padding=1), *norm_and_relu()]
     return [*layers, nn.Conv2d(widths[-2], widths[-1], 3, padding=1)]
 
 

@@ -118,7 +118,7 @@ PRESETS: dict[str, Preset] = {
         beyond_memory="layers",
     ),
 }
-"""`compact`: 10x fewer operations and more, trains on a CPU. `paper`: the shapes of the published networks."""
+"""`compact`: a thirtieth of the operations (docs/networks.md), trains on a CPU. `paper`: the published shapes."""
 
 
 def preset_named(name: str) -> Preset:

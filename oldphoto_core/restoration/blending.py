@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from oldphoto_core.restoration.canvas import most
+from oldphoto_core.restoration.canvas import highest_level
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.canvas import Canvas
@@ -145,7 +145,7 @@ def difference(master: Canvas, restored: Canvas) -> Difference:
     parts = (_differences(master.read(*slab), restored.read(*slab)) for slab in slabs(master))
     changed, sums, squares, maxima = zip(*parts, strict=True)
     return Difference(
-        most(master.dtype),
+        highest_level(master.dtype),
         height * width,
         sum(changed),
         tuple(map(sum, zip(*sums, strict=True))),

@@ -97,7 +97,7 @@ class Subject:
         if image.shape[2] == 1:
             image = np.repeat(image, 3, axis=2)
         # NHWC memory seen as NCHW is channels_last already: the permutation copies nothing
-        scaled = torch.from_numpy(image.astype(np.float32)).mul_(2.0 / most(self.photo.dtype)).sub_(1.0)
+        scaled = torch.from_numpy(image.astype(np.float32)).mul_(2.0 / highest_level(self.photo.dtype)).sub_(1.0)
         tensor = scaled.permute(2, 0, 1)[None]
         if self.mask is None:
             return tensor, None
@@ -110,11 +110,11 @@ def levels(restored: Tensor, like: Canvas) -> NDArray[Any]:
     values = restored.float().cpu()
     if like.shape[2] == 1:
         values = luminance(values[None])[0]
-    top = most(like.dtype)
+    top = highest_level(like.dtype)
     scaled = values.add(1.0).mul_(top / 2.0).round_().clamp_(0, top).permute(1, 2, 0)
     return scaled.contiguous().numpy().astype(like.dtype)
 
 
-def most(dtype: np.dtype[Any]) -> int:
-    """The highest level."""
+def highest_level(dtype: np.dtype[Any]) -> int:
+    """Of uint8 or uint16: 255 or 65535."""
     return 65535 if dtype == np.uint16 else 255

@@ -10,27 +10,27 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oldphoto_core.errors import MaskMismatch, ScanError, ScanTooLarge, StorageError
+from oldphoto_core.errors import ScanError, StorageError
 from oldphoto_core.restoration.book import check_holds
 from oldphoto_core.restoration.forecast import BYTES_BASIS, Estimate, estimated_bytes, estimated_seconds
 from oldphoto_core.restoration.held import check_mask_pages
 from oldphoto_core.restoration.job import RestoreJob, check_places
 from oldphoto_core.restoration.lanes import default_threads
 from oldphoto_core.restoration.models import restorer_of
-from oldphoto_core.restoration.photo import detector_of
+from oldphoto_core.restoration.photo import check_size, detector_of
 from oldphoto_core.restoration.recovery import lost_rows
 from oldphoto_core.restoration.run import plan_job
 from oldphoto_core.scans import Decoders, Foreseen, ScanHeader, SparseCopy, TooScattered
+from oldphoto_core.scans.masks import check_mask_size
 from oldphoto_core.scans.selection import ALL_PAGES, PageSelection
 from oldphoto_core.storage import Bucket
-from oldphoto_core.storage.parallel import map_objects
+from oldphoto_core.storage.parallel import SMALL_THREADS, map_objects
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.photo import Photo, RestoresPhotos
     from oldphoto_core.storage import LedgerRow
     from oldphoto_core.storage.ledger import Status
 
-THREADS = 16
 SECONDS = 60.0
 """That looking at one file may take, fetching left out, where the job allows no less."""
 
@@ -120,7 +120,7 @@ def check(job: RestoreJob, on_photo: Callable[[int, int], None] = lambda _done, 
         Decoders(default_threads(), isolated=job.options.isolate) as decoders,
     ):
         look = Look(job, restorer, Path(folder), decoders)
-        for number, outlook in enumerate(map_objects(look.at, plan.photos, THREADS), start=1):
+        for number, outlook in enumerate(map_objects(look.at, plan.photos, SMALL_THREADS), start=1):
             files.append(outlook)
             on_photo(number, len(plan.photos))
     files.sort(key=lambda file: file.key)
@@ -144,10 +144,9 @@ class Look:
     """Looks at one photo after another, on several threads."""
 
     def __init__(self, job: RestoreJob, restorer: RestoresPhotos, folder: Path, decoders: Decoders) -> None:
-        self._options, self._folder, self._decoders = job.options, folder, decoders
+        self._options, self._restorer, self._folder, self._decoders = job.options, restorer, folder, decoders
         self._source = Bucket(job.source)
         self._masks = Bucket(job.masks) if job.masks is not None else None
-        self._most = min(restorer.max_megapixels, job.options.max_megapixels)
 
     def at(self, photo: Photo) -> Outlook:
         """What would become of it."""
@@ -183,24 +182,17 @@ class Look:
         chosen = self._options.selection.of(len(pages)) if len(pages) > 1 else (1,)
         for number in chosen:
             name = f"page {number} of {photo.key}" if len(pages) > 1 else photo.key
-            if (size := pages[number - 1].megapixels) > self._most:
-                raise ScanTooLarge(f"{name} has {size:.1f} megapixels, and the bound is {self._most:.1f}")
+            check_size(name, pages[number - 1], self._restorer, self._options)
         return chosen
 
     def _check_masks(self, photo: Photo, pages: tuple[ScanHeader, ...], chosen: tuple[int, ...]) -> None:
-        if len(photo.masks) > 1:
-            names = " and ".join(mask.key for mask in photo.masks)
-            raise MaskMismatch(f"{photo.key} has {len(photo.masks)} masks, {names}; keep one of them")
+        photo.check_masks()
         for mask in photo.masks:
             assert self._masks is not None
             found = self._foreseen(self._masks, mask.key, mask.version, mask.size).pages
             check_mask_pages(len(found), len(pages))
             for one, header in ((found[number - 1], pages[number - 1]) for number in chosen):
-                if (one.width, one.height) != (header.width, header.height):
-                    raise MaskMismatch(
-                        f"the mask has {one.width} x {one.height} pixels, its photo {header.width} x {header.height}:"
-                        " make it the same size"
-                    )
+                check_mask_size(one, (header.height, header.width))
 
     def _foreseen(
         self, bucket: Bucket, key: str, version: str, size: int, selection: PageSelection = ALL_PAGES

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import RunStopped
 from oldphoto_core.restoration import stages
+from oldphoto_core.restoration.delivery import copy_original
 from oldphoto_core.restoration.gauges import QUEUES, Gauges
 from oldphoto_core.restoration.lanes import dask_threads, default_threads
 from oldphoto_core.restoration.options import RestoreOptions
@@ -31,7 +32,7 @@ OnRow = Callable[[LedgerRow], None]
 OnPart = Callable[[str, int, int], None]
 OnBegin = Callable[[str], None]
 
-_STAGES = {stage.__name__: stage for stage in (stages.fetch, stages.decode, stages.deliver, stages.copy_original)}
+_STAGES = {stage.__name__: stage for stage in (stages.fetch, stages.decode, stages.deliver, copy_original)}
 _PRIORITY = {"fetch": 0, "decode": 1, "deliver": 2, "copy_original": 2}
 _BYTES_PER_MEGAPIXEL = 6_000_000  # an uncompressed 16-bit colour scan: files wait under the same bound as pixels
 _SECONDS_TO_FINISH = 60.0

@@ -21,7 +21,7 @@ from torch import Tensor
 from oldphoto_core.checkpoints import Detector
 from oldphoto_core.devices import place
 from oldphoto_core.nets.luminance import luminance
-from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas, Subject, most
+from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas, Subject, highest_level
 from oldphoto_core.restoration.tiling import Tiles, least_side, restore_tiles
 
 COARSEST = 512
@@ -142,6 +142,6 @@ def _halved(picture: Canvas) -> ArrayCanvas:
         grey = rows[..., 0] if rows.shape[2] == 1 else cv2.cvtColor(np.ascontiguousarray(rows), cv2.COLOR_RGB2GRAY)
         shrunk = cv2.resize(grey, (width, len(rows) // 2), interpolation=cv2.INTER_AREA)
         if picture.dtype == np.uint16:
-            shrunk = np.rint(shrunk * (255.0 / most(picture.dtype)))
+            shrunk = np.rint(shrunk * (255.0 / highest_level(picture.dtype)))
         half[top // 2 : top // 2 + len(shrunk), :, 0] = shrunk
     return ArrayCanvas(half)

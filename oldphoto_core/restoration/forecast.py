@@ -13,9 +13,9 @@ from oldphoto_core.errors import OldPhotoError
 from oldphoto_core.restoration.recovery import KILLED, SUMMARY
 
 if TYPE_CHECKING:
-    from oldphoto_core.restoration.options import OutputFormat, RestoreOptions
+    from oldphoto_core.restoration.options import RestoreOptions
     from oldphoto_core.restoration.photo import RestoresPhotos
-    from oldphoto_core.scans import ScanHeader
+    from oldphoto_core.scans import OutputFormat, ScanHeader
     from oldphoto_core.storage import Bucket
 
 TRIAL_SIDE = 512

@@ -20,7 +20,7 @@ from oldphoto_core.restoration.job import RestoreJob
 from oldphoto_core.restoration.options import RestoreOptions
 from oldphoto_core.restoration.photo import Photo
 from oldphoto_core.storage import Bucket, ObjectInfo
-from oldphoto_core.storage.parallel import map_objects
+from oldphoto_core.storage.parallel import for_each
 
 FOLDER = "shards"
 JOB = f"{FOLDER}/job.json"
@@ -31,9 +31,7 @@ HUNG = "no progress"
 def hand_out(run: Bucket, job: RestoreJob, shards: Sequence[Sequence[Photo]]) -> None:
     """Write down what is to be done, so that a shard is named by its number alone."""
     run.write(JOB, _encode(asdict(replace(job, keys=None))))
-    writing = map_objects(lambda shard: run.write(_photos_key(shard[0]), _encode(shard[1])), _listed(shards))
-    for _ in writing:
-        pass
+    for_each(lambda shard: run.write(_photos_key(shard[0]), _encode(shard[1])), _listed(shards))
 
 
 def read_job(run: Bucket) -> RestoreJob:
@@ -77,8 +75,7 @@ def clear(run: Bucket) -> None:
     if run.info(JOB) is None:
         return
     run.delete(JOB)
-    for _ in map_objects(lambda entry: run.delete(entry.key), list(run.list(FOLDER))):
-        pass
+    for_each(lambda entry: run.delete(entry.key), list(run.list(FOLDER)))
 
 
 def _listed(shards: Sequence[Sequence[Photo]]) -> Iterable[tuple[int, list[Any]]]:

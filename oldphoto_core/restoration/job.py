@@ -36,7 +36,7 @@ class RestoreJob:
     """Name of the weights, or a path to them."""
 
     device: str = "auto"
-    """"auto", "cpu" or "cuda"."""
+    """"auto", "cpu", "cuda" or "cuda:N"."""
 
     pool: str | None = None
     """Name of the pool of workers that restore the shards; None: the process that runs the job does."""
@@ -55,6 +55,7 @@ class RestoreJob:
 
     operator: str = ""
     """Who is to be named in the records as having run it; nobody unless told: it is never taken from the system."""
+
     keys: str | tuple[str, ...] | None = None
     """Only these keys of the source: themselves, or the file or URL of a list with one key a line; None: all."""
 
@@ -113,7 +114,7 @@ def job_of(**choices: Any) -> RestoreJob:
     return RestoreJob(**choices, options=RestoreOptions(**options))
 
 
-def inventory_of(job: RestoreJob) -> pd.DataFrame:
+def manifest_of(job: RestoreJob) -> pd.DataFrame:
     """What the job is about: its keys, or all of its source. Raises UsageError, SourceMissing, NoCredentials."""
     source = Bucket(job.source)
     if job.keys is None:

@@ -17,9 +17,14 @@ _STARTING = threading.Lock()
 """Dask imports its pages while it starts, and two threads that do so side by side find them half imported."""
 
 
+def usable_cores() -> int:
+    """Of this machine, by this process."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def default_threads() -> int:
-    """One per core this process may use, and two at least so that reading overlaps with writing."""
-    return max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2)
+    """One per core that may be used, and two at least so that reading overlaps with writing."""
+    return max(2, usable_cores())
 
 
 @contextmanager

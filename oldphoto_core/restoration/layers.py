@@ -1,9 +1,10 @@
 """A picture of any size through a network that looks at all of it: layer by layer instead of tile by tile.
 
 Instance norm ties every pixel to the whole picture, so a tile does not equal the whole, whatever its context is, and
-deep in the network the differences multiply: statistics from a sample of tiles left 20 dB (docs/any-size.md). Here each
-layer is computed for the whole picture, some rows at a time, and stored on disk with its statistics before the next
-one begins. The result is the whole picture's, no position is computed twice, and memory holds a few rows.
+deep in the network the differences multiply (benchmarks/sampled_statistics.py). Here each layer is computed for the
+whole picture, some rows at a time, and stored on disk with its statistics before the next one begins. The result is the
+whole picture's, no position is computed twice, and memory holds a few rows. The disk holds about 1,000 bytes per pixel:
+six planes of 512 channels at a quarter of the picture's sides, and what is on its way.
 """
 
 from __future__ import annotations
@@ -24,11 +25,8 @@ from oldphoto_core.nets.vae import LATENT_STRIDE
 from oldphoto_core.nets.winograd import WinogradConv2d
 from oldphoto_core.restoration.planes import Convolved, Derived, Doubled, Padded, Plane, Rows, Size
 
-BYTES_ON_DISK = 1000
-"""Per pixel of the picture: six planes of 512 channels at a quarter of its sides, and what is on its way."""
 WORKING_COPIES = 6
 """Rows that an operation holds at once: its input with and without padding, its output, what lies between."""
-
 
 _CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d, WinogradConv2d)
 

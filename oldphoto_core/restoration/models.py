@@ -17,7 +17,7 @@ from oldphoto_core.restoration.options import Precision
 from oldphoto_core.restoration.photo import RestoresPhotos, detector_digest
 
 RestorerFactory = Callable[[str], RestoresPhotos]
-"""Takes the device ("auto", "cpu", "cuda") and gives a restorer."""
+"""Takes the device ("auto", "cpu", "cuda" or "cuda:N") and gives a restorer."""
 
 _registered: dict[str, RestorerFactory] = {}
 _kept: dict[str, tuple[tuple[object, ...], RestoresPhotos]] = {}

@@ -7,17 +7,13 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 from oldphoto_core.errors import ConfigError
+from oldphoto_core.scans.scan import ONLY_READ, Format, OutputFormat
 from oldphoto_core.scans.selection import PageSelection
 
-if TYPE_CHECKING:
-    from oldphoto_core.scans import Format
-
 Mode = Literal["full", "scratches"]
-
-OutputFormat = Literal["keep", "tiff", "png", "jpeg"]
 ExistingPolicy = Literal["skip", "overwrite", "abort"]
 FailurePolicy = Literal["skip", "copy", "abort"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
@@ -28,7 +24,6 @@ _NAMED_LOSSY = re.compile(r"\.(jpe?g|jpe|webp)(\.png)*$", re.IGNORECASE)
 
 _NAMED_ONLY_READ = re.compile(r"\.(jp2|j2k|j2c|jpf|jpx|heic|heif|hif|avif)(\.tif)*$", re.IGNORECASE)
 """The same of JPEG 2000, HEIF and AVIF, which are only read: their derivatives are TIFFs."""
-_ONLY_READ = ("jpeg2000", "heif", "avif")
 
 _CUSTOMARY_GROWTH = 1.5
 
@@ -153,7 +148,7 @@ class RestoreOptions:
             return "tiff"
         if self._becomes_png(key):
             return "png"
-        if self.format == "keep" and content in _ONLY_READ:
+        if self.format == "keep" and content in ONLY_READ:
             return "png" if key.lower().endswith(".png") else "tiff"
         if self._keeps_pixels and content in ("jpeg", "webp"):
             # a JPEG under a lossless name: the derivative becomes what the name says

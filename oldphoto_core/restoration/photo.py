@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from oldphoto_core.errors import MaskMismatch, ScanTooLarge
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy as np
 
     from oldphoto_core.restoration.canvas import Canvas
+    from oldphoto_core.restoration.options import RestoreOptions
+    from oldphoto_core.scans import ScanHeader
     from oldphoto_core.storage import ObjectInfo
 
 
@@ -24,7 +28,6 @@ class RestoresPhotos(Protocol):
 
     def restore(self, pixels: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         """HWC uint8 or uint16 in, the same shape and type out; mask is HW bool, True = damaged."""
-        ...
 
 
 @runtime_checkable
@@ -35,7 +38,6 @@ class RestoresCanvases(RestoresPhotos, Protocol):
         self, photo: Canvas, result: Canvas, mask: Canvas | None, on_progress: Callable[[int, int], None]
     ) -> None:
         """Reads `photo` and `mask` (not 0 = damaged) in rows, writes every row of `result`."""
-        ...
 
 
 @runtime_checkable
@@ -50,7 +52,6 @@ class FindsDamage(Protocol):
 
         `result` is HxWx1 uint8: 1 = damaged, 0 = intact. `on_progress` hears how many parts are done, of how many.
         """
-        ...
 
 
 def detector_of(restorer: RestoresPhotos) -> FindsDamage | None:
@@ -64,6 +65,16 @@ def detector_digest(restorer: RestoresPhotos) -> str:
     return detector.detector_digest if detector else ""
 
 
+def check_size(name: str, header: ScanHeader, restorer: RestoresPhotos, options: RestoreOptions) -> None:
+    """Raises ScanTooLarge, which names `name`, when a picture is over the network's or the user's bound."""
+    bound = min(restorer.max_megapixels, options.max_megapixels)
+    if header.megapixels > bound:
+        raise ScanTooLarge(
+            f"{name} has {header.megapixels:.1f} megapixels, and the bound here is {bound:.1f};"
+            " reduce the scan, or raise --max-megapixels"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Photo:
     """A source object to restore, pinned to the version that was listed."""
@@ -74,6 +85,12 @@ class Photo:
     """Bytes of the source file."""
     masks: tuple[ObjectInfo, ...] = ()
     """Candidates in the mask bucket: none means that no mask was given, more than one is this photo's failure."""
+
+    def check_masks(self) -> None:
+        """Raises MaskMismatch when there are several."""
+        if len(self.masks) > 1:
+            names = " and ".join(mask.key for mask in self.masks)
+            raise MaskMismatch(f"{self.key} has {len(self.masks)} masks, {names}; keep one of them")
 
     @property
     def mask_version(self) -> str:

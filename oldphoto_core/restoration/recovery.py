@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Container, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,16 +18,17 @@ from oldphoto_core.restoration import handout
 from oldphoto_core.restoration.gauges import clear_gauges, merge_gauges, metrics_of
 from oldphoto_core.restoration.rows import rows_by_key
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, merge_ledger, read_ledger, read_manifest
-from oldphoto_core.storage.ledger import ROLLBACK_KEY
+from oldphoto_core.storage.ledger import FACTS_KEY, ROLLBACK_KEY, SUMMARY_KEY
+from oldphoto_core.storage.manifest import MANIFEST_KEY
+from oldphoto_core.storage.parallel import SMALL_THREADS, map_objects
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FACTS, SUMMARY = "run.json", "summary.json"
+FACTS, SUMMARY = FACTS_KEY, SUMMARY_KEY
 KILLED = "the run was killed; a later one finished its books"
 MANY = 100_000
 """Rows of a part that is written when a run's books are closed."""
-_READERS = 16
 
 
 def settle_killed_runs(target: Bucket, end_strays: Callable[[list[str]], None] = lambda _run_ids: None) -> list[str]:
@@ -64,7 +64,7 @@ def lost_rows(target: Bucket) -> list[LedgerRow]:
 
 
 def _is_open(run: Bucket) -> bool:
-    wanted = run.info(FACTS) is not None and run.info("manifest.parquet") is not None
+    wanted = run.info(FACTS) is not None and run.info(MANIFEST_KEY) is not None
     return wanted and run.info(SUMMARY) is None and run.info(ROLLBACK_KEY) is None
 
 
@@ -93,9 +93,8 @@ def _delivered(target: Bucket, rows: Iterable[LedgerRow]) -> set[str]:
     """Keys of the derivatives in the target. A listing may be behind: what it lacks is asked for by name."""
     listed = {item.key for item in target.list("photos")}
     missing = [row.output for row in rows if row.status == "restored" and row.output not in listed]
-    with ThreadPoolExecutor(_READERS) as readers:
-        there = readers.map(lambda key: target.info(key) is not None, missing)
-        return listed.union(key for key, found in zip(missing, there, strict=True) if found)
+    there = map_objects(lambda key: target.info(key) is not None, missing, SMALL_THREADS)
+    return listed.union(key for key, found in zip(missing, there, strict=True) if found)
 
 
 def _lost_rows(target: Bucket, manifest: pd.DataFrame, known: Container[str], run_id: str) -> list[LedgerRow]:
@@ -110,9 +109,8 @@ def _lost_rows(target: Bucket, manifest: pd.DataFrame, known: Container[str], ru
 
 def rows_of_records(target: Bucket, keys: Iterable[str], run_id: str) -> list[LedgerRow]:
     """The rows of those keys that this run restored by what their records say, and whose derivatives are intact."""
-    with ThreadPoolExecutor(_READERS) as readers:
-        rows = readers.map(lambda key: _row_of_record(target, key, run_id), keys)
-        return [row for row in rows if row is not None]
+    rows = map_objects(lambda key: _row_of_record(target, key, run_id), keys, SMALL_THREADS)
+    return [row for row in rows if row is not None]
 
 
 def _row_of_record(target: Bucket, key: str, run_id: str) -> LedgerRow | None:

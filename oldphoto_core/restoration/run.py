@@ -1,4 +1,4 @@
-"""A run from its inventory to its summary: what the flow's tasks call, one function each."""
+"""A run from its manifest to its summary: what the flow's tasks call, one function each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from oldphoto_core.restoration import handout
 from oldphoto_core.restoration.clashes import keep_apart
 from oldphoto_core.restoration.engine import OnPart, OnRow
 from oldphoto_core.restoration.gauges import write_gauges
-from oldphoto_core.restoration.job import RESULT_FOLDERS, RestoreJob, check_places, inventory_of
+from oldphoto_core.restoration.job import RESULT_FOLDERS, RestoreJob, check_places, manifest_of
 from oldphoto_core.restoration.masks import MaskIndex
 from oldphoto_core.restoration.models import restorer_of
 from oldphoto_core.restoration.options import RestoreOptions
@@ -33,9 +33,8 @@ if TYPE_CHECKING:
 
 PLAN_ROWS = 100_000
 """Rows of a part of the plan's own: they come all at once, and cost nothing to make again."""
-
-
 POOL_SHARD_PHOTOS = 50
+"""Of a shard that workers of a pool restore, at most."""
 
 
 class Run:
@@ -135,7 +134,7 @@ def open_run(job: RestoreJob, end_strays: Callable[[list[str]], None] = lambda _
 
 def plan_job(job: RestoreJob, restorer: RestoresPhotos, lost: Iterable[LedgerRow] = ()) -> tuple[pd.DataFrame, Plan]:
     """The manifest of the source, and what is to be done; nothing is written. `lost` as in `make_plan`."""
-    manifest = inventory_of(job)
+    manifest = manifest_of(job)
     masks = MaskIndex(Bucket(job.masks).list()) if job.masks is not None else None
     detector = detector_digest(restorer)
     plan = make_plan(manifest, Bucket(job.target), job.options, restorer.digest, masks, detector, lost)

@@ -252,5 +252,5 @@ def _condemned(photo: Photo, deaths: list[str], job: RestoreJob, restorer: Resto
         detail=f"{len(deaths)} processes died with it in hand, one when it was alone ({deaths[-1]}):"
         " open it in another program",
         model=restorer.digest,
-        options=job.options.digest(photo.mask_version, detector_digest(restorer) if job.options.detect else ""),
+        options=job.options.digest(photo.mask_version, detector_digest(restorer)),
     )

@@ -5,36 +5,30 @@
 
 Of a master of several pages (`book`) each page goes from decode to deliver by itself, and the last one delivers all.
 
-Where the pixels are, in memory or on disk, is the affair of what holds them (`held`, `spool`). A derivative's record is
-written just before the derivative: where a derivative lies, its provenance lies too, so a run that was killed between
-the two leaves nothing that a rerun cannot recognise.
+Where the pixels are, in memory or on disk, is the affair of what holds them (`held`, `spool`), what is written in which
+order that of `delivery`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oldphoto_core.errors import MaskMismatch, OldPhotoError, ScanTooLarge, StorageError, TooDamaged
-from oldphoto_core.reports.record import encode_record, mask_key, software_versions
+from oldphoto_core.errors import TooDamaged
 from oldphoto_core.restoration.blending import margin_of
 from oldphoto_core.restoration.book import Book, check_holds
+from oldphoto_core.restoration.delivery import label_of, put
 from oldphoto_core.restoration.held import HeldPhoto, InMemory, PageOf
-from oldphoto_core.restoration.photo import RestoresCanvases
-from oldphoto_core.restoration.recording import done_page, identity, record_of, sha256_of, sum_up
+from oldphoto_core.restoration.photo import RestoresCanvases, check_size
+from oldphoto_core.restoration.recording import done_page, sum_up
 from oldphoto_core.restoration.showing import show
 from oldphoto_core.restoration.spool import Spool
-from oldphoto_core.scans import Label
-from oldphoto_core.storage import Bucket
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.work import Work
-    from oldphoto_core.scans import ScanHeader
-
 
 LARGE_FILE = 64 * 2**20
 """Bytes of a file from which it is fetched to disk."""
@@ -46,9 +40,7 @@ def fetch(work: Work) -> None:
     A large file goes to disk at once, a small one of many pixels when its header is known.
     """
     photo, place = work.photo, work.place
-    if len(photo.masks) > 1:
-        names = " and ".join(mask.key for mask in photo.masks)
-        raise MaskMismatch(f"{photo.key} has {len(photo.masks)} masks, {names}; keep one of them")
+    photo.check_masks()
     if photo.size > LARGE_FILE:
         work.held = spool = Spool()
         work.source_sha256 = place.source.download(photo.key, spool.master, version=photo.version)
@@ -62,17 +54,8 @@ def fetch(work: Work) -> None:
         _open_book(work, data)
     else:
         work.megapixels = header.megapixels
-        _check_size(work, header, photo.key)
+        check_size(photo.key, header, place.restorer, place.options)
         _choose_memory_or_disk(work, data)
-
-
-def _check_size(work: Work, header: ScanHeader, name: str) -> None:
-    bound = min(work.place.restorer.max_megapixels, work.place.options.max_megapixels)
-    if header.megapixels > bound:
-        raise ScanTooLarge(
-            f"{name} has {header.megapixels:.1f} megapixels, and the bound here is {bound:.1f};"
-            " reduce the scan, or raise --max-megapixels"
-        )
 
 
 def _open_book(work: Work, data: bytes) -> None:
@@ -86,7 +69,7 @@ def _open_book(work: Work, data: bytes) -> None:
     check_holds(len(headers), options.output_format(key, "tiff"))
     chosen = options.selection.of(len(headers))
     for number in chosen:
-        _check_size(work, headers[number - 1], f"page {number} of {key}")
+        check_size(f"page {number} of {key}", headers[number - 1], work.place.restorer, options)
     work.book = Book(headers, chosen, with_masks=not (work.photo.masks and work.place.mask_is_output))
     spool.master.replace(work.book.master)
     _turn_page(work)
@@ -191,7 +174,7 @@ def deliver(work: Work) -> None:
     else:
         derivative = _encoded(work)
         mask = None if work.photo.masks and work.place.mask_is_output else held.encode_mask()
-    _put_all(work, derivative, mask)
+    put(work, derivative, mask)
     if work.book is None:
         show(work)
 
@@ -202,7 +185,7 @@ def _encoded(work: Work) -> bytes | Path:
     assert held.scan is not None
     allowed = round(options.max_growth * work.photo.size) or None
     format_ = options.output_format(work.photo.key, held.scan.format)
-    label = None if work.is_left_alone else _label(work)
+    label = None if work.is_left_alone else label_of(work)
     return held.encode(format_, label, allowed, work.notes.append)
 
 
@@ -218,57 +201,6 @@ def _keep_page(work: Work) -> None:
     work.mask_coverage, work.difference = math.nan, None
 
 
-def _put_all(work: Work, derivative: bytes | Path, mask: bytes | Path | None) -> None:
-    target, key = work.place.target, work.photo.key
-    work.output_sha256 = sha256_of(derivative)
-    if mask is not None:
-        place = mask_key(key, paged=work.book is not None)
-        work.mask_file = identity(place, mask)
-        _put(target, place, mask)
-    output = work.place.options.output_key(key)
-    target.write(f"records/{key}.json", encode_record(record_of(work, output, derivative)))
-    try:
-        _put(target, f"photos/{output}", derivative)
-    except StorageError:
-        work.output_sha256 = ""
-        with suppress(OldPhotoError):
-            target.delete(f"records/{key}.json")
-        raise
-    work.output = f"photos/{output}"
-
-
 def _held(work: Work) -> HeldPhoto:
     assert work.held is not None
     return work.held
-
-
-def _label(work: Work) -> Label:
-    """What the derivative itself says of its making, without its record."""
-    restorer = work.place.restorer
-    return Label(
-        software=f"oldphoto {software_versions()['oldphoto']}",
-        model=restorer.name,
-        model_digest=restorer.digest,
-        run_id=work.place.run_id,
-        master_key=work.photo.key,
-        master_sha256=work.source_sha256,
-    )
-
-
-def _put(target: Bucket, key: str, content: bytes | Path) -> None:
-    if isinstance(content, Path):
-        target.upload(key, content)
-    else:
-        target.write(key, content)
-
-
-def copy_original(work: Work) -> None:
-    """Put the untouched original where the derivative would be, unless something is there already."""
-    target, key = work.place.target, work.photo.key
-    if target.info(f"photos/{key}") is not None:
-        return
-    data = work.place.source.read(key, version=work.photo.version)
-    work.source_sha256 = work.output_sha256 = hashlib.sha256(data).hexdigest()
-    target.write(f"records/{key}.json", encode_record(record_of(work, key, data)))
-    target.write(f"photos/{key}", data)
-    work.output = f"photos/{key}"

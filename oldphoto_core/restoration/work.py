@@ -13,7 +13,7 @@ from oldphoto_core.reports.page.thumbnails import REPORT
 from oldphoto_core.restoration.options import RestoreOptions
 from oldphoto_core.restoration.photo import FindsDamage, Photo, RestoresPhotos, detector_of
 from oldphoto_core.restoration.reading import PhotoFiles
-from oldphoto_core.scans.isolation.pool import SECONDS
+from oldphoto_core.scans.isolation.decoders import FILE_SECONDS
 from oldphoto_core.storage import Bucket, LedgerRow
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Work:
     def files(self) -> PhotoFiles:
         """Reads this photo's files, within its bounds."""
         most = round(self.place.options.max_megapixels * 1e6)
-        return PhotoFiles(self.place.decoders, most, min(SECONDS, self.seconds_left))
+        return PhotoFiles(self.place.decoders, most, min(FILE_SECONDS, self.seconds_left))
 
     @property
     def seconds_left(self) -> float:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from oldphoto_core.scans.formats import file_extension
     from oldphoto_core.scans.headers import read_header, read_header_of, read_pages
     from oldphoto_core.scans.icc import UnusableProfileError
-    from oldphoto_core.scans.isolation.pool import Decoders
+    from oldphoto_core.scans.isolation.decoders import Decoders
     from oldphoto_core.scans.masks import (
         damage_of,
         read_mask,
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     )
     from oldphoto_core.scans.raw import RawPixels
     from oldphoto_core.scans.reader import read_scan, spool_scan
-    from oldphoto_core.scans.scan import Format, Scan, ScanHeader, SpooledScan
+    from oldphoto_core.scans.scan import Format, OutputFormat, Scan, ScanHeader, SpooledScan
     from oldphoto_core.scans.selection import PageSelection
     from oldphoto_core.scans.views import FileView
-    from oldphoto_core.scans.writer import OutputFormat, write_scan, write_spooled
+    from oldphoto_core.scans.writer import write_scan, write_spooled
     from oldphoto_core.scans.xmp import Label
 
 __all__ = [
@@ -86,7 +86,7 @@ _HOMES = {
     "formats": ("file_extension",),
     "headers": ("read_header", "read_header_of", "read_pages"),
     "icc": ("UnusableProfileError",),
-    "isolation.pool": ("Decoders",),
+    "isolation.decoders": ("Decoders",),
     "masks": (
         "damage_of",
         "read_mask",
@@ -98,10 +98,10 @@ _HOMES = {
     ),
     "raw": ("RawPixels",),
     "reader": ("read_scan", "spool_scan"),
-    "scan": ("Format", "Scan", "ScanHeader", "SpooledScan"),
+    "scan": ("Format", "OutputFormat", "Scan", "ScanHeader", "SpooledScan"),
     "selection": ("PageSelection",),
     "views": ("FileView",),
-    "writer": ("OutputFormat", "write_scan", "write_spooled"),
+    "writer": ("write_scan", "write_spooled"),
     "xmp": ("Label",),
 }
 

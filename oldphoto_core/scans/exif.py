@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 
-from oldphoto_core.scans.carried import Resolution, Unit
-from oldphoto_core.scans.ifd import BrokenIfdError, Entry, Layout, next_ifd_position, read_ifd
+from oldphoto_core.scans.carried import MM_PER_UNIT, Resolution, Unit
+from oldphoto_core.scans.ifd import (
+    BrokenIfdError,
+    Entry,
+    Layout,
+    as_exif,
+    first_integer,
+    next_ifd_position,
+    read_ifd,
+    shorts,
+)
 
 ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 274, 282, 283, 296
 _UNITS: dict[int, Unit] = {1: "none", 2: "in", 3: "cm"}
@@ -33,8 +41,8 @@ def without_thumbnail(exif: bytes) -> bytes:
 
 def orientation_of(entries: Mapping[int, Entry]) -> int:
     """1 to 8; 1 when there is none, or none that makes sense."""
-    values = entries[ORIENTATION].integers() if ORIENTATION in entries else ()
-    return values[0] if values and 1 <= values[0] <= 8 else 1
+    value = first_integer(entries, ORIENTATION, 1)
+    return value if 1 <= value <= 8 else 1
 
 
 def resolution_of(entries: Mapping[int, Entry]) -> Resolution | None:
@@ -42,10 +50,8 @@ def resolution_of(entries: Mapping[int, Entry]) -> Resolution | None:
     x, y = (entries[tag].rational() if tag in entries else None for tag in (X_RESOLUTION, Y_RESOLUTION))
     if not x or not y:
         return None
-    units = entries[RESOLUTION_UNIT].integers() if RESOLUTION_UNIT in entries else (2,)
-    unit = _UNITS.get(units[0] if units else 2, "none")
-    per_mm = {"in": 25.4, "cm": 10.0, "none": 1.0}[unit]
-    return Resolution(x / per_mm, y / per_mm, unit)
+    unit = _UNITS.get(first_integer(entries, RESOLUTION_UNIT, 2), "none")
+    return Resolution(x / MM_PER_UNIT[unit], y / MM_PER_UNIT[unit], unit)
 
 
 def with_orientation(exif: bytes | None, orientation: int) -> bytes | None:
@@ -54,11 +60,4 @@ def with_orientation(exif: bytes | None, orientation: int) -> bytes | None:
         return None
     if exif is not None and orientation_of(entries_of(exif)) == orientation:
         return exif
-    from oldphoto_core.scans.ifd import as_exif, shorts
-
     return as_exif({**entries_of(exif or b""), ORIENTATION: shorts(orientation)})
-
-
-def big_endian(*values: int) -> bytes:
-    """16-bit numbers as JPEG writes them."""
-    return struct.pack(f">{len(values)}H", *values)

@@ -54,6 +54,12 @@ class Entry:
         return over / under if under else None
 
 
+def first_integer(entries: Mapping[int, Entry], tag: int, otherwise: int) -> int:
+    """The first value of a field of whole numbers; `otherwise` where there is none."""
+    values = entries[tag].integers() if tag in entries else ()
+    return values[0] if values else otherwise
+
+
 def shorts(*values: int) -> Entry:
     """A SHORT field."""
     return Entry(SHORT, struct.pack(f"<{len(values)}H", *values))
@@ -147,16 +153,6 @@ def value_position(data: Data, layout: Layout, tag: int) -> int | None:
         if _unpack(layout.order + "H", data, position)[0] == tag:
             return position + (12 if layout.big else 8)
     return None
-
-
-def page_offsets(data: Data, layout: Layout, most: int = 1000) -> list[int]:
-    """The offsets of the directories of all pages; a chain that loops ends where it meets itself."""
-    offsets: list[int] = []
-    at = layout.first
-    while at and at not in offsets and len(offsets) < most:
-        offsets.append(at)
-        at = next_ifd(data, layout, at)
-    return offsets
 
 
 def write_ifd(entries: Mapping[int, Entry], at: int, *, big: bool = False, following: int = 0) -> bytes:

@@ -13,7 +13,7 @@ import numpy as np
 from oldphoto_core.errors import TruncatedScan
 from oldphoto_core.scans import exif as exif_blocks
 from oldphoto_core.scans import xmp
-from oldphoto_core.scans.carried import Carried, Encoding, Resolution
+from oldphoto_core.scans.carried import MM_PER_UNIT, Carried, Encoding, Resolution, Unit
 from oldphoto_core.scans.views import Data, pieces_of
 
 _EXIF, _XMP, _ICC, _PHOTOSHOP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"Photoshop 3.0\0"
@@ -25,6 +25,7 @@ _PART = 65_000
 """Bytes of what takes several segments that one of them gets."""
 _START_OF_SCAN = b"\xff\xda\0\x08\x01\x01\0\0\x3f\0"
 _CHROMA = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}
+_UNIT_CODES = {"none": 0, "in": 1, "cm": 2}
 
 
 def read_carried(data: Data) -> Carried:
@@ -182,18 +183,18 @@ def _density(segments: list[tuple[int, bytes]]) -> Resolution | None:
         if marker == _APP0 and payload.startswith(b"JFIF\0") and len(payload) >= 12:
             unit, x, y = struct.unpack_from(">BHH", payload, 7)
             if unit in (1, 2) and x and y:
-                per_mm = 25.4 if unit == 1 else 10.0
-                return Resolution(x / per_mm, y / per_mm, "in" if unit == 1 else "cm")
+                named: Unit = "in" if unit == 1 else "cm"
+                return Resolution(x / MM_PER_UNIT[named], y / MM_PER_UNIT[named], named)
             if unit == 0 and x != y and x and y:
                 return Resolution(float(x), float(y), "none")
     return None
 
 
 def _jfif(resolution: Resolution | None) -> bytes:
-    unit, scale = {"in": (1, 25.4), "cm": (2, 10.0), "none": (0, 1.0)}[resolution.unit if resolution else "none"]
-    x, y = (resolution.x_per_mm, resolution.y_per_mm) if resolution else (1.0, 1.0)
-    x, y = (min(max(round(value * scale), 1), 65_535) for value in (x, y))
-    return b"JFIF\0\x01\x01" + struct.pack(">BHHBB", unit, x, y, 0, 0)
+    known = resolution or Resolution(1.0, 1.0, "none")
+    scale = MM_PER_UNIT[known.unit]
+    x, y = (min(max(round(value * scale), 1), 65_535) for value in (known.x_per_mm, known.y_per_mm))
+    return b"JFIF\0\x01\x01" + struct.pack(">BHHBB", _UNIT_CODES[known.unit], x, y, 0, 0)
 
 
 def _encoding(data: Data) -> Encoding:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from oldphoto_core.errors import MaskMismatch
 from oldphoto_core.scans.raw import RawPixels, new_pixels
 from oldphoto_core.scans.reader import read_scan, spool_scan
-from oldphoto_core.scans.scan import Pixels, Scan, SpooledScan
+from oldphoto_core.scans.scan import Pixels, Scan, ScanHeader, SpooledScan
 from oldphoto_core.scans.vips import black, image_of, translated
 
 MaskFormat = Literal["png", "tiff"]
@@ -37,7 +37,7 @@ def read_mask(data: bytes, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
 
 def damage_of(mask: Scan, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """`read_mask` of a file that was read."""
-    _check_size(mask, size)
+    check_mask_size(mask, size)
     return _damaged(mask.pixels, mask.alpha, mask.bits)
 
 
@@ -59,7 +59,7 @@ def spool_mask(path: str | os.PathLike[str], folder: str | os.PathLike[str], siz
 def spool_damage(mask: SpooledScan, folder: str | os.PathLike[str], size: tuple[int, int]) -> RawPixels:
     """`spool_mask` of a file that was spooled, whose own pixels are removed."""
     try:
-        _check_size(mask, size)
+        check_mask_size(mask, size)
         with new_pixels(folder, "mask", (*size, 1), np.uint8) as damage:
             for top, bottom in mask.pixels.slabs():
                 alpha = None if mask.alpha is None else mask.alpha.read(top, bottom)[..., 0]
@@ -93,7 +93,8 @@ def write_empty_mask(path: str | os.PathLike[str], size: tuple[int, int]) -> Non
         black(*size).tiffsave(os.fspath(path), **_SAVED["tiff"])
 
 
-def _check_size(mask: Scan | SpooledScan, size: tuple[int, int]) -> None:
+def check_mask_size(mask: Scan | SpooledScan | ScanHeader, size: tuple[int, int]) -> None:
+    """Raises MaskMismatch when a mask has not the photo's size, (height, width)."""
     if (mask.height, mask.width) != size:
         raise MaskMismatch(
             f"the mask has {mask.width} x {mask.height} pixels, its photo {size[1]} x {size[0]}: make it the same size"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from oldphoto_core.errors import ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans import tiff
 from oldphoto_core.scans.carried import Carried, Pyramid
-from oldphoto_core.scans.ifd import BrokenIfdError, Entry, Layout, next_ifd, read_ifd
+from oldphoto_core.scans.ifd import BrokenIfdError, Entry, Layout, first_integer, next_ifd, read_ifd
 from oldphoto_core.scans.scan import ScanHeader
 from oldphoto_core.scans.views import Data, PageView
 
@@ -195,18 +195,13 @@ def _levels_below(data: Data, layout: Layout, entries: Mapping[int, Entry]) -> l
 
 
 def _level(entries: Mapping[int, Entry]) -> Level | None:
-    width, height = _first(entries, _WIDTH), _first(entries, _HEIGHT)
+    width, height = (first_integer(entries, tag, 0) for tag in (_WIDTH, _HEIGHT))
     if not width or not height:
         return None
-    tile = (_first(entries, _TILE_WIDTH), _first(entries, _TILE_HEIGHT))
-    channels = _first(entries, _CHANNELS, 1)
-    return Level(width, height, _first(entries, _BITS, 1), channels, tile if all(tile) else None)
+    tile = (first_integer(entries, _TILE_WIDTH, 0), first_integer(entries, _TILE_HEIGHT, 0))
+    bits, channels = (first_integer(entries, tag, 1) for tag in (_BITS, _CHANNELS))
+    return Level(width, height, bits, channels, tile if all(tile) else None)
 
 
 def _says_smaller(entries: Mapping[int, Entry]) -> bool:
-    return bool(_first(entries, _SUBFILE) & 1) or _first(entries, _OLD_SUBFILE) == 2
-
-
-def _first(entries: Mapping[int, Entry], tag: int, default: int = 0) -> int:
-    values = entries[tag].integers() if tag in entries else ()
-    return values[0] if values else default
+    return bool(first_integer(entries, _SUBFILE, 0) & 1) or first_integer(entries, _OLD_SUBFILE, 0) == 2

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 Format = Literal["jpeg", "png", "tiff", "webp", "jpeg2000", "heif", "avif"]
+ONLY_READ: tuple[Format, ...] = ("jpeg2000", "heif", "avif")
+"""Formats that nothing here writes: their derivatives are TIFFs."""
+OutputFormat = Literal["keep", "tiff", "png", "jpeg"]
+"""How a derivative is written; "keep": as its master is, if that can be."""
 Pixels = npt.NDArray[Any]
 """uint8 or uint16."""
 P = TypeVar("P", Pixels, RawPixels)

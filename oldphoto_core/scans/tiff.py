@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from oldphoto_core.errors import TruncatedScan, UnreadableScan
 from oldphoto_core.scans import exif as exif_blocks
-from oldphoto_core.scans.carried import Carried, Encoding, Resolution
+from oldphoto_core.scans.carried import MM_PER_UNIT, Carried, Encoding, Resolution
 from oldphoto_core.scans.ifd import (
     ASCII,
     BYTE,
@@ -19,6 +19,7 @@ from oldphoto_core.scans.ifd import (
     Entry,
     Layout,
     as_exif,
+    first_integer,
     next_ifd,
     rational,
     read_ifd,
@@ -52,8 +53,6 @@ _COMPRESSIONS = {
 _DESCRIPTIONS = (297, EXIF_IFD, GPS_IFD, 18246, 40091, 40092, 40093, 40094, 40095)
 """Besides all text fields: the page's number, EXIF, GPS, rating; Windows' title, comment, author, keywords, subject."""
 _UNIT_CODES = {"none": 1, "in": 2, "cm": 3}
-
-
 _OF_INKS = (333, 337)
 """Text that names the inks and the printer of a CMYK picture, whose derivative is none."""
 
@@ -82,12 +81,12 @@ def whole_directory(data: Data) -> Mapping[int, Entry]:
 
 def is_fax(data: Data) -> bool:
     """Whether the pixels are compressed as CCITT does: Huffman, group 3 or group 4."""
-    return _first(read_ifd(data), _COMPRESSION, 1) in _FAX
+    return compression_code(read_ifd(data)) in _FAX
 
 
 def has_alpha(data: Data) -> bool:
     """Whether the channel behind the colours is said to be alpha, and not just one more."""
-    return _first(read_ifd(data), _EXTRA, 0) in (1, 2)
+    return first_integer(read_ifd(data), _EXTRA, 0) in (1, 2)
 
 
 def lab_as_rgb(data: Data) -> tuple[int, bytes] | None:
@@ -97,7 +96,7 @@ def lab_as_rgb(data: Data) -> tuple[int, bytes] | None:
         entries = read_ifd(data, layout)
     except BrokenIfdError:
         return None  # whoever opens it says what is wrong with it
-    kind = [_first(entries, tag, 0) for tag in (_PHOTOMETRIC, _BITS, _CHANNELS)]
+    kind = [first_integer(entries, tag, 0) for tag in (_PHOTOMETRIC, _BITS, _CHANNELS)]
     at = value_position(data, layout, _PHOTOMETRIC)
     return (at, struct.pack(layout.order + "H", 2)) if kind == [8, 8, 3] and at is not None else None
 
@@ -122,7 +121,7 @@ def read_carried(data: Data) -> Carried:
 
 def compression_code(entries: Mapping[int, Entry]) -> int:
     """How the pixels are compressed, by TIFF's number."""
-    return _first(entries, _COMPRESSION, 1)
+    return first_integer(entries, _COMPRESSION, 1)
 
 
 def compression_of(data: Data) -> str:
@@ -189,24 +188,19 @@ def _resolution_tags(resolution: Resolution | None) -> dict[int, Entry | None]:
     tags = (exif_blocks.X_RESOLUTION, exif_blocks.Y_RESOLUTION, exif_blocks.RESOLUTION_UNIT)
     if resolution is None:
         return dict.fromkeys(tags)
-    scale = {"in": 25.4, "cm": 10.0, "none": 1.0}[resolution.unit]
+    scale = MM_PER_UNIT[resolution.unit]
     x, y = rational(resolution.x_per_mm * scale), rational(resolution.y_per_mm * scale)
     return dict(zip(tags, (x, y, shorts(_UNIT_CODES[resolution.unit])), strict=True))
 
 
 def _encoding(entries: Mapping[int, Entry], layout: Layout) -> Encoding:
-    code = _first(entries, _COMPRESSION, 1)
+    code = compression_code(entries)
     return Encoding(
         lossless=code not in _LOSSY,
         tiff_compression=_LOSSLESS.get(code, "deflate"),
         bigtiff=layout.big,
-        white_is_zero=_first(entries, _PHOTOMETRIC, 1) == 0,
+        white_is_zero=first_integer(entries, _PHOTOMETRIC, 1) == 0,
     )
-
-
-def _first(entries: Mapping[int, Entry], tag: int, default: int) -> int:
-    values = entries[tag].integers() if tag in entries else ()
-    return values[0] if values else default
 
 
 def _cut(data: Data) -> str:

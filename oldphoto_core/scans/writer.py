@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -15,12 +15,10 @@ from oldphoto_core.errors import ScanError, ScanTooLarge, UnsupportedScan
 from oldphoto_core.scans import growth, jpeg, png, tiff, webp
 from oldphoto_core.scans.carried import Encoding
 from oldphoto_core.scans.raw import RawPixels
-from oldphoto_core.scans.scan import Format, Pixels, Scan, SpooledScan
+from oldphoto_core.scans.scan import ONLY_READ, Format, OutputFormat, Pixels, Scan, SpooledScan
 from oldphoto_core.scans.views import Data, FileView
 from oldphoto_core.scans.vips import image_of, translated
 from oldphoto_core.scans.xmp import Label, with_label
-
-OutputFormat = Literal["keep", "tiff", "png", "jpeg"]
 
 _DEFAULT_QUALITY = 95
 _WEBP_QUALITY = 92
@@ -137,8 +135,8 @@ def _target(scan: Scan | SpooledScan, pixels: Pixels | RawPixels, format_: Outpu
         )
     if format_ != "keep":
         return format_
-    # nothing here writes JPEG 2000, HEIF or AVIF; a TIFF holds all that they can hold
-    return "tiff" if scan.format in ("jpeg2000", "heif", "avif") else scan.format
+    # a TIFF holds all that they can hold
+    return "tiff" if scan.format in ONLY_READ else scan.format
 
 
 @contextlib.contextmanager

@@ -21,6 +21,16 @@ def parts_of(etag: str) -> int:
     return int(match[1] or 1) if match else 0
 
 
+def md5_of(data: bytes) -> bytes:
+    """16 bytes."""
+    return bytes(_md5(data).digest())
+
+
+def etag_of(digests: list[bytes]) -> str:
+    """What S3 calls an object that went up whole, or in parts of these MD5s."""
+    return digests[0].hex() if len(digests) == 1 else f"{md5_of(b''.join(digests)).hex()}-{len(digests)}"
+
+
 class Digest:
     """The ETag of bytes that come piece by piece; `part` bytes make a part, None: it went up in one piece."""
 

@@ -13,13 +13,13 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal
 
 from oldphoto_core.errors import REASONS, FailedReason, SkippedReason, SourceMissing, UsageError
 from oldphoto_core.storage.bucket import Bucket
 from oldphoto_core.storage.keys import printable, safe_key
+from oldphoto_core.storage.parallel import map_objects
 from oldphoto_core.storage.tables import read_table, write_table
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 LEDGER_KEY = "ledger.parquet"
 PARTS_FOLDER = "ledger"
 RUNS_FOLDER = "runs"
+FACTS_KEY = "run.json"
+"""In a run's folder: what was known of it when it began."""
 SUMMARY_KEY = "summary.json"
 """In a run's folder, once its books are closed: what became of how many."""
 ROLLBACK_KEY = "rollback.json"
@@ -192,8 +194,7 @@ def _rows_of_runs(target: Bucket, rows_of: Callable[[Bucket], pd.DataFrame]) -> 
     import pandas as pd
 
     run_ids = list(target.folders(RUNS_FOLDER))
-    with ThreadPoolExecutor(max_workers=8) as threads:
-        frames = list(threads.map(lambda run_id: rows_of(target.join(RUNS_FOLDER, run_id)), run_ids))
+    frames = list(map_objects(lambda run_id: rows_of(target.join(RUNS_FOLDER, run_id)), run_ids))
     frames = [frame.assign(run_id=run_id) for frame, run_id in zip(frames, run_ids, strict=True) if len(frame)]
     if not frames:
         return as_frame([]).assign(run_id=pd.Series([], dtype="str"))
@@ -234,8 +235,7 @@ def _read_all(run: Bucket) -> pd.DataFrame:
     keys = [LEDGER_KEY, *parts] if run.info(LEDGER_KEY) else parts
     if not keys:
         return as_frame([])
-    with ThreadPoolExecutor(max_workers=8) as threads:
-        frames = list(threads.map(lambda key: _typed(read_table(run, key)), keys))
+    frames = list(map_objects(lambda key: _typed(read_table(run, key)), keys))
     return pd.concat(frames, ignore_index=True)
 
 

@@ -137,7 +137,7 @@ class LocalStore:
         return found if stat.S_ISREG(found.st_mode) else None
 
     def _changed(self, key: str, found: str, wanted: str | None) -> ChangedWhileReading:
-        return ChangedWhileReading(f"{self._name(key)} is version {found}, not {wanted}: run again for a new inventory")
+        return ChangedWhileReading(f"{self._name(key)} is version {found}, not {wanted}: run again to list it anew")
 
     def _name(self, key: str) -> str:
         return printable(str(self.root / key))
@@ -206,6 +206,6 @@ def _as_storage_error(name: str, done: str) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        raise SourceMissing(f"{printable(name)} is not there, or no longer: run again for a new inventory") from error
+        raise SourceMissing(f"{printable(name)} is not there, or no longer: run again to list it anew") from error
     except (OSError, ValueError) as error:
         raise StorageError(f"{printable(name)} cannot be {done}: {why(error)}") from error

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import SourceMissing, StorageError, UnsafeKey
 from oldphoto_core.storage.bucket import Bucket
 from oldphoto_core.storage.keys import is_image_key, printable
+from oldphoto_core.storage.parallel import SMALL_THREADS, map_objects
 from oldphoto_core.storage.store import ObjectInfo
 from oldphoto_core.storage.tables import read_table, write_table
 
@@ -20,37 +20,28 @@ MANIFEST_COLUMNS = ("key", "size", "version", "kind")
 """key: str; size: int64 bytes; version: str, to pin reads with, empty where a key that was named is not there;
 kind: "image" or "other" (by its name)."""
 
-_PROGRESS_EVERY = 1000
-_LOOKING = 16
 
-
-def take_inventory(
-    source: Bucket, *, limit: int | None = None, progress: Callable[[int], None] | None = None
-) -> pd.DataFrame:
-    """Lists the source, sorted by key. `limit` stops after so many images; `progress` hears the count of objects.
+def take_inventory(source: Bucket, *, limit: int | None = None) -> pd.DataFrame:
+    """Lists the source, sorted by key, and reads nothing of it: MANIFEST_COLUMNS. `limit` (1 or more) stops after so
+    many images. (What is in the files is the business of the room `inventory`.)
 
     Raises:
         SourceMissing: there is no such folder or bucket, or nothing is in it.
     """
     found: list[ObjectInfo] = []
     images = 0
-    if limit != 0:
-        for info in source.list():
-            found.append(info)
-            images += is_image_key(info.key)
-            if progress and len(found) % _PROGRESS_EVERY == 0:
-                progress(len(found))
-            if limit is not None and images >= limit:
-                break
-    if not found and limit != 0:
+    for info in source.list():
+        found.append(info)
+        images += is_image_key(info.key)
+        if images == limit:
+            break
+    if not found:
         raise SourceMissing(_nothing_in(source))
-    if progress:
-        progress(len(found))
     return _as_frame(found)
 
 
 def look_up(source: Bucket, keys: Iterable[str], *, limit: int | None = None) -> pd.DataFrame:
-    """The inventory of these keys alone, sorted, each once; `limit` stops after so many images.
+    """The manifest of these keys alone, sorted, each once; `limit` stops after so many images.
 
     A key that cannot be looked up, is not there or is unsafe has a row too, of size 0 and without a version: reading it
     says why. An unsafe one counts as an image, or it would be passed over as none.
@@ -73,8 +64,7 @@ def look_up(source: Bucket, keys: Iterable[str], *, limit: int | None = None) ->
         return ObjectInfo(key, 0, "")
 
     unsafe: list[str] = []
-    with ThreadPoolExecutor(_LOOKING) as threads:
-        frame = _as_frame(list(threads.map(look, wanted)))
+    frame = _as_frame(list(map_objects(look, wanted, SMALL_THREADS)))
     frame.loc[frame["key"].isin(unsafe), "kind"] = "image"
     return frame
 

@@ -46,11 +46,9 @@ class MemoryStore:
         """All bytes, of exactly this version when one is given, in one chunk: they are in memory anyway."""
         data = self._bytes(key)
         if data is None:
-            raise SourceMissing(f"{printable(key)} is not there, or no longer: run again for a new inventory")
+            raise SourceMissing(f"{printable(key)} is not there, or no longer: run again to list it anew")
         if version not in (None, found := _version(data)):
-            raise ChangedWhileReading(
-                f"{printable(key)} is version {found}, not {version}: run again for a new inventory"
-            )
+            raise ChangedWhileReading(f"{printable(key)} is version {found}, not {version}: run again to list it anew")
         yield data
 
     def read_range(self, key: str, version: str | None, start: int, end: int) -> bytes:

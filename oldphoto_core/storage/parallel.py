@@ -12,6 +12,8 @@ Result = TypeVar("Result")
 
 THREADS = 8
 """Reading and hashing release the GIL; a store far away gains from more, a disk loses."""
+SMALL_THREADS = 16
+"""For what is small, and waits for the store most of its time: records, headers, looking keys up."""
 
 
 def map_objects(do: Callable[[Item], Result], items: Iterable[Item], threads: int = THREADS) -> Iterator[Result]:
@@ -30,3 +32,9 @@ def map_objects(do: Callable[[Item], Result], items: Iterable[Item], threads: in
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def for_each(do: Callable[[Item], object], items: Iterable[Item], threads: int = THREADS) -> None:
+    """`map_objects` where nothing comes back."""
+    for _ in map_objects(do, items, threads):
+        pass

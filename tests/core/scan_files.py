@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from functools import lru_cache
 from typing import Any
 
@@ -98,3 +99,8 @@ def mixed_pages() -> bytes:
         (Image.fromarray(photo(1, 16)[:40, :50, 0]), {"dpi": (600, 600), "tiffinfo": turned}),
         (Image.fromarray(photo(1, 8)[..., 0]).convert("1"), {"compression": "group4"}),
     )
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    """With its length and its checksum."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

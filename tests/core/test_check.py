@@ -20,7 +20,7 @@ from oldphoto_core.restoration.check import Check, Look, check
 from oldphoto_core.restoration.models import restorer_of
 from oldphoto_core.scans import Decoders, read_header, webp
 from oldphoto_core.storage import Bucket, read_ledger
-from oldphoto_core.storage.s3 import S3Store
+from oldphoto_core.storage.s3_requests import Requests
 
 
 def looked(source: Bucket, target: Bucket, **job: Any) -> Check:
@@ -188,14 +188,14 @@ def test_only_a_small_part_of_a_large_file_is_fetched(s3_bucket_url: str, kind: 
 def served(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Bytes of each object's part that the store sent."""
     sizes: list[int] = []
-    body = S3Store._body
+    body = Requests.body
 
-    def counted(self: S3Store, reply: dict[str, Any]) -> Any:
+    def counted(self: Requests, reply: dict[str, Any]) -> Any:
         for chunk in body(self, reply):
             sizes.append(len(chunk))
             yield chunk
 
-    monkeypatch.setattr(S3Store, "_body", counted)
+    monkeypatch.setattr(Requests, "body", counted)
     return sizes
 
 

@@ -200,7 +200,7 @@ def test_decoders_know_no_credentials_and_no_torch(monkeypatch: pytest.MonkeyPat
         assert not [file.path for file in process.memory_maps() if "torch" in file.path]
 
 
-def test_many_threads_share_a_few_processes(tmp_path: Path) -> None:
+def test_many_threads_share_a_few_processes() -> None:
     seen: set[int] = set()
     wrong: list[str] = []
 
@@ -369,7 +369,7 @@ def test_a_decoder_that_wants_what_it_has_or_what_is_not_there_is_not_asked_for_
 ) -> None:
     with Decoders(1) as decoders, SparseCopy(tmp_path / "copy", 10_000, lambda a, b: bytes(b - a)) as copy:
         copy.fill(0, 10_000)
-        monkeypatch.setattr(decoders, "_ask", lambda *_: (Missing(wanted), None))
+        monkeypatch.setattr(decoders._pool, "ask", lambda *_: (Missing(wanted), None))
         with pytest.raises(ScanError):
             decoders.foresee(copy)
 

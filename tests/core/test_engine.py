@@ -261,7 +261,7 @@ def test_no_reason_outside_the_vocabulary_reaches_a_row(tmp_path: Path) -> None:
     assert (rows["a.png"].reason, rows["a.png"].detail) == ("unexpected error", "it rains")
 
 
-def test_dask_listens_on_loopback_only(tmp_path: Path) -> None:
+def test_dask_listens_on_loopback_only() -> None:
     psutil = pytest.importorskip("psutil")
     from oldphoto_core.restoration.lanes import dask_threads
 

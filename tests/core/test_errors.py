@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import builtins
 import importlib
-import io
 import re
 import struct
 import zipfile
@@ -102,7 +101,7 @@ SEAMS = {
     "pi_heif": {"scans/heif.py"},
     "s3fs": {"storage/s3_client.py"},
     "aiohttp": {"storage/s3_client.py"},
-    "fsspec": {"storage/s3.py", "storage/memory.py"},
+    "fsspec": {"storage/s3_requests.py", "storage/memory.py"},
     "safetensors": {"checkpoints/tensors.py"},
     "zipfile": {"checkpoints/archives.py"},
     "pyarrow": {"storage/tables.py"},
@@ -177,6 +176,25 @@ def speaks(cls: type[Exception]) -> bool:
         return False
 
 
+class Raising:
+    """Stands in for a library's function; raises one class of error after the other."""
+
+    def __init__(self) -> None:
+        self.cls: type[Exception] = Exception
+
+    def __call__(self, *_arguments: Any, **_options: Any) -> None:
+        raise made(self.cls)
+
+    def through(self, call: Callable[[], Any]) -> Callable[[type[Exception]], Any]:
+        """The call, once it is said what the function is to raise."""
+
+        def with_it_raising(cls: type[Exception]) -> Any:
+            self.cls = cls
+            return call()
+
+        return with_it_raising
+
+
 def leaks(call: Callable[[], Any], translated: type[Exception]) -> str:
     """What comes out of a call beside one line of our own; empty if nothing does."""
     try:
@@ -214,20 +232,13 @@ def test_whatever_libvips_raises_is_a_scan_error(monkeypatch: pytest.MonkeyPatch
 
     data = encoded(photo(3, 8), "png")
     scan = read_scan(data)
-    raising: list[type[Exception]] = []
-
-    def fail(*_arguments: Any, **_options: Any) -> None:
-        raise made(raising[-1])
-
-    def through(call: Callable[[], Any]) -> Callable[[type[Exception]], Any]:
-        return lambda cls: (raising.append(cls), call())
-
+    library = Raising()
     calls = {
-        "read_header": through(lambda: read_header(data)),
-        "read_scan": through(lambda: read_scan(data)),
-        "write_scan": through(lambda: write_scan(scan, scan.pixels)),
+        "read_header": library.through(lambda: read_header(data)),
+        "read_scan": library.through(lambda: read_scan(data)),
+        "write_scan": library.through(lambda: write_scan(scan, scan.pixels)),
     }
-    monkeypatch.setattr(pyvips.Operation, "call", fail)
+    monkeypatch.setattr(pyvips.Operation, "call", library)
     assert unmapped([*BUILTIN, *exceptions_of("pyvips.error")], calls, ScanError) == []
 
 
@@ -247,26 +258,19 @@ def of_the_network() -> list[type[Exception]]:
 
 
 def test_whatever_the_object_store_raises_is_a_storage_error(monkeypatch: pytest.MonkeyPatch, bucket: Bucket) -> None:
-    raising: list[type[Exception]] = []
-
-    def fail(*_arguments: Any, **_options: Any) -> None:
-        raise made(raising[-1])
-
-    def through(call: Callable[[], Any]) -> Callable[[type[Exception]], Any]:
-        return lambda cls: (raising.append(cls), call())
-
+    library = Raising()
     calls = {
-        "list": through(lambda: list(bucket.list())),
-        "folders": through(lambda: list(bucket.folders())),
-        "info": through(lambda: bucket.info("there")),
-        "read": through(lambda: bucket.read("there")),
-        "write": through(lambda: bucket.write("here", b"x")),
-        "delete": through(lambda: bucket.delete("here")),
-        "check_writable": through(bucket.check_writable),
-        "unfinished": through(lambda: list(bucket.unfinished(("photos",)))),
-        "discard": through(lambda: bucket.discard(Unfinished("here", 0.0, upload="1"))),
+        "list": library.through(lambda: list(bucket.list())),
+        "folders": library.through(lambda: list(bucket.folders())),
+        "info": library.through(lambda: bucket.info("there")),
+        "read": library.through(lambda: bucket.read("there")),
+        "write": library.through(lambda: bucket.write("here", b"x")),
+        "delete": library.through(lambda: bucket.delete("here")),
+        "check_writable": library.through(bucket.check_writable),
+        "unfinished": library.through(lambda: list(bucket.unfinished(("photos",)))),
+        "discard": library.through(lambda: bucket.discard(Unfinished("here", 0.0, upload="1"))),
     }
-    monkeypatch.setattr(bucket._store._files, "call_s3", fail)
+    monkeypatch.setattr(bucket._store._requests._files, "call_s3", library)
     monkeypatch.setattr("oldphoto_core.storage.s3_client.PAUSE_SECONDS", 0)
     found = unmapped(of_the_network(), calls, StorageError)
     # of an object that is not there `info` says None, and an upload that is over need not be ended
@@ -275,20 +279,16 @@ def test_whatever_the_object_store_raises_is_a_storage_error(monkeypatch: pytest
 
 
 def test_whatever_breaks_a_body_off_is_a_storage_error(monkeypatch: pytest.MonkeyPatch, bucket: Bucket) -> None:
-    from oldphoto_core.storage import s3
+    from oldphoto_core.storage import s3_requests
 
-    raising: list[type[Exception]] = []
+    library = Raising()
 
-    async def fail(_body: Any) -> bytes:
-        raise made(raising[-1])
+    async def fail(_body: Any) -> None:
+        library()
 
-    def read(cls: type[Exception]) -> None:
-        raising.append(cls)
-        bucket.read("there")
-
-    monkeypatch.setattr(s3, "_chunk", fail)
+    monkeypatch.setattr(s3_requests, "_chunk", fail)
     monkeypatch.setattr("oldphoto_core.storage.s3_client.PAUSE_SECONDS", 0)
-    assert unmapped(of_the_network(), {"read": read}, StorageError) == []
+    assert unmapped(of_the_network(), {"read": library.through(lambda: bucket.read("there"))}, StorageError) == []
 
 
 def test_whatever_the_system_says_of_a_folder_is_a_storage_error(
@@ -296,24 +296,18 @@ def test_whatever_the_system_says_of_a_folder_is_a_storage_error(
 ) -> None:
     bucket = Bucket(tmp_path / "bucket")
     bucket.write("there", b"bytes")
-    real, raising = builtins.open, []
+    real, system = builtins.open, Raising()
 
     def fail(path: Any, *arguments: Any, **options: Any) -> Any:
-        if str(path).startswith(str(tmp_path)):
-            raise made(raising[-1])
-        return real(path, *arguments, **options)
-
-    def read(cls: type[Exception]) -> None:
-        raising.append(cls)
-        bucket.read("there")
-
-    def write(cls: type[Exception]) -> None:
-        raising.append(cls)
-        bucket.write("there", b"other bytes")
+        return system() if str(path).startswith(str(tmp_path)) else real(path, *arguments, **options)
 
     monkeypatch.setattr(builtins, "open", fail)
     of_files = [cls for cls in BUILTIN if issubclass(cls, OSError)]
-    assert unmapped(of_files, {"read": read, "write": write}, StorageError) == []
+    calls = {
+        "read": system.through(lambda: bucket.read("there")),
+        "write": system.through(lambda: bucket.write("there", b"other bytes")),
+    }
+    assert unmapped(of_files, calls, StorageError) == []
 
 
 def test_whatever_reads_weights_raises_is_damaged_weights(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,19 +315,12 @@ def test_whatever_reads_weights_raises_is_damaged_weights(monkeypatch: pytest.Mo
 
     from oldphoto_core.checkpoints import archives, tensors
 
-    raising: list[type[Exception]] = []
-
-    def fail(*_arguments: Any, **_options: Any) -> None:
-        raise made(raising[-1])
-
-    def through(call: Callable[[], Any]) -> Callable[[type[Exception]], Any]:
-        return lambda cls: (raising.append(cls), call())
-
-    monkeypatch.setattr(tensors, "load", fail)
-    monkeypatch.setattr(torch, "load", fail)
+    library = Raising()
+    monkeypatch.setattr(tensors, "load", library)
+    monkeypatch.setattr(torch, "load", library)
     calls = {
-        "unpack": through(lambda: tensors.unpack(b"", "weights")),
-        "read_state": through(lambda: archives.read_state(b"no zip", "weights")),
+        "unpack": library.through(lambda: tensors.unpack(b"", "weights")),
+        "read_state": library.through(lambda: archives.read_state(b"no zip", "weights")),
     }
     assert unmapped([*BUILTIN, *exceptions_of("safetensors", "torch")], calls, DamagedWeights) == []
 
@@ -354,17 +341,10 @@ def test_whatever_a_table_raises_is_a_storage_error(monkeypatch: pytest.MonkeyPa
 
     from oldphoto_core.storage.tables import read_table
 
-    bucket, raising = Bucket(tmp_path), []
+    bucket, library = Bucket(tmp_path), Raising()
     bucket.write("table.parquet", b"no table")
-
-    def fail(_file: io.BytesIO, **_options: Any) -> None:
-        raise made(raising[-1])
-
-    def read(cls: type[Exception]) -> None:
-        raising.append(cls)
-        read_table(bucket, "table.parquet")
-
     with pytest.raises(StorageError):
         read_table(bucket, "table.parquet")
-    monkeypatch.setattr(pd, "read_parquet", fail)
-    assert unmapped([*BUILTIN, *exceptions_of("pyarrow")], {"read_table": read}, StorageError) == []
+    monkeypatch.setattr(pd, "read_parquet", library)
+    calls = {"read_table": library.through(lambda: read_table(bucket, "table.parquet"))}
+    assert unmapped([*BUILTIN, *exceptions_of("pyarrow")], calls, StorageError) == []

@@ -193,7 +193,7 @@ def test_the_reader_of_iiif_prezi3_takes_a_manifest(odd: tuple[Bucket, str]) -> 
 
 
 def test_a_photo_that_lies_on_its_side_gets_a_canvas_that_stands(
-    folders: tuple[Bucket, Bucket], tmp_path: Path
+    folders: tuple[Bucket, Bucket],
 ) -> None:
     source, target = folders
     image = pyvips.Image.new_from_array(picture()).copy()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from fakes import InvertingRestorer, encoded, picture
 from scan_files import encoded as encoded_by_libvips
-from scan_files import photo
+from scan_files import photo, png_chunk
 from test_scans_bad_input import KINDS
 
 from oldphoto_core.errors import REASONS
@@ -25,25 +25,21 @@ JPEG = encoded(picture(), ".jpg")
 TIFF = encoded_by_libvips(photo(3, 8), "tiff")
 
 
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
 def with_chunk(png: bytes, kind: bytes, data: bytes) -> bytes:
     """A PNG with one more chunk behind its header."""
-    return png[:33] + chunk(kind, data) + png[33:]
+    return png[:33] + png_chunk(kind, data) + png[33:]
 
 
 def bomb(width: int, height: int) -> bytes:
     """A PNG of a megabyte whose data unpack to a gigabyte of zeros."""
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     packer = zlib.compressobj()
     start, block = packer.compress(b""), b""
     for _ in range(2):  # the second block refers to nothing before it, and may be repeated
         block = packer.compress(bytes(2**20)) + packer.flush(zlib.Z_FULL_FLUSH)
     data = b"\x78\x9c" + start.removeprefix(b"\x78\x9c") + block.removeprefix(b"\x78\x9c") * 1024
     end = b"\x03\0" + struct.pack(">I", (2**30 % 65_521) << 16 | 1)
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", data + end) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", data + end) + png_chunk(b"IEND", b"")
 
 
 def tiff_with(changed: dict[int, tuple[int, int, int]], data: bytes = TIFF) -> bytes:

@@ -87,7 +87,7 @@ def master_of(format_: str, packet: bytes = PACKET.encode()) -> bytes:
 
 @pytest.mark.parametrize("format_", ["jpeg", "png", "tiff", "webp"])
 def test_another_program_reads_the_label_and_all_that_the_master_says(
-    format_: str, tmp_path: Path, exiftool: Callable[..., dict[str, Any]]
+    format_: str, exiftool: Callable[..., dict[str, Any]]
 ) -> None:
     data = master_of(format_)
     master = read_scan(data)

@@ -45,7 +45,7 @@ def test_a_manifest_comes_back_as_it_was_written(bucket_url: str) -> None:
 def test_a_limit_counts_images(bucket_url: str) -> None:
     source = filled(bucket_url, "a.jpg", "b.txt", "c.jpg", "d.jpg")
     assert list(take_inventory(source, limit=2)["key"]) == ["a.jpg", "b.txt", "c.jpg"]
-    assert list(take_inventory(source, limit=0).columns) == list(MANIFEST_COLUMNS)
+    assert list(take_inventory(source).columns) == list(MANIFEST_COLUMNS)
 
 
 def test_an_empty_source_is_an_error(bucket_url: str) -> None:
@@ -71,12 +71,6 @@ def test_names_that_are_not_utf8_are_in_the_manifest(tmp_path: Path) -> None:
         source.read(manifest["key"][0])
 
 
-def test_progress_hears_the_last_count(bucket_url: str) -> None:
-    heard: list[int] = []
-    take_inventory(filled(bucket_url, "a.jpg", "b.jpg"), progress=heard.append)
-    assert heard[-1] == 2
-
-
 def test_a_file_that_is_no_manifest_is_named(bucket_url: str) -> None:
     run = filled(bucket_url, "manifest.parquet")
     with pytest.raises(StorageError, match=r"manifest\.parquet"):
@@ -84,10 +78,10 @@ def test_a_file_that_is_no_manifest_is_named(bucket_url: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["a.jpg", "A.JPEG", "x/y.jpe", "b.PNG", "c.tif", "c.TIFF", "d.webp", "a.tar.jpg"])
-def test_image_names(key: str) -> None:
+def test_a_name_that_ends_like_an_image_is_one_of_an_image(key: str) -> None:
     assert is_image_key(key)
 
 
 @pytest.mark.parametrize("key", ["a.txt", "jpg", ".jpg", "._a.jpg", ".cache/a.jpg", "a.jpg.xmp", "a.jpg/", "a.gif"])
-def test_names_of_other_things(key: str) -> None:
+def test_other_names_are_none_of_images(key: str) -> None:
     assert not is_image_key(key)

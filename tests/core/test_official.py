@@ -168,13 +168,13 @@ def refused(path: Path, match: str) -> None:
 
 
 @pytest.mark.parametrize("kept", [0.999, 0.5, 0.0])
-def test_a_truncated_archive(archive: Path, tmp_path: Path, kept: float) -> None:
+def test_a_truncated_archive_is_refused(archive: Path, tmp_path: Path, kept: float) -> None:
     data = archive.read_bytes()
     (tmp_path / "cut.zip").write_bytes(data[: int(len(data) * kept)])
     refused(tmp_path / "cut.zip", "not a whole zip archive")
 
 
-def test_a_flipped_bit(archive: Path, tmp_path: Path) -> None:
+def test_an_archive_with_a_flipped_bit_is_refused(archive: Path, tmp_path: Path) -> None:
     data = bytearray(archive.read_bytes())
     data[len(data) // 2] ^= 1
     (tmp_path / "bad.zip").write_bytes(data)
@@ -182,11 +182,11 @@ def test_a_flipped_bit(archive: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../evil.pth", "checkpoints/../../evil", "/etc/evil", "..\\evil", "C:\\evil", "a\nb"])
-def test_a_member_that_would_leave_its_folder(archive: Path, tmp_path: Path, name: str) -> None:
+def test_a_member_that_would_leave_its_folder_is_refused(tmp_path: Path, name: str) -> None:
     refused(zipped(tmp_path / "a.zip", {**members(GLOBAL), name: b"x"}), "would leave its folder")
 
 
-def test_a_link(tmp_path: Path) -> None:
+def test_a_link_in_an_archive_is_refused(tmp_path: Path) -> None:
     link = zipfile.ZipInfo("checkpoints/link")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     path = zipped(tmp_path / "a.zip", members(GLOBAL))
@@ -200,25 +200,25 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     refused(zipped(tmp_path / "a.zip", files, zipfile.ZIP_DEFLATED), "bomb' would unpack from")
 
 
-def test_a_bomb_inside_a_checkpoint(tmp_path: Path) -> None:
+def test_a_bomb_inside_a_checkpoint_is_refused(tmp_path: Path) -> None:
     inner = zipped(tmp_path / "inner.pth", {"archive/data.pkl": bytes(900_000)}, zipfile.ZIP_DEFLATED)
     files = members(GLOBAL) | {VAE_FILE: inner.read_bytes()}
     refused(zipped(tmp_path / "a.zip", files), "records would unpack to more")
 
 
-def test_a_size_that_is_claimed_and_not_there(archive: Path, tmp_path: Path) -> None:
+def test_a_size_that_is_claimed_and_not_there_is_refused(archive: Path, tmp_path: Path) -> None:
     data = archive.read_bytes()
     at = data.rindex(b"PK\x01\x02") + 24  # the unpacked size of the directory's last member
     (tmp_path / "a.zip").write_bytes(data[:at] + (2**31).to_bytes(4, "little") + data[at + 4 :])
     refused(tmp_path / "a.zip", "would unpack to 2147483648 bytes")
 
 
-def test_too_many_members(tmp_path: Path) -> None:
+def test_too_many_members_are_refused(tmp_path: Path) -> None:
     refused(zipped(tmp_path / "a.zip", {f"{number}": b"" for number in range(1001)}), "1001 members")
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_name_that_is_there_twice(tmp_path: Path) -> None:
+def test_a_name_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     path = zipped(tmp_path / "a.zip", members(GLOBAL))
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(VAE_FILE, b"other")
@@ -230,7 +230,7 @@ class Evil:
         return os.system, ("touch evil",)
 
 
-def test_a_pickle_that_would_run_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pickle_that_would_run_something_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     changed = zipped(tmp_path / "a.zip", members(GLOBAL, {"vae_old": lambda state: state | {"x": Evil()}}))
     refused(changed, r"asks for (posix|nt|os)\.system")
@@ -253,21 +253,21 @@ def test_entries_that_do_not_fit_name_themselves(tmp_path: Path, change: Callabl
     refused(zipped(tmp_path / "a.zip", members(GLOBAL, {"vae_old": change})), f"VAE_A_quality.*{match}")
 
 
-def test_a_detector_outside_its_wrapper(tmp_path: Path) -> None:
+def test_a_detector_outside_its_wrapper_is_refused(tmp_path: Path) -> None:
     files = members(GLOBAL) | {f"checkpoints/{PIECES['detector'].file}": saved(constant_state("detector"))}
     refused(zipped(tmp_path / "a.zip", files), "no weights under 'model_state'")
 
 
-def test_an_archive_without_one_of_its_files(tmp_path: Path) -> None:
+def test_an_archive_without_one_of_its_files_is_refused(tmp_path: Path) -> None:
     files = {name: data for name, data in members(GLOBAL).items() if name != VAE_FILE}
     refused(zipped(tmp_path / "a.zip", files), "lacks restoration/VAE_A_quality")
 
 
-def test_an_archive_of_something_else(tmp_path: Path) -> None:
+def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:
     refused(zipped(tmp_path / "a.zip", {"holiday/photo.jpg": b"x"}), r"none of the published.*holiday/photo\.jpg")
 
 
-def test_nothing_at_all_and_the_same_twice(archive: Path, tmp_path: Path) -> None:
+def test_nothing_at_all_and_the_same_twice_are_refused(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownModel, match="there is no"):
         official.load(tmp_path / "nowhere.zip")
     with pytest.raises(UsageError, match="no checkpoints were given"):

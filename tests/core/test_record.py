@@ -50,7 +50,7 @@ def records_of(
     return found
 
 
-def test_the_schema_is_one() -> None:
+def test_the_schema_of_records_is_a_json_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(record_schema())
 
 

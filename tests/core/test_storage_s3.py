@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from oldphoto_core.errors import NoCredentials, SourceMissing, WriteFailed
-from oldphoto_core.storage import Bucket, s3
+from oldphoto_core.storage import Bucket, s3, s3_requests
 
 
 def test_a_large_object_goes_up_in_parts(s3_bucket_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,20 +25,20 @@ def test_a_large_object_goes_up_in_parts(s3_bucket_url: str, monkeypatch: pytest
 
 
 def test_bytes_are_compared_where_the_etag_is_no_checksum(s3_bucket_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3, "_etag", lambda digests: "made by an encrypting store")
+    monkeypatch.setattr(s3, "etag_of", lambda digests: "made by an encrypting store")
     Bucket(s3_bucket_url).write("photo.jpg", b"x")
     assert Bucket(s3_bucket_url).read("photo.jpg") == b"x"
 
 
 def test_a_store_that_keeps_other_bytes_is_a_failed_write(s3_bucket_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3, "_etag", lambda digests: "made by an encrypting store")
+    monkeypatch.setattr(s3, "etag_of", lambda digests: "made by an encrypting store")
     monkeypatch.setattr(s3.S3Store, "read", lambda self, key, version: iter([b"other"]))
     with pytest.raises(WriteFailed, match="does not hold the bytes"):
         Bucket(s3_bucket_url).write("photo.jpg", b"x")
 
 
 def test_listings_of_many_pages_are_complete(s3_bucket_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3, "PAGE_KEYS", 3)
+    monkeypatch.setattr(s3_requests, "PAGE_KEYS", 3)
     bucket = Bucket(s3_bucket_url)
     keys = [f"{letter}/{number}.jpg" for letter in "abcd" for number in range(5)]
     for key in keys:

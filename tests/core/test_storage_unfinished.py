@@ -97,7 +97,7 @@ def test_uploads_on_many_pages_are_all_found(s3_bucket_url: str, monkeypatch: py
     for number in range(5):
         client.create_multipart_upload(Bucket=name, Key=f"folder/photos/{number}.tif")
     bucket = Bucket(s3_bucket_url)
-    files = bucket._store._files
+    files = bucket._store._requests._files
     real = files.call_s3
 
     def paged(method: str, *, KeyMarker: str = "", UploadIdMarker: str = "", **request: Any) -> Any:  # noqa: N803
@@ -140,14 +140,14 @@ def test_a_store_that_does_not_tell_of_uploads_is_left_as_it_is(
 ) -> None:
     bucket = Bucket(s3_bucket_url)
     bucket.write("photos/1.tif", b"x")
-    real = bucket._store._files.call_s3
+    real = bucket._store._requests._files.call_s3
 
     def deny(method: str, **request: object) -> object:
         if method == "list_multipart_uploads":
             raise PermissionError("Access Denied")
         return real(method, **request)
 
-    monkeypatch.setattr(bucket._store._files, "call_s3", deny)
+    monkeypatch.setattr(bucket._store._requests._files, "call_s3", deny)
     assert sweep(bucket, FOLDERS) == []
 
 

@@ -126,7 +126,7 @@ def test_a_large_file_goes_up_in_the_same_parts_as_its_bytes(
 def test_bytes_are_compared_where_the_etag_is_no_checksum(
     s3_bucket_url: str, monkeypatch: pytest.MonkeyPatch, large_file: Path, kept: bytes
 ) -> None:
-    monkeypatch.setattr(s3, "_etag", lambda digests: "made by an encrypting store")
+    monkeypatch.setattr(s3, "etag_of", lambda digests: "made by an encrypting store")
     monkeypatch.setattr(s3.S3Store, "read", lambda self, key, version: iter([kept[:9_000_000], kept[9_000_000:]]))
     if kept == LARGE:
         assert Bucket(s3_bucket_url).upload("photo.tif", large_file) == hashlib.sha256(LARGE).hexdigest()
@@ -137,16 +137,16 @@ def test_bytes_are_compared_where_the_etag_is_no_checksum(
 
 KILLED = """
 import os, signal, sys
-from oldphoto_core.storage import Bucket, s3
+from oldphoto_core.storage import Bucket, s3, s3_requests
 s3.PART_BYTES = 5 * 2**20
-parts, call = 0, s3.S3Store._call
+parts, call = 0, s3_requests.Requests.call
 def killed(self, method, key, **request):
     global parts
     parts += method == "upload_part"
     if parts == 3:
         os.kill(os.getpid(), signal.SIGKILL)
     return call(self, method, key, **request)
-s3.S3Store._call = killed
+s3_requests.Requests.call = killed
 os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
 Bucket(sys.argv[1]).upload("photo.tif", sys.argv[2])
 """

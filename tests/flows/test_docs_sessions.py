@@ -10,17 +10,10 @@ from typing import Any
 import pytest
 from docs_pages import PAGES, Command, blocks, folded, furnish
 
-from oldphoto_core.checkpoints import shipped_models
 from oldphoto_core.storage import Bucket
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
 RUN = ("console", "python")
-
-
-def needs_the_starter(command: Command) -> bool:
-    words = command.words
-    takes_a_model = words[1] in ("restore", "demo") and "--model" not in words
-    return takes_a_model or (words[1] == "evaluate" and "--models" not in words) or "starter" in command.line
 
 
 @pytest.fixture
@@ -40,8 +33,6 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3_endpoint: str) -
 
 def run_command(command: Command, oldphoto: Callable[..., Any]) -> tuple[int, str]:
     if command.is_ours:
-        if needs_the_starter(command) and "starter" not in shipped_models():
-            pytest.skip(f"the starter weights are not there yet, and the page runs: {command.line}")
         ended = oldphoto(*command.words[1:])
         return ended.code, ended.out + ended.err
     shell = subprocess.run(["bash", "-c", command.line], capture_output=True, text=True, check=False, timeout=60)

@@ -39,7 +39,7 @@ def test_a_machine_that_can_restore_ends_with_0(prefect_server: str, oldphoto, t
     assert oldphoto("doctor", "ftp://elsewhere").code == 2
 
 
-def test_a_prefect_server_that_does_not_answer_is_bad(oldphoto, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prefect_server_that_does_not_answer_is_bad(oldphoto) -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     with temporary_settings({PREFECT_API_URL: "http://me:planted@127.0.0.1:9/api"}):

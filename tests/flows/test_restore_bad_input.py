@@ -22,33 +22,33 @@ def old(tmp_path: Path) -> Path:
     return fill(tmp_path / "old", ["a.png"])
 
 
-def test_a_source_that_does_not_exist(oldphoto, tmp_path: Path) -> None:
+def test_a_source_that_does_not_exist_is_refused(oldphoto, tmp_path: Path) -> None:
     refused(oldphoto("restore", tmp_path / "nowhere", tmp_path / "new"), 1, "nowhere", "check the name")
     assert not (tmp_path / "new").exists()
 
 
-def test_a_source_that_is_empty(oldphoto, tmp_path: Path) -> None:
+def test_a_source_that_is_empty_is_refused(oldphoto, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     refused(oldphoto("restore", tmp_path / "empty", tmp_path / "new"), 1, "empty", "nothing lies in")
 
 
-def test_a_target_inside_the_source(oldphoto, old: Path) -> None:
+def test_a_target_inside_the_source_is_refused(oldphoto, old: Path) -> None:
     refused(oldphoto("restore", old, old / "new"), 2, "inside source", "name a place outside")
 
 
-def test_a_target_behind_a_link_into_the_source(oldphoto, old: Path, tmp_path: Path) -> None:
+def test_a_target_behind_a_link_into_the_source_is_refused(oldphoto, old: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(old)
     refused(oldphoto("restore", old, tmp_path / "link/new"), 2, "inside source")
 
 
-def test_masks_alone_without_masks(oldphoto, old: Path, tmp_path: Path) -> None:
+def test_masks_alone_without_masks_are_refused(oldphoto, old: Path, tmp_path: Path) -> None:
     refused(
         oldphoto("restore", old, tmp_path / "new", "--masks-only"), 2, "--masks-only", "name their bucket", "--masks"
     )
     assert not (tmp_path / "new").exists()
 
 
-def test_a_format_that_cannot_leave_pixels_alone(oldphoto, old: Path, tmp_path: Path) -> None:
+def test_a_format_that_cannot_leave_pixels_alone_is_refused(oldphoto, old: Path, tmp_path: Path) -> None:
     wrong = ("--mode", "scratches", "--format", "jpeg")
     refused(
         oldphoto("restore", old, tmp_path / "new", *wrong), 2, "'jpeg' in mode scratches", "choose keep, png or tiff"
@@ -56,24 +56,23 @@ def test_a_format_that_cannot_leave_pixels_alone(oldphoto, old: Path, tmp_path: 
     assert not (tmp_path / "new").exists()
 
 
-def test_filling_damage_that_nobody_can_find(oldphoto, old: Path, tmp_path: Path, prefect_server: str) -> None:
+def test_filling_damage_that_nobody_can_find_is_refused(
+    oldphoto, old: Path, tmp_path: Path, prefect_server: str
+) -> None:
     call = ("restore", old, tmp_path / "new", "--model", "invert", "--mode", "scratches")
     refused(oldphoto(*call), 2, "model invert has no detector", "--masks URL")
 
 
-def test_an_output_place_that_cannot_be_written(oldphoto, old: Path, tmp_path: Path) -> None:
+def test_an_output_place_that_cannot_be_written_is_refused(oldphoto, old: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     refused(oldphoto("restore", old, tmp_path / "file/new", "--model", "invert"), 1, "cannot write", "file/new")
 
 
-def test_a_model_that_does_not_exist(oldphoto, old: Path, tmp_path: Path, prefect_server: str) -> None:
+def test_a_model_that_does_not_exist_is_refused(oldphoto, old: Path, tmp_path: Path, prefect_server: str) -> None:
     refused(oldphoto("restore", old, tmp_path / "new", "--model", "nonesuch"), 1, "nonesuch", "there are:")
 
 
-def test_a_damaged_weights_file(oldphoto, old: Path, tmp_path: Path, prefect_server: str) -> None:
-    checkpoints = pytest.importorskip("oldphoto_core.checkpoints")
-    if "starter" not in checkpoints.shipped_models():
-        pytest.skip("the starter weights are not there yet")
+def test_a_damaged_weights_file_is_refused(oldphoto, old: Path, tmp_path: Path, prefect_server: str) -> None:
     from importlib.resources import files
 
     shipped = files("oldphoto_core.checkpoints") / "weights" / "starter"
@@ -85,7 +84,7 @@ def test_a_damaged_weights_file(oldphoto, old: Path, tmp_path: Path, prefect_ser
     refused(oldphoto("restore", old, tmp_path / "new", "--model", tmp_path / "model"), 1, "sha256", "model")
 
 
-def test_no_credentials(oldphoto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_without_credentials_is_refused(oldphoto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -94,15 +93,15 @@ def test_no_credentials(oldphoto, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     refused(oldphoto("restore", "s3://some-bucket/old", tmp_path / "new"), 1, "no credentials", "AWS_ACCESS_KEY_ID")
 
 
-def test_a_bucket_that_does_not_exist(oldphoto, tmp_path: Path, s3_bucket_url: str) -> None:
+def test_a_bucket_that_does_not_exist_is_refused(oldphoto, tmp_path: Path, s3_bucket_url: str) -> None:
     refused(oldphoto("restore", "s3://no-such-bucket-at-all/old", tmp_path / "new"), 1, "no-such-bucket-at-all")
 
 
-def test_a_store_that_is_not_known(oldphoto, tmp_path: Path) -> None:
+def test_a_store_that_is_not_known_is_refused(oldphoto, tmp_path: Path) -> None:
     refused(oldphoto("restore", "ftp://somewhere/old", tmp_path / "new"), 2, "ftp", "s3://")
 
 
-def test_a_prefect_server_that_does_not_answer(
+def test_a_prefect_server_that_does_not_answer_is_waited_for_and_named(
     oldphoto, old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -112,6 +111,11 @@ def test_a_prefect_server_that_does_not_answer(
         ended = oldphoto("restore", old, tmp_path / "new", "--model", "invert")
     assert "it does not answer; waiting up to 2 s" in ended.err
     refused(ended, 1, "http://127.0.0.1:9/api has not answered for 2 s", "unset PREFECT_API_URL")
+
+
+def test_a_device_that_is_none_is_refused_before_a_training_begins(oldphoto, old: Path, tmp_path: Path) -> None:
+    ended = oldphoto("train", "all", "--clean", old, "--old", old, "--out", tmp_path / "out", "--device", "toaster")
+    assert (ended.code, "'toaster' is no device" in ended.err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +129,7 @@ def test_a_prefect_server_that_does_not_answer(
         ["--no-such-option"],
     ],
 )
-def test_an_option_that_makes_no_sense(oldphoto, old: Path, tmp_path: Path, wrong: list[str]) -> None:
+def test_an_option_that_makes_no_sense_is_refused(oldphoto, old: Path, tmp_path: Path, wrong: list[str]) -> None:
     ended = oldphoto("restore", old, tmp_path / "new", *wrong)
     assert ended.code == 2
     assert wrong[0] in ended.err

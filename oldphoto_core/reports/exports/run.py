@@ -6,7 +6,6 @@ import hashlib
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +20,14 @@ from oldphoto_core.reports.exports.photo import Form, RecordedPhoto, StoredFile
 from oldphoto_core.reports.exports.premis import Premis
 from oldphoto_core.reports.record import decode_record, mask_key
 from oldphoto_core.storage import Bucket, read_ledger
+from oldphoto_core.storage.ledger import FACTS_KEY, SUMMARY_KEY
+from oldphoto_core.storage.parallel import SMALL_THREADS, map_objects
 
 if TYPE_CHECKING:
     from typing import Any
 
 EXPORTS = "exports"
 """Folder of what is exported, in the target or in its run's folder."""
-_READERS = 16
-_AT_ONCE = 1000
-"""Records that are in memory."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,10 +117,10 @@ def _keys_of(target: Bucket, run_id: str) -> list[str]:
     if not run_id:
         return sorted(recorded)
     run = target.join("runs", run_id)
-    if run.info("run.json") is None:
+    if run.info(FACTS_KEY) is None:
         there = ", ".join(list(target.folders("runs"))[-5:]) or "none"
         raise SourceMissing(f"there is no run {run_id} in {target}: its latest are {there}")
-    if run.info("summary.json") is None:
+    if run.info(SUMMARY_KEY) is None:
         raise UsageError(f"run {run_id} has not come to its end: wait for it, or restore again, which settles it")
     ledger = read_ledger(run)
     restored, failed = (set(ledger["key"][ledger["status"] == status]) for status in ("restored", "failed"))
@@ -133,10 +131,7 @@ def _keys_of(target: Bucket, run_id: str) -> list[str]:
 def _photos(target: Bucket, run_id: str, keys: list[str]) -> Iterator[RecordedPhoto | str]:
     """In the order of the keys: the photo, or why it is left out."""
     sizes = {item.key: item.size for folder in ("photos", "masks") for item in target.list(folder)}
-    with ThreadPoolExecutor(_READERS) as readers:
-        for start in range(0, len(keys), _AT_ONCE):
-            some = keys[start : start + _AT_ONCE]
-            yield from readers.map(lambda key: _photo(target, run_id, key, sizes), some)
+    yield from map_objects(lambda key: _photo(target, run_id, key, sizes), keys, SMALL_THREADS)
 
 
 def _photo(target: Bucket, run_id: str, key: str, sizes: dict[str, int]) -> RecordedPhoto | str:

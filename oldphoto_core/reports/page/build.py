@@ -25,7 +25,7 @@ from oldphoto_core.reports.page.charts import charts_of
 from oldphoto_core.reports.page.thumbnails import FOLDER, REPORT, thumbnail_stem
 from oldphoto_core.storage import Bucket, read_ledger
 from oldphoto_core.storage.ledger import previous_results
-from oldphoto_core.storage.parallel import map_objects
+from oldphoto_core.storage.parallel import for_each
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from oldphoto_core.reports.summary import Summary
 
 INDEX = "index.html"
+INDEX_KEY = f"{REPORT}/{INDEX}"
+"""Of the page, in its run's folder."""
 CHUNK = 200
 """Photos in a data file."""
 ASSETS = ("report.css", "data.js", "charts.js", "gallery.js", "viewer.js")
@@ -55,13 +57,12 @@ def write_report(target: Bucket, summary: Summary) -> str:
     report.write(f"{build}/run.js", _script("run", {"charts": charts_of(ledger, summary), "summary": summary}))
     thumbs = _Thumbnails(target, summary["run_id"], ledger)
     chunks = _chunks(ledger, thumbs)
-    for _ in map_objects(partial(_write_chunk, report, build), enumerate(chunks)):
-        pass
+    for_each(partial(_write_chunk, report, build), enumerate(chunks))
     report.write(INDEX, _index(summary, build, len(ledger)))
     for name in older:
         for item in list(report.list(name)):
             report.delete(item.key)
-    return f"runs/{summary['run_id']}/{REPORT}/{INDEX}"
+    return f"runs/{summary['run_id']}/{INDEX_KEY}"
 
 
 def asset(name: str) -> bytes:

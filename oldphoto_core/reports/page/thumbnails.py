@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from oldphoto_core.reports.overlays import RED
 from oldphoto_core.storage import Bucket
 
 REPORT = "report"
@@ -28,7 +29,6 @@ SMALL, MEDIUM = 256, 1024
 """Longest sides."""
 QUALITY = 78
 """Of the JPEGs. WebP takes half of the bytes and up to 60 times the time (`cv2.imencode`, 1024 x 700 pixels)."""
-RED = (230, 20, 20)
 STRIP_BYTES = 16 * 2**20
 
 Rgb = NDArray[np.uint8]

@@ -1,1 +1,5 @@
-"""Decoding in processes of their own: `pool` is this process's side, `worker` is theirs, `messages` lies between."""
+"""Decoding in processes of their own.
+
+`decoders` is what callers use. `pool` keeps the processes, each a `decoder` from the outside; `worker` is their side,
+and `messages` lies between.
+"""

@@ -1,4 +1,4 @@
-"""A decoder: the process that `python -P -m oldphoto_core.scans.isolation.worker FD` is, FD being its line to `pool`.
+"""A decoder: the process that `python -P -m oldphoto_core.scans.isolation.worker FD` is, FD being its line to ours.
 
 It reads one file after another until its line ends. It may die of one at any time: nothing but that answer is lost.
 """

@@ -1,0 +1,73 @@
+"""What is put into a target for one photo, and in which order.
+
+A derivative's record is written just before the derivative: where a derivative lies, its provenance lies too, so a run
+that was killed between the two leaves nothing that a rerun cannot recognise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oldphoto_core.errors import OldPhotoError, StorageError
+from oldphoto_core.reports.record import encode_record, mask_key, software_versions
+from oldphoto_core.restoration.recording import identity, record_of, sha256_of
+from oldphoto_core.scans import Label
+from oldphoto_core.storage import Bucket
+
+if TYPE_CHECKING:
+    from oldphoto_core.restoration.work import Work
+
+
+def put(work: Work, derivative: bytes | Path, mask: bytes | Path | None) -> None:
+    """Mask (unless None), record and derivative into the target. Raises StorageError; no record stays then."""
+    target, key = work.place.target, work.photo.key
+    work.output_sha256 = sha256_of(derivative)
+    if mask is not None:
+        place = mask_key(key, paged=work.book is not None)
+        work.mask_file = identity(place, mask)
+        _put(target, place, mask)
+    output = work.place.options.output_key(key)
+    target.write(f"records/{key}.json", encode_record(record_of(work, output, derivative)))
+    try:
+        _put(target, f"photos/{output}", derivative)
+    except StorageError:
+        work.output_sha256 = ""
+        with suppress(OldPhotoError):
+            target.delete(f"records/{key}.json")
+        raise
+    work.output = f"photos/{output}"
+
+
+def copy_original(work: Work) -> None:
+    """Put the untouched original where the derivative would be, unless something is there already."""
+    target, key = work.place.target, work.photo.key
+    if target.info(f"photos/{key}") is not None:
+        return
+    data = work.place.source.read(key, version=work.photo.version)
+    work.source_sha256 = work.output_sha256 = hashlib.sha256(data).hexdigest()
+    target.write(f"records/{key}.json", encode_record(record_of(work, key, data)))
+    target.write(f"photos/{key}", data)
+    work.output = f"photos/{key}"
+
+
+def label_of(work: Work) -> Label:
+    """What the derivative itself says of its making, without its record."""
+    restorer = work.place.restorer
+    return Label(
+        software=f"oldphoto {software_versions()['oldphoto']}",
+        model=restorer.name,
+        model_digest=restorer.digest,
+        run_id=work.place.run_id,
+        master_key=work.photo.key,
+        master_sha256=work.source_sha256,
+    )
+
+
+def _put(target: Bucket, key: str, content: bytes | Path) -> None:
+    if isinstance(content, Path):
+        target.upload(key, content)
+    else:
+        target.write(key, content)

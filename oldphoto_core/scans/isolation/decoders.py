@@ -1,0 +1,200 @@
+"""Decoders as their callers see them: files to scans, in processes that may die of a file without harm to this one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oldphoto_core.errors import UnreadableScan
+from oldphoto_core.scans import facts, foresight, headers, reader
+from oldphoto_core.scans.foresight import Foreseen, SparseCopy
+from oldphoto_core.scans.isolation.decoder import NotStarted
+from oldphoto_core.scans.isolation.messages import Missing, Plane, Reply, Request, planes_of
+from oldphoto_core.scans.isolation.pool import Pool
+from oldphoto_core.scans.raw import RawPixels
+from oldphoto_core.scans.scan import Scan, ScanHeader, SpooledScan
+from oldphoto_core.scans.selection import ALL_PAGES, PageSelection
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+FILE_SECONDS = 600.0
+"""That decoding one file may take, where the caller allows no less."""
+
+
+class Decoders:
+    """Reads scans in a few processes that live until `close`. Safe between threads; use it as a context manager.
+
+    When a process dies of a file, the file is read once more, by a process that has read nothing else: only if that one
+    dies, too, is it the file's fault. A process that takes too long is killed. Where no process can be started, and
+    with `isolated=False`, files are read in this process: a crash is then this process's, and a hang lasts.
+    """
+
+    def __init__(self, most: int = 2, *, isolated: bool = True) -> None:
+        """`most`: processes at a time. They are started when they are needed, the first one at once."""
+        self._pool = Pool(most, isolated=isolated)
+
+    @property
+    def processes(self) -> tuple[int, ...]:
+        """Ids of those that live."""
+        return self._pool.processes
+
+    def read_header(self, file: bytes | Path, *, seconds: float = FILE_SECONDS) -> ScanHeader:
+        """`headers.read_header` of a file's bytes, `headers.read_header_of` of a path.
+
+        Raises:
+            CrashesDecoder: a process that had read nothing else died of it.
+            TimedOut: it took longer than `seconds`.
+            ScanError: as the function in `reader`.
+        """
+        try:
+            header, _ = self._pool.ask(Request(what="header", path=_path_of(file), seconds=seconds), file)
+        except NotStarted:
+            return headers.read_header(file) if isinstance(file, bytes) else headers.read_header_of(file)
+        assert isinstance(header, ScanHeader)
+        return header
+
+    def read_pages(
+        self,
+        file: bytes | Path,
+        selection: PageSelection = ALL_PAGES,
+        *,
+        max_pixels: int | None = None,
+        seconds: float = FILE_SECONDS,
+    ) -> tuple[ScanHeader, ...]:
+        """`headers.read_pages`.
+
+        Raises:
+            CrashesDecoder, TimedOut, ScanError: as `read_header`.
+        """
+        request = Request(
+            what="pages", path=_path_of(file), selection=selection, max_pixels=max_pixels, seconds=seconds
+        )
+        try:
+            found, _ = self._pool.ask(request, file)
+        except NotStarted:
+            return headers.read_pages(file, selection, max_pixels=max_pixels)
+        assert isinstance(found, tuple)
+        assert all(isinstance(header, ScanHeader) for header in found)
+        return found
+
+    def foresee(
+        self,
+        file: SparseCopy,
+        selection: PageSelection = ALL_PAGES,
+        *,
+        max_pixels: int | None = None,
+        seconds: float = FILE_SECONDS,
+    ) -> Foreseen:
+        """`foresight.foresee`; what a process wants to see of the file is fetched here, and it is asked again.
+
+        Raises:
+            CrashesDecoder, TimedOut, ScanError: as `read_header`.
+            TooScattered: as `foresee`.
+        """
+        path = Path(file.path)
+        request = Request(
+            what="foresee", path=_path_of(path), selection=selection, max_pixels=max_pixels, seconds=seconds
+        )
+        while True:
+            try:
+                answer, _ = self._pool.ask(replace(request, there=file.there), path)
+            except NotStarted:
+                return foresight.foresee(file, selection, max_pixels=max_pixels)
+            if isinstance(answer, Foreseen):
+                return answer
+            assert isinstance(answer, Missing)
+            wanted = tuple(set(answer.blocks) & set(file.missing(0, len(file))))
+            if not wanted:
+                raise UnreadableScan("its decoder asks for what it has: open it in another program")
+            file.take(wanted)
+
+    def read_facts(
+        self, file: bytes | Path, *, page: int | None = None, seconds: float = FILE_SECONDS
+    ) -> facts.FileFacts:
+        """`facts.read_facts`.
+
+        Raises:
+            CrashesDecoder, TimedOut, ScanError: as `read_header`.
+        """
+        try:
+            found, _ = self._pool.ask(Request(what="facts", path=_path_of(file), page=page, seconds=seconds), file)
+        except NotStarted:
+            return facts.read_facts(file, page)
+        assert isinstance(found, facts.FileFacts)
+        return found
+
+    def read_scan(
+        self,
+        file: bytes | Path,
+        *,
+        max_pixels: int | None = None,
+        page: int | None = None,
+        seconds: float = FILE_SECONDS,
+    ) -> Scan:
+        """`reader.read_scan`; the pixels are memory that the process leaves behind, and are not copied.
+
+        Raises:
+            CrashesDecoder, TimedOut, ScanError: as `read_header`.
+        """
+        request = Request(what="scan", path=_path_of(file), max_pixels=max_pixels, page=page, seconds=seconds)
+        try:
+            reply, memory = self._pool.ask(request, file)
+        except NotStarted:
+            return reader.read_scan(file, max_pixels=max_pixels, page=page)
+        assert isinstance(reply, Reply)
+        assert memory is not None
+        try:
+            pixels, *alpha = planes_of(memory, (plane for plane in (reply.pixels, reply.alpha) if plane))
+        finally:
+            os.close(memory)
+        return Scan(pixels=pixels, alpha=alpha[0] if alpha else None, format=reply.format, **reply.carried)
+
+    def spool_scan(
+        self,
+        path: Path,
+        folder: Path,
+        *,
+        max_pixels: int | None = None,
+        page: int | None = None,
+        seconds: float = FILE_SECONDS,
+    ) -> SpooledScan:
+        """`reader.spool_scan`; of a process that died or was killed, files may be left in the folder.
+
+        Raises:
+            CrashesDecoder, TimedOut, ScanError: as `read_header`.
+        """
+        place = str(folder.absolute())
+        request = Request(
+            what="spool", path=_path_of(path), folder=place, max_pixels=max_pixels, page=page, seconds=seconds
+        )
+        try:
+            reply, _ = self._pool.ask(request, path)
+        except NotStarted:
+            return reader.spool_scan(path, folder, max_pixels=max_pixels, page=page)
+        assert isinstance(reply, Reply)
+        alpha = None if reply.alpha is None else _opened(reply.alpha)
+        return SpooledScan(pixels=_opened(reply.pixels), alpha=alpha, format=reply.format, **reply.carried)
+
+    def close(self) -> None:
+        """Ends all processes; files that are being read meanwhile fail. Closing twice is no error."""
+        self._pool.close()
+
+    def __enter__(self) -> Decoders:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _path_of(file: bytes | Path) -> str:
+    return str(file.absolute()) if isinstance(file, Path) else ""
+
+
+def _opened(plane: Plane) -> RawPixels:
+    height, width, channels = plane.shape
+    return RawPixels.open(plane.path, (height, width, channels), plane.dtype)
