@@ -28,13 +28,13 @@ from tasks.restoration import hand_out, restore_shard
 SECONDS_FOR_STRAYS = 120.0
 
 
-def restore_shards(run: core.Run, check: Callable[[], None] = lambda: None) -> None:
+def restore_shards(run: core.Run, check: Callable[[], None]) -> None:
     """All of them; `check` is called between photos, too. Raises RunStopped when too many fail, RunCancelled."""
     guard = core.FailureGuard(
         run.job.options,
         run.planned,
         warn_rate=run.job.warn_failure_rate,
-        on_warning=lambda failed, last: warn(run, failed, last),
+        on_warning=lambda failed, last: _warn(run, failed, last),
     )
     shown = ProgressArtifact(run.run_id, run.planned)
     steering = Steering(stays=True)
@@ -48,12 +48,12 @@ def restore_shards(run: core.Run, check: Callable[[], None] = lambda: None) -> N
             check()
 
         if run.job.pool:
-            restore_in_pool(run, run.job.pool, settle, steering)
+            _restore_in_pool(run, run.job.pool, settle, steering)
         else:
-            restore_here(run, settle, progress.part)
+            _restore_here(run, settle, progress.part)
 
 
-def warn(run: core.Run, failed: int, last: LedgerRow) -> None:
+def _warn(run: core.Run, failed: int, last: LedgerRow) -> None:
     """Too many photos fail: a line in the log, and an event by which an automation may tell people."""
     get_run_logger().warning(
         "run %s: %d of %d photos have failed, more than %g of them; the last one is %s: %s",
@@ -71,17 +71,17 @@ def warn(run: core.Run, failed: int, last: LedgerRow) -> None:
     )
 
 
-def restore_here(run: core.Run, settle: OnRow, part: OnPart) -> None:
+def _restore_here(run: core.Run, settle: OnRow, part: OnPart) -> None:
     """One shard after another, on each device of this machine."""
     devices = local_devices(run.job.device)
     if len(devices) > 1:
-        restore_on_devices(run, devices, settle, part)
+        _restore_on_devices(run, devices, settle, part)
         return
     for number in range(len(run.shards)):
         restore_shard(run, number, settle, part)
 
 
-def restore_on_devices(run: core.Run, devices: list[str], settle: OnRow, part: OnPart) -> None:
+def _restore_on_devices(run: core.Run, devices: list[str], settle: OnRow, part: OnPart) -> None:
     """A thread for each device, which takes one shard after another; what ends one of them ends all."""
     numbers: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in range(len(run.shards)):
@@ -113,7 +113,7 @@ def restore_on_devices(run: core.Run, devices: list[str], settle: OnRow, part: O
         future.result()
 
 
-def restore_in_pool(run: core.Run, pool: str, settle: OnRow, steering: Steering) -> None:
+def _restore_in_pool(run: core.Run, pool: str, settle: OnRow, steering: Steering) -> None:
     """Each shard as a run of its own, on whatever workers the pool has."""
     logger = get_run_logger()
     shards = PrefectShardRuns(run.job.target, run.run_id, pool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,6 +13,9 @@ from torch import Tensor
 
 from oldphoto_core.nets.luminance import luminance
 from oldphoto_core.nets.padding import reflected, side_for
+
+OnProgress = Callable[[int, int], None]
+"""Called with how much of one photo is done, of how much."""
 
 
 class Canvas(Protocol):

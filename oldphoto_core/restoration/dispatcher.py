@@ -121,7 +121,7 @@ class Dispatcher:
                 if self._waiting or self._started:
                     self._sleep(self._options.seconds_between_looks)
         except BaseException:
-            self._end_all(on_row)
+            self._end_all()
             raise
 
     def step(self, on_row: Callable[[LedgerRow], None]) -> None:
@@ -188,7 +188,7 @@ class Dispatcher:
             shard.attempt += 1
             self._started[name] = shard
 
-    def _end_all(self, on_row: Callable[[LedgerRow], None]) -> None:
+    def _end_all(self) -> None:
         """As well as it goes: whatever ended this run is more important than what happens here."""
         self._waiting.clear()
         deadline = self._clock() + self._options.seconds_to_end

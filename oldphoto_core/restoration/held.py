@@ -1,4 +1,4 @@
-"""One photo's pixels between its file and its derivative's: what memory and disk have in common, and memory's way."""
+"""One photo's pixels between its file and its derivative's, in memory (`in_memory`) or on disk (`spool`)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import MaskMismatch
 from oldphoto_core.restoration import blending
-from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas
-from oldphoto_core.restoration.photo import RestoresCanvases
-from oldphoto_core.scans import UnusableProfileError, damage_of, working_space, write_mask, write_scan
+from oldphoto_core.restoration.canvas import Canvas, OnProgress
+from oldphoto_core.scans import UnusableProfileError, working_space
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.blending import Difference
@@ -24,8 +20,6 @@ if TYPE_CHECKING:
     from oldphoto_core.scans import FileFacts, Label, OutputFormat, Scan, ScanHeader, SpooledScan, WorkingSpace
     from oldphoto_core.scans.masks import MaskFormat
     from oldphoto_core.storage import Bucket, ObjectInfo
-
-OnPart = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +61,7 @@ class HeldPhoto(ABC):
     def take_mask(self, masks: Bucket, given: ObjectInfo, files: PhotoFiles) -> None:
         """Makes the given file the mask. Raises MaskMismatch when it has another size."""
 
-    def find_damage(self, detector: FindsDamage, on_part: OnPart) -> None:
+    def find_damage(self, detector: FindsDamage, on_part: OnProgress) -> None:
         """Adds what the detector finds to the mask."""
         found, given = self._new_plane("found"), self.mask
         detector.find_damage(self.shown, found, on_part)
@@ -90,7 +84,7 @@ class HeldPhoto(ABC):
         return covered
 
     @abstractmethod
-    def restore(self, restorer: RestoresPhotos, on_part: OnPart) -> None:
+    def restore(self, restorer: RestoresPhotos, on_part: OnProgress) -> None:
         """The network, on the whole picture."""
 
     @abstractmethod
@@ -181,111 +175,3 @@ def check_mask_pages(found: int, wanted: int) -> None:
     """Raises MaskMismatch when a mask of `found` pages is given for a photo of `wanted`."""
     if found != wanted:
         raise MaskMismatch(f"the mask has {found} pages, its photo {wanted}: make a TIFF of one for each page")
-
-
-class InMemory(HeldPhoto):
-    """A photo whose file, pixels and planes are arrays."""
-
-    scan: Scan | None
-
-    def __init__(self, file: bytes | PageOf) -> None:
-        self._data = file.file if isinstance(file, PageOf) else file
-        self.of = file if isinstance(file, PageOf) else None
-        self._photo: ArrayCanvas | None = None
-        self._shown: ArrayCanvas | None = None
-        self._made: NDArray[Any] | None = None
-
-    def header(self, files: PhotoFiles) -> ScanHeader:
-        """Of the master."""
-        return files.header(self._data)
-
-    def decode(self, files: PhotoFiles) -> None:
-        """The master's pixels, and what networks see of them."""
-        self.scan = files.scan(self._data, self.page)
-        self._photo = self._shown = ArrayCanvas(self.scan.pixels)
-        self._choose_space()
-        if self.space is not None:
-            self._shown = ArrayCanvas(self.space.shown(self.scan.pixels))
-        self.facts = files.facts(self._data, self.page)
-        self._data = b""
-
-    def take_mask(self, masks: Bucket, given: ObjectInfo, files: PhotoFiles) -> None:
-        """Makes the given file the mask."""
-        height, width, _ = self.photo.shape
-        data = masks.read(given.key, version=given.version)
-        self.check_pages(data, files)
-        damaged = damage_of(files.scan(data, self.page), (height, width))
-        self.mask = ArrayCanvas(damaged.view(np.uint8)[..., np.newaxis])
-
-    def restore(self, restorer: RestoresPhotos, on_part: OnPart) -> None:
-        """The network; one that restores canvases says between its parts how far it is."""
-        assert self.scan is not None
-        pixels = self.shown.read(0, self.scan.height)
-        if isinstance(restorer, RestoresCanvases):
-            restored = np.empty_like(pixels)
-            restorer.restore_canvas(self.shown, ArrayCanvas(restored), self.mask, on_part)
-        else:
-            restored = restorer.restore(pixels, self._damaged())
-        if restored.shape != pixels.shape or restored.dtype != pixels.dtype:
-            raise ValueError(f"the network made {restored.shape} {restored.dtype} of {pixels.shape} {pixels.dtype}")
-        if self.space is not None:
-            self._made = restored
-            return
-        # what a network hands out may be its own, or the photo itself
-        ours = restored.flags.writeable and not np.may_share_memory(restored, pixels)
-        self.restored = ArrayCanvas(restored if ours else restored.copy())
-
-    def bring_back(self) -> None:
-        """The network's result into the master's profile; what the network saw is not needed any more."""
-        if self._made is not None:
-            assert self.scan is not None
-            assert self.space is not None
-            seen, made = self.shown.read(0, self.scan.height), self._made
-            self.restored = ArrayCanvas(self.space.brought_back(self.scan.pixels, seen, made, self._damaged()))
-        self._shown = self._made = None
-
-    def encode(
-        self,
-        format: OutputFormat,  # noqa: A002 - the name users give
-        label: Label | None,
-        max_bytes: int | None,
-        warn: Callable[[str], None],
-    ) -> bytes:
-        """The derivative's file."""
-        assert self.scan is not None
-        pixels = self.result.read(0, self.scan.height)
-        return write_scan(self.scan, pixels, format=format, label=label, max_bytes=max_bytes, warn=warn)
-
-    def encode_mask(self, format: MaskFormat = "png") -> bytes:  # noqa: A002 - the name users give
-        """The mask's file."""
-        height, width, _ = self.photo.shape
-        nothing = np.zeros((height, width), bool)
-        return write_mask(nothing if self.mask is None else self.mask.read(0, height)[..., 0] != 0, format)
-
-    def discard(self) -> None:
-        """Lets go of everything."""
-        self._data = b""
-        self._photo = self._shown = self._made = None
-        self.scan = self.mask = self.restored = None
-
-    @property
-    def photo(self) -> Canvas:
-        """The decoded master's pixels."""
-        assert self._photo is not None
-        return self._photo
-
-    @property
-    def shown(self) -> Canvas:
-        """The same in sRGB."""
-        assert self._shown is not None
-        return self._shown
-
-    def _damaged(self) -> NDArray[np.bool_] | None:
-        return None if self.mask is None else self.mask.read(0, self.mask.shape[0])[..., 0] != 0
-
-    def _new_plane(self, name: str) -> Canvas:
-        height, width, _ = self.photo.shape
-        return ArrayCanvas(np.zeros((height, width, 1), np.uint8))
-
-    def _let_go(self, canvas: Canvas | None) -> None:
-        """Arrays go with their last name."""

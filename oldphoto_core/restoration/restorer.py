@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,10 @@ from numpy.typing import NDArray
 from oldphoto_core.checkpoints import Detector, Model, ModelCard, load_detector, load_model, place_of
 from oldphoto_core.checkpoints.store import DETECTOR
 from oldphoto_core.errors import MaskMismatch, ModelError, ScanTooLarge, UnsupportedScan
-from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas, Subject
+from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas, OnProgress, Subject
 from oldphoto_core.restoration.finder import DamageFinder
 from oldphoto_core.restoration.options import Precision
 from oldphoto_core.restoration.runner import Runner, is_out_of_memory
-
-OnProgress = Callable[[int, int], None]
-"""Called with how much of one photo is done, of how much."""
 
 _log = logging.getLogger("oldphoto.restorer")
 

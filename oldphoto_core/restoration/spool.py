@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from oldphoto_core.errors import ScanTooLarge
 from oldphoto_core.restoration import blending
 from oldphoto_core.restoration.colours import SrgbView
-from oldphoto_core.restoration.held import HeldPhoto, OnPart, PageOf
+from oldphoto_core.restoration.held import HeldPhoto, PageOf
 from oldphoto_core.restoration.photo import RestoresCanvases, RestoresPhotos
 from oldphoto_core.scans import RawPixels, spool_damage, write_mask_file, write_spooled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from oldphoto_core.restoration.canvas import Canvas
+    from oldphoto_core.restoration.canvas import Canvas, OnProgress
     from oldphoto_core.restoration.reading import PhotoFiles
     from oldphoto_core.scans import Label, OutputFormat, ScanHeader, SpooledScan
     from oldphoto_core.scans.masks import MaskFormat
@@ -62,7 +62,7 @@ class Spool(HeldPhoto):
         self.mask = spool_damage(files.spooled(path, self.folder, self.page), self.folder, (height, width))
         path.unlink()
 
-    def restore(self, restorer: RestoresPhotos, on_part: OnPart) -> None:
+    def restore(self, restorer: RestoresPhotos, on_part: OnProgress) -> None:
         """The network, which must be one that restores canvases."""
         assert isinstance(restorer, RestoresCanvases)
         view = self._view
