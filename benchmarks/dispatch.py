@@ -20,8 +20,8 @@ from scale import key_of, size_of, version_of
 
 from oldphoto_core.restoration import Photo
 from oldphoto_core.restoration.dispatcher import Dispatcher, DispatchOptions, Sight
-from oldphoto_core.restoration.plan import cut_shards
-from oldphoto_core.restoration.run import POOL_SHARD_PHOTOS
+from oldphoto_core.restoration.plan import MAX_SHARD_PHOTOS, cut_shards
+from oldphoto_core.restoration.run import LEAST_POOL_SHARD_PHOTOS
 from oldphoto_core.storage import LedgerRow
 
 SECONDS_TO_ASK = 0.11
@@ -80,7 +80,9 @@ def main() -> None:
     arguments.add_argument("--shards", type=int, default=2000)
     arguments.add_argument("--workers", type=int, default=64)
     arguments.add_argument("--seconds", type=float, default=2.0)
-    arguments.add_argument("--shard-photos", type=int, nargs="+", default=[POOL_SHARD_PHOTOS, 2 * POOL_SHARD_PHOTOS])
+    arguments.add_argument(
+        "--shard-photos", type=int, nargs="+", default=[LEAST_POOL_SHARD_PHOTOS, 100, MAX_SHARD_PHOTOS]
+    )
     arguments.add_argument("--in-flight", type=int, nargs="+", default=[64, DispatchOptions().in_flight, 128])
     chosen = arguments.parse_args()
     print(f"{chosen.workers} workers, photos of {chosen.seconds:g} s\n")

@@ -15,7 +15,7 @@ from pydantic import Field
 from flows.artifacts import publish
 from flows.logs import log_as_asked
 from flows.server import RunCancelled, wait_for_server
-from flows.shard_runs import deployment_in
+from flows.shard_runs import deployment_in, workers_of
 from flows.shards import end_strays, restore_shards
 from oldphoto_core.checkpoints import place_of
 from oldphoto_core.errors import RunStopped
@@ -68,8 +68,9 @@ def restore(
     job = job_of(**{**locals(), "model": place_of(model)})
     if job.pool:
         deployment_in(job.pool)  # raises where there is none, before anything is begun
+    workers = workers_of(job.pool) if job.pool else 1
     with sole_coordinator(job.target, get_run_logger().warning) as check_held:
-        run = open_run(job, end_strays)
+        run = open_run(job, end_strays, workers)
         try:
             restore_shards(run, check_held)
         except RunCancelled as wish:

@@ -96,6 +96,15 @@ def deployment_in(pool: str) -> UUID:
     )
 
 
+def workers_of(pool: str) -> int:
+    """How many of a pool are there now; 1 at least, since others may come. Raises OrchestratorAway."""
+    from prefect.client.schemas.filters import WorkerFilter
+
+    with server() as client:
+        online = WorkerFilter.model_validate({"status": {"any_": ["ONLINE"]}})
+        return max(1, len(client.read_workers_for_work_pool(pool, worker_filter=online)))
+
+
 def tag_of(run_id: str) -> str:
     """What the runs of one restoration's shards have in common."""
     return f"oldphoto-run-{run_id}"

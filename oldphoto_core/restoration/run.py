@@ -18,7 +18,7 @@ from oldphoto_core.restoration.masks import MaskIndex
 from oldphoto_core.restoration.models import restorer_of
 from oldphoto_core.restoration.options import RestoreOptions
 from oldphoto_core.restoration.photo import detector_digest
-from oldphoto_core.restoration.plan import Plan, cut_shards, make_plan
+from oldphoto_core.restoration.plan import MAX_SHARD_PHOTOS, Plan, cut_shards, make_plan
 from oldphoto_core.restoration.recovery import FACTS, rows_of_records, settle, settle_killed_runs
 from oldphoto_core.restoration.rows import rows_by_key
 from oldphoto_core.restoration.shard import Ears, restore_listed
@@ -33,18 +33,20 @@ if TYPE_CHECKING:
 
 PLAN_ROWS = 100_000
 """Rows of a part of the plan's own: they come all at once, and cost nothing to make again."""
-POOL_SHARD_PHOTOS = 50
-"""Of a shard that workers of a pool restore, at most."""
+LEAST_POOL_SHARD_PHOTOS = 50
+"""Of a shard for a pool, unless the job says otherwise: what it costs beside its photos is a second."""
 
 
 class Run:
     """One run under way: its name, its job, and the shards that are left to do."""
 
-    def __init__(self, job: RestoreJob, plan: Plan, found: int, restorer: RestoresPhotos) -> None:
+    def __init__(self, job: RestoreJob, plan: Plan, found: int, restorer: RestoresPhotos, workers: int = 1) -> None:
         self.run_id = new_run_id()
         self.job = job
         self.found = found
-        self.shards: list[list[Photo]] = cut_shards(plan.photos, **_bounds(job))
+        self.shards: list[list[Photo]] = cut_shards(
+            plan.photos, max_photos=_photos_a_shard(job, len(plan.photos), workers)
+        )
         self.planned = len(plan.photos)
         self.facts = RunFacts(
             run_id=self.run_id,
@@ -67,10 +69,13 @@ class Run:
         return Bucket(self.job.target).join("runs", self.run_id)
 
 
-def _bounds(job: RestoreJob) -> dict[str, int]:
-    """Smaller ones for a pool: its last workers wait for the last shard."""
-    chosen = job.shard_photos or (POOL_SHARD_PHOTOS if job.pool else None)
-    return {"max_photos": chosen} if chosen else {}
+def _photos_a_shard(job: RestoreJob, planned: int, workers: int) -> int:
+    """At most. Every worker of a pool should get two, so that not many wait while the last ones are restored."""
+    if job.shard_photos is not None:
+        return job.shard_photos
+    if job.pool is None:
+        return MAX_SHARD_PHOTOS
+    return min(MAX_SHARD_PHOTOS, max(LEAST_POOL_SHARD_PHOTOS, -(-planned // (2 * workers))))
 
 
 class FailureGuard:
@@ -108,11 +113,12 @@ def new_run_id() -> str:
     return f"{now:%Y%m%d-%H%M%S}-{now.microsecond * 65536 // 1_000_000:04x}"
 
 
-def open_run(job: RestoreJob, end_strays: Callable[[list[str]], None] = lambda _run_ids: None) -> Run:
+def open_run(job: RestoreJob, end_strays: Callable[[list[str]], None] = lambda _run_ids: None, workers: int = 1) -> Run:
     """Check the places, list the source, decide what is to be done, and write the manifest and the settled rows.
 
     What killed runs left behind is put in order first: their unfinished writes go, their books are closed. `end_strays`
-    hears, before their books are finished, of those whose shards other processes may still be at.
+    hears, before their books are finished, of those whose shards other processes may still be at. So many `workers`
+    of the job's pool wait for shards.
 
     Raises UsageError, SourceMissing, NoCredentials, WriteFailed, UnknownModel, DamagedWeights, RunStopped.
     """
@@ -123,7 +129,7 @@ def open_run(job: RestoreJob, end_strays: Callable[[list[str]], None] = lambda _
     settle_killed_runs(target, end_strays)
     manifest, plan = plan_job(job, restorer)
     keep_apart(plan, target)
-    run = Run(job, plan, len(manifest), restorer)
+    run = Run(job, plan, len(manifest), restorer, workers)
     run.bucket.write(FACTS, encode(run.facts))
     write_manifest(run.bucket, manifest)
     with LedgerWriter(run.bucket, "plan", every_rows=PLAN_ROWS) as ledger:

@@ -202,6 +202,15 @@ def test_masks_and_options_travel_with_the_job(tmp_path: Path) -> None:
     assert (record["derivative"]["key"], record["operator"]) == ("photos/a.png.tif", "M")
 
 
+@pytest.mark.parametrize(("workers", "sizes"), [(1, [60, 60]), (1, [200, 200, 20]), (8, [50, 50, 20])])
+def test_each_worker_of_a_pool_gets_two_shards_unless_they_would_be_small(
+    tmp_path: Path, workers: int, sizes: list[int]
+) -> None:
+    fill(tmp_path / "old", [f"{n:03}.png" for n in range(sum(sizes))], height=8, width=8)
+    job = RestoreJob(source=str(tmp_path / "old"), target=str(tmp_path / "new"), model="invert", pool="gpu")
+    assert [len(shard) for shard in open_run(job, workers=workers).shards] == sizes
+
+
 def test_a_pool_does_not_see_the_memory_of_this_process(tmp_path: Path) -> None:
     with pytest.raises(OldPhotoError, match="no worker of pool gpu sees"):
         RestoreJob(source="memory://old", target=str(tmp_path), pool="gpu")
