@@ -123,6 +123,8 @@ def _process(command: list[str], rank: int, size: int, folder: str) -> Iterator[
         "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size),
         STORE: f"{folder}/store",
     }  # fmt: skip
+    # each its share of the cores: if all had threads on every core they would wait for each other most of the time
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // size)))
     if sys.platform == "linux":
         environment.setdefault("GLOO_SOCKET_IFNAME", "lo")
     with open(f"{folder}/{rank}.err", "w") as errors:
