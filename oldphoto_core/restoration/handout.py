@@ -10,20 +10,26 @@ It is removed when the run's books are closed; a process that comes too late fin
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from oldphoto_core.errors import NoConditions, Occupied
 from oldphoto_core.restoration.job import RestoreJob
 from oldphoto_core.restoration.options import RestoreOptions
 from oldphoto_core.restoration.photo import Photo
 from oldphoto_core.storage import Bucket, ObjectInfo
-from oldphoto_core.storage.parallel import for_each
+from oldphoto_core.storage.lease import Lease
+from oldphoto_core.storage.parallel import SMALL_THREADS, for_each
 
 FOLDER = "shards"
 JOB = f"{FOLDER}/job.json"
+LEASE_SECONDS = 30.0
+_SECONDS_TO_WAIT = 120.0  # longer than the lease of a machine that is gone, and what clocks may differ
 HUNG = "no progress"
 """How the death of a process begins that was ended because it did nothing any more."""
 
@@ -48,9 +54,43 @@ def read_photos(run: Bucket, number: int) -> list[Photo]:
     ]
 
 
-def lease_place(run: Bucket, number: int) -> Bucket:
-    """Where the lease of a shard lies."""
-    return run.join(FOLDER, f"{number:05d}", "lease")
+class ShardLease(Lease):
+    """Held by whoever restores a shard. Waits for the one who holds it, as long as a dead one can hold it."""
+
+    def __init__(self, run: Bucket, number: int) -> None:
+        super().__init__(run.join(FOLDER, f"{number:05d}", "lease"), seconds=LEASE_SECONDS)
+
+    def __enter__(self) -> Lease:
+        deadline = time.monotonic() + _SECONDS_TO_WAIT
+        while True:
+            try:
+                return super().__enter__()
+            except Occupied:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(2.0)
+
+
+def is_handed_out(run: Bucket) -> bool:
+    """Whether other processes may restore shards of it; they stop soon after it is not so any more."""
+    return run.info(JOB) is not None
+
+
+def withdraw(run: Bucket) -> None:
+    """No process begins a shard of it any more, and none is at one when this returns, unless it hangs.
+
+    Prefect may say that all have ended while one is just about to begin: it holds the lease, or finds no job.
+    """
+    if not is_handed_out(run):
+        return
+    run.delete(JOB)
+    begun = {int(entry.key.split("/")[1]) for entry in run.list(FOLDER) if entry.key.split("/")[2:3] == ["lease"]}
+    for_each(lambda number: _wait_for(run, number), sorted(begun), SMALL_THREADS)
+
+
+def _wait_for(run: Bucket, number: int) -> None:
+    with contextlib.suppress(Occupied, NoConditions), ShardLease(run, number):
+        pass
 
 
 def note_death(run: Bucket, number: int, keys: Iterable[str], how: str) -> None:
@@ -72,9 +112,8 @@ def deaths_of(run: Bucket, number: int) -> dict[str, list[str]]:
 
 def clear(run: Bucket) -> None:
     """Remove all of it. The job goes first, so that nothing is begun with half of the rest."""
-    if run.info(JOB) is None:
-        return
-    run.delete(JOB)
+    if is_handed_out(run):
+        run.delete(JOB)
     for_each(lambda entry: run.delete(entry.key), list(run.list(FOLDER)))
 
 

@@ -38,7 +38,7 @@ def settle_killed_runs(target: Bucket, end_strays: Callable[[list[str]], None] =
     loses nothing: its own rows are later and count, its summary replaces this one.
     """
     dead = [run_id for run_id in target.folders("runs") if _is_open(target.join("runs", run_id))]
-    if handed_out := [run_id for run_id in dead if target.info(f"runs/{run_id}/{handout.JOB}") is not None]:
+    if handed_out := [run_id for run_id in dead if handout.is_handed_out(target.join("runs", run_id))]:
         end_strays(handed_out)
     return [run_id for run_id in dead if settle_killed_run(target, run_id)]
 
@@ -70,6 +70,8 @@ def _is_open(run: Bucket) -> bool:
 
 def settle(target: Bucket, run: Bucket, facts: RunFacts, stopped: str = "") -> Summary:
     """Hold a run's ledger against its manifest and the bucket, then write ledger.parquet and summary.json."""
+    if stopped:
+        handout.withdraw(run)
     ledger, manifest = merge_ledger(run), read_manifest(run)
     rows = rows_by_key(ledger)
     # whoever is told to stop does so at once: what it left has no rows, and much of it may have records of other runs

@@ -13,14 +13,14 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from oldphoto_core.errors import DamagedWeights, FailedReason, Occupied, RunStopped, SourceMissing
+from oldphoto_core.errors import DamagedWeights, FailedReason, RunStopped, SourceMissing
 from oldphoto_core.restoration import handout
 from oldphoto_core.restoration.engine import OnBegin, OnPart, OnRow, restore_photos
 from oldphoto_core.restoration.gauges import Gauges, write_gauges
 from oldphoto_core.restoration.job import RestoreJob
 from oldphoto_core.restoration.models import restorer_of
 from oldphoto_core.restoration.photo import Photo, RestoresPhotos, detector_digest
-from oldphoto_core.restoration.recovery import FACTS, SUMMARY, rows_of_records
+from oldphoto_core.restoration.recovery import FACTS, rows_of_records
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter
 from oldphoto_core.storage.lease import Lease
 from oldphoto_core.storage.ledger import part_keys, read_part
@@ -32,8 +32,6 @@ log = logging.getLogger("oldphoto.restoration")
 
 DEATHS = 3
 """So many processes may die with a photo in hand before it fails."""
-LEASE_SECONDS = 30.0
-_SECONDS_TO_WAIT = 120.0  # longer than the lease of a machine that is gone, and what clocks may differ
 _SECONDS_BETWEEN_LOOKS = 10.0
 
 
@@ -123,7 +121,7 @@ def restore_handed_out(target: str, run_id: str, number: int, attempt: int = 1, 
         job = handout.read_job(run)
     except SourceMissing as error:
         raise RunStopped(f"run {run_id} is closed, or was never opened: {run} holds no shards") from error
-    lease = _PatientLease(handout.lease_place(run, number), seconds=LEASE_SECONDS)
+    lease = handout.ShardLease(run, number)
     with lease, LedgerWriter(run, f"shard-{number:05d}", every_seconds=10.0) as ledger:
         return _Shard(run, run_id, number, attempt, job, ledger, lease, ears or Ears()).restore()
 
@@ -147,6 +145,8 @@ class _Shard:
         self._rows = 0
 
     def restore(self) -> int:
+        if not handout.is_handed_out(self._run):  # asked under the lease, for which whoever withdraws it waits
+            raise RunStopped(f"run {self._run_id} is closed; its shard {self._number} is not begun")
         restorer = restorer_of(self._job)
         _check_model(restorer, json.loads(self._run.read(FACTS)))
         left = self._left(handout.read_photos(self._run, self._number))
@@ -211,24 +211,10 @@ class _Shard:
             self._lease.check()
             if time.monotonic() - self._looked > _SECONDS_BETWEEN_LOOKS:
                 self._looked = time.monotonic()
-                if self._run.info(SUMMARY) is not None:
+                if not handout.is_handed_out(self._run):
                     raise RunStopped(f"run {self._run_id} was closed while its shard {self._number} was worked on")
 
         return hear
-
-
-class _PatientLease(Lease):
-    """Waits for the one who holds it, as long as a dead one can hold it."""
-
-    def __enter__(self) -> Lease:
-        deadline = time.monotonic() + _SECONDS_TO_WAIT
-        while True:
-            try:
-                return super().__enter__()
-            except Occupied:
-                if time.monotonic() > deadline:
-                    raise
-            time.sleep(2.0)
 
 
 def _check_model(restorer: RestoresPhotos, facts: RunFacts) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from fakes import InvertingRestorer, fill, mark, register
 from oldphoto_core.errors import DamagedWeights, OldPhotoError, RunStopped
 from oldphoto_core.restoration import RestoreJob, RestoreOptions, Run, close_run, open_run, register_restorer
 from oldphoto_core.restoration.following import LedgerFollower
-from oldphoto_core.restoration.handout import HUNG, note_death
+from oldphoto_core.restoration.handout import HUNG, is_handed_out, note_death
 from oldphoto_core.restoration.run import give_up, hand_out
 from oldphoto_core.restoration.shard import DEATHS, Ears, restore_handed_out
 from oldphoto_core.storage import LedgerRow
@@ -154,11 +156,31 @@ def test_a_shard_notices_that_its_run_was_closed(run: Run, monkeypatch: pytest.M
     monkeypatch.setattr("oldphoto_core.restoration.shard._SECONDS_BETWEEN_LOOKS", -1.0)
 
     def close(_row: LedgerRow) -> None:
-        if not run.bucket.info("summary.json"):
-            run.bucket.write("summary.json", b"{}")
+        if is_handed_out(run.bucket):
+            run.bucket.delete("shards/job.json")
 
     with pytest.raises(RunStopped, match="was closed"):
         restore_handed_out(run.job.target, run.run_id, 0, 1, Ears(on_row=close))
+
+
+def test_the_books_of_a_stopped_run_wait_for_a_process_that_is_still_at_a_shard(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oldphoto_core.restoration.shard._SECONDS_BETWEEN_LOOKS", -1.0)
+    closed: list[int] = []
+    closing = threading.Thread(target=lambda: closed.append(close_run(run, "cancelled")["restored"]))
+
+    def begin_closing(_row: LedgerRow) -> None:
+        if not closing.is_alive():
+            closing.start()
+            while is_handed_out(run.bucket):
+                time.sleep(0.01)
+
+    with pytest.raises(RunStopped, match="was closed"):
+        restore_handed_out(run.job.target, run.run_id, 0, 1, Ears(on_row=begin_closing))
+    closing.join(60)
+    assert closed == [len(list((Path(run.job.target) / "photos").iterdir()))]
+    assert not list(run.bucket.list("shards"))
 
 
 def test_photos_that_no_process_came_to_have_failed_with_the_reason(run: Run) -> None:
