@@ -107,11 +107,11 @@ SEAMS = {
     "pyarrow": {"storage/tables.py"},
     "pickle": {"scans/isolation/messages.py"},  # of our own processes
     "subprocess": {"scans/isolation/decoder.py", "training/process.py"},
-    "tarfile": {"degradation/pairs.py"},  # shards of our own
+    "tarfile": {"degradation/pairs.py", "degradation/pair_folder.py"},  # shards of our own, by their digest
     **{name: set() for name in ("botocore", "boto3", "aiobotocore", "tifffile", "imageio", "skimage.io")},
 }  # fmt: skip
 DECODING = {
-    "cv2.imdecode": {"scans/jpeg2000.py", "degradation/pairs.py", "degradation/unstructured.py"},
+    "cv2.imdecode": {"scans/jpeg2000.py", "degradation/pair_folder.py", "degradation/unstructured.py"},
     "cv2.imread": set(),
     "torch.load": {"checkpoints/archives.py"},
     "Image.open": set(),
