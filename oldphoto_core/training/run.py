@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
+from torch import nn
 
 from oldphoto_core.checkpoints import PHOTOS, ModelCard, load_detector, load_model, photos_to_json
 from oldphoto_core.checkpoints.tensors import pack, prefixed, unpack
@@ -15,7 +16,7 @@ from oldphoto_core.devices import keep_freed_memory, resolve_device
 from oldphoto_core.errors import SourceMissing, TrainingError
 from oldphoto_core.nets.architectures import PIX2PIX
 from oldphoto_core.nets.pix2pix import Pix2Pix
-from oldphoto_core.nets.presets import preset_named
+from oldphoto_core.nets.presets import Triplet, preset_named
 from oldphoto_core.storage import Bucket, is_image_key
 from oldphoto_core.storage.parallel import map_objects
 from oldphoto_core.training.assembling import NETWORK, TRAINED, load_trained, publish
@@ -66,13 +67,14 @@ def train_stage(
     held_out = clean.held_out
     old = _split(old, config.holdout) if old else None
     old_training, old_held_out = (old.training, old.held_out) if old else (None, None)
-    make = {"scratches": _detection, "pix2pix": _baseline}.get(config.stage, _restoration)
     where = own_device(resolve_device(device))
     workers = max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
-    stage, batches = make(config, training, old_training, out, where, workers, world)
+    stage = _stage_of(config, out, where, workers, world)
     if isinstance(stage, DetectionStage):
+        batches: Batches = DetectionBatches(config, training, old_training)
         validation: Validation = DetectionValidation(config, held_out, old_held_out)
     else:
+        batches = Batches(config, training, old_training, world)
         validation = ValidationSet(config, held_out)
     spent, last = run_stage(stage, config, batches, validation, folder, progress, world)
     if not world.is_first:
@@ -172,15 +174,15 @@ def _pairs(url: str, config: StageConfig, clean: Split) -> PairSet:
     return PairSet(folder, seed=config.seed, held_out=held_out)
 
 
-def _restoration(
-    config: StageConfig,
-    clean: PhotoSet | PairSet,
-    old: PhotoSet | None,
-    out: Bucket,
-    device: str,
-    workers: int,
-    world: World,
-) -> tuple[Stage, Batches]:
+def _stage_of(config: StageConfig, out: Bucket, device: str, workers: int, world: World) -> Stage:
+    if config.stage == "scratches":
+        return DetectionStage(config, _detector(config), device, workers, world)
+    if config.stage == "pix2pix":
+        return Pix2PixStage(config, _pix2pix(config).generator, device, workers, world)
+    return make_stage(config, _triplet(config, out), device, workers, world)
+
+
+def _triplet(config: StageConfig, out: Bucket) -> Triplet:
     triplet = preset_named(config.preset).triplet(partial_nonlocal=config.partial_nonlocal)
     if config.stage == "mapping":
         load_trained("vae_old", triplet.vae_old, out)
@@ -196,40 +198,24 @@ def _restoration(
         own.load_state_dict(getattr(given.networks, NETWORK[config.stage]).state_dict())
     elif config.start_from:
         load_trained(config.start_from, own, out)
-    return make_stage(config, triplet, device, workers, world), Batches(config, clean, old, world)
+    return triplet
 
 
-def _baseline(
-    config: StageConfig,
-    clean: PhotoSet | PairSet,
-    old: PhotoSet | None,
-    out: Bucket,
-    device: str,
-    workers: int,
-    world: World,
-) -> tuple[Stage, Batches]:
+def _pix2pix(config: StageConfig) -> Pix2Pix:
     network = Pix2Pix(preset_named(config.preset).pix2pix)
     if config.start_model:
         given = load_model(config.start_model)
         if given.card.preset != PIX2PIX[config.preset]:
             raise TrainingError(f"model {config.start_model} is no {PIX2PIX[config.preset]} to begin with; name one")
         network.load_state_dict(given.networks.state_dict())
-    return Pix2PixStage(config, network.generator, device, workers, world), Batches(config, clean, old, world)
+    return network
 
 
-def _detection(
-    config: StageConfig,
-    clean: PhotoSet | PairSet,
-    old: PhotoSet | None,
-    out: Bucket,
-    device: str,
-    workers: int,
-    world: World,
-) -> tuple[Stage, Batches]:
+def _detector(config: StageConfig) -> nn.Module:
     network = preset_named(config.preset).detector()
     if config.start_model:
         given = load_detector(config.start_model)
         if given is None:
             raise TrainingError(f"model {config.start_model} has no detector to begin with; name one that has")
         network.load_state_dict(given.network.state_dict())
-    return DetectionStage(config, network, device, workers, world), DetectionBatches(config, clean, old)
+    return network
