@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torchmetrics.functional.image import structural_similarity_index_measure
+
+from oldphoto_core.colour_difference import ciede2000, lab_of
+
+THUMBNAIL = 32
+"""Side in pixels of the thumbnails by which tone is compared."""
 
 
 def psnr(made: Tensor, truth: Tensor) -> Tensor:
@@ -18,6 +26,34 @@ def ssim(made: Tensor, truth: Tensor) -> Tensor:
     values = structural_similarity_index_measure(made, truth, data_range=1.0, reduction="none")
     assert isinstance(values, Tensor)  # without `return_full_image` torchmetrics returns one tensor
     return values.reshape(len(made))
+
+
+def structure_psnr(made: Tensor, toned: Tensor) -> Tensor:
+    """PSNR in dB against the toned photo y' after the best map of the output's colours to it, N.
+
+    The map is that of least squares, per pixel from r, g, b, their squares and 1: a restoration is neither rewarded nor
+    punished for tone, which is another's task. `toned` is `Degraded.toned`.
+    """
+    return torch.stack([psnr(_recoloured(one, wanted)[None], wanted[None])[0] for one, wanted in _pairs(made, toned)])
+
+
+def tone_error(made: Tensor, clean: Tensor) -> Tensor:
+    """Mean CIEDE2000 between thumbnails of 32 x 32 pixels of output and clean photo, N: what tone is left wrong."""
+    thumbnails = [functional.interpolate(image, (THUMBNAIL, THUMBNAIL), mode="area") for image in (made, clean)]
+    return torch.stack([ciede2000(lab_of(one), lab_of(wanted)).mean() for one, wanted in _pairs(*thumbnails)])
+
+
+def _pairs(made: Tensor, truth: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    return zip(made, truth, strict=True)
+
+
+def _recoloured(made: Tensor, wanted: Tensor) -> Tensor:
+    """`made_3HW` through the quadratic map of colours that brings it nearest to `wanted_3HW`."""
+    colours = made.flatten(1).T.double()
+    features = torch.cat([colours, colours.square(), torch.ones_like(colours[:, :1])], dim=1)
+    # of a grey photo the channels are equal, so the map is not unique: the pseudoinverse takes the smallest
+    weights = torch.linalg.pinv(features.T @ features, hermitian=True) @ (features.T @ wanted.flatten(1).T.double())
+    return (features @ weights).T.reshape(made.shape).to(made.dtype)
 
 
 class DetectionCounts:

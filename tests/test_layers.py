@@ -13,7 +13,7 @@ CORE = ROOT / "oldphoto_core"
 
 FLOORS = [
     {"errors"},
-    {"nets", "clusters"},
+    {"nets", "clusters", "colour_difference"},
     {"storage", "scans"},
     {"arrivals", "checkpoints", "degradation", "inventory", "reports", "metrics", "devices"},
     {"training", "restoration", "samples"},

@@ -1,7 +1,8 @@
-"""Y -> X: clean photographs made old, from typed and seeded recipes.
+"""Y -> X: clean photographs degraded by typed and seeded recipes.
 
 from oldphoto_core.degradation import ArchiveRecipe, degrade, item_rng
-aged = degrade(clean_HWC, ArchiveRecipe(), item_rng(7, "album/photo.jpg"))
+made = degrade(clean_HWC, ArchiveRecipe(), item_rng(7, "album/photo.jpg"))
+made.clean, made.toned, made.image, made.mask
 """
 
 from oldphoto_core.degradation.archive import ArchiveRecipe
@@ -9,7 +10,7 @@ from oldphoto_core.degradation.mixed import MixedRecipe
 from oldphoto_core.degradation.pair_folder import PairFolder, PairPhoto, ShardFile, open_pairs, read_pairs, read_shard
 from oldphoto_core.degradation.pairs import PairShard, write_pair_shard
 from oldphoto_core.degradation.published import PublishedRecipe
-from oldphoto_core.degradation.recipe import Degraded, Recipe, degrade, item_rng
+from oldphoto_core.degradation.recipe import Degraded, Recipe, degrade, item_rng, toned, turned_grey
 from oldphoto_core.degradation.registry import RECIPES, recipe_from_record, recipe_named, recipe_record
 from oldphoto_core.degradation.structured import ScratchMasks, paint_white, scratch_mask
 
@@ -35,5 +36,7 @@ __all__ = [
     "recipe_named",
     "recipe_record",
     "scratch_mask",
+    "toned",
+    "turned_grey",
     "write_pair_shard",
 ]

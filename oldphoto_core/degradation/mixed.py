@@ -37,9 +37,15 @@ class MixedRecipe:
             raise ConfigError(f"MixedRecipe.published_share is {self.published_share}; give a share from 0 to 1")
 
     def degrade(self, clean: Image, rng: np.random.Generator) -> Degraded:
-        """Ages `clean_HWC` by the one or the other."""
-        recipe: Recipe = self.published if rng.random() < self.published_share else self.archive
-        return recipe.degrade(clean, rng)
+        """Degrades `clean_HWC` by the one or the other."""
+        return self._drawn(rng).degrade(clean, rng)
+
+    def toned(self, clean: Image, rng: np.random.Generator) -> Image:
+        """What the one or the other does to its tone."""
+        return self._drawn(rng).toned(clean, rng)
+
+    def _drawn(self, rng: np.random.Generator) -> Recipe:
+        return self.published if rng.random() < self.published_share else self.archive
 
     def undamaged(self) -> MixedRecipe:
         """Both without anything that must be filled."""

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from oldphoto_core.degradation.pairs import FORMAT
+from oldphoto_core.degradation.pairs import FORMAT, READ_FORMATS
+from oldphoto_core.degradation.published import PublishedRecipe
 from oldphoto_core.errors import SourceMissing, StorageError
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.parallel import map_objects
@@ -40,6 +41,8 @@ class ShardRecord:
     """One shard as its sidecar tells it."""
 
     name: str
+    format: int
+    """One of `READ_FORMATS`."""
     sha256: str
     size: int
     """Of the tar, in bytes."""
@@ -68,6 +71,13 @@ class PairFolder:
     def recipe(self) -> dict[str, Any]:
         """How the photos were made old, as `recipe_record` has it."""
         return self.shards[0].recipe
+
+    @property
+    def has_toned(self) -> bool:
+        """Whether the toned photo of each pair is known: kept from format 3 on, and no other than the clean one in the
+        recipe `published`."""
+        untouched = self.recipe.get("recipe") == PublishedRecipe.name
+        return untouched or all(shard.format >= FORMAT for shard in self.shards)
 
     @property
     def sha256(self) -> str:
@@ -121,14 +131,15 @@ def _record(bucket: Bucket, sizes: dict[str, int], listed: tuple[str, str]) -> S
 def _sidecar(bucket: Bucket, name: str) -> ShardRecord:
     try:
         found = json.loads(bucket.read(f"{name}.json"))
-        if found.get("format") != FORMAT:
+        if found.get("format") not in READ_FORMATS:
+            readable = " or ".join(map(str, READ_FORMATS))
             raise StorageError(
-                f"{bucket.url}/{name}.json has the format {found.get('format', 1)}, not {FORMAT}, and does not tell of"
-                f" which photos its pairs are; {AGAIN}"
+                f"{bucket.url}/{name}.json has the format {found.get('format', 1)}, and this version reads {readable};"
+                f" {AGAIN}"
             )
         return ShardRecord(
-            name=name, sha256=found["sha256"], size=found["bytes"], crop=found["crop"], recipe=found["recipe"],
-            source=found["source"], pairs=tuple(PairPhoto(*photo) for photo in found["photos"]),
+            name=name, format=found["format"], sha256=found["sha256"], size=found["bytes"], crop=found["crop"],
+            recipe=found["recipe"], source=found["source"], pairs=tuple(PairPhoto(*photo) for photo in found["photos"]),
         )  # fmt: skip
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise StorageError(f"{bucket.url}/{name}.json is no sidecar of a shard ({error}); {AGAIN}") from error
@@ -165,7 +176,12 @@ class ShardFile:
         return list(self._places)
 
     def picture(self, number: int, kind: str) -> NDArray[Any]:
-        """`clean` or `degraded` of a pair, HWC uint8 RGB; `mask` or `visible`, HW bool."""
+        """`clean`, `toned` or `degraded` of a pair, HWC uint8 RGB; `mask` or `visible`, HW bool.
+
+        `toned` is known of shards whose folder `has_toned`; one that is not there is the clean photo.
+        """
+        if kind == "toned" and kind not in self._places[number]:
+            kind = "clean"
         pixels = cv2.imdecode(np.frombuffer(self._bytes(number, kind), np.uint8), cv2.IMREAD_UNCHANGED)
         assert pixels is not None  # the shard's digest says that these are the bytes that were written
         return pixels > 127 if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., ::-1])
@@ -189,11 +205,15 @@ def read_shard(bucket: Bucket, name: str, sha256: str) -> ShardFile:
 
 
 def read_pairs(target: Bucket, name: str) -> Iterator[dict[str, Any]]:
-    """Items of a shard: clean, degraded (HWC uint8 RGB), mask, visible (HW bool), recipe.
+    """Items of a shard: clean, toned, degraded (HWC uint8 RGB), mask, visible (HW bool), recipe.
 
-    StorageError on a wrong digest, or a shard of an earlier format.
+    `toned` is left out where the shard does not tell it. StorageError on a wrong digest, or an unknown format.
     """
-    shard = read_shard(target, name, _sidecar(target, name).sha256)
+    record = _sidecar(target, name)
+    shard = read_shard(target, name, record.sha256)
+    kinds = ["clean", "degraded", "mask", "visible"]
+    if PairFolder(target, (record,)).has_toned:
+        kinds.append("toned")
     for number in shard.numbers:
-        pictures = {kind: shard.picture(number, kind) for kind in ("clean", "degraded", "mask", "visible")}
+        pictures = {kind: shard.picture(number, kind) for kind in kinds}
         yield pictures | {"recipe": shard.recipe(number)}

@@ -1,6 +1,7 @@
 """Paired shards: clean and degraded photos in plain tar files (the WebDataset convention), one sidecar each.
 
-    shard-000003.tar    000096.clean.png 000096.degraded.png 000096.mask.png 000096.visible.png 000096.recipe.json ...
+    shard-000003.tar    000096.clean.png 000096.toned.png 000096.degraded.png 000096.mask.png 000096.visible.png
+                        000096.recipe.json ...
     shard-000003.json   what it holds and of which photos, its sha256 and the digest of the request that made it
 
 A shard is a pure function of its request, so a rerun compares sidecars and makes only what is missing.
@@ -29,9 +30,11 @@ from oldphoto_core.scans import RawPixels, read_header, read_scan, spool_scan
 from oldphoto_core.scans.convert import to_rgb8
 from oldphoto_core.storage import Bucket
 
-FORMAT = 2
-"""Of shards and sidecars. Those of 1, which say no format, do not tell which photos they were made of, nor what of the
-damage can be seen; they are made again."""
+FORMAT = 3
+"""Of shards and sidecars that are written: a pair without `toned.png` is one whose tone nothing has changed."""
+READ_FORMATS = (2, FORMAT)
+"""Formats that are read. Shards of 2 do not hold toned photos. Those of 1, which say no format, do not tell which
+photos they were made of, nor what of the damage can be seen; they are made again."""
 IN_MEMORY_BYTES, IN_MEMORY_MEGAPIXELS = 64 * 2**20, 16.0
 """Files and pictures over one of these are decoded on disk, and only the crop is read."""
 
@@ -126,6 +129,8 @@ def _tar(shard: PairShard, clean: Bucket) -> tuple[bytes, list[tuple[int, str, s
                 continue
             photos.append((number, key, version, sha256))
             _add(tar, f"{number:06d}.clean.png", _png(crop))
+            if not np.array_equal(aged.toned, crop):
+                _add(tar, f"{number:06d}.toned.png", _png(aged.toned))
             _add(tar, f"{number:06d}.degraded.png", _png(aged.image))
             _add(tar, f"{number:06d}.mask.png", _png(aged.mask.astype(np.uint8) * 255))
             _add(tar, f"{number:06d}.visible.png", _png(aged.visible.astype(np.uint8) * 255))

@@ -9,10 +9,12 @@ from typing import ClassVar
 import numpy as np
 
 from oldphoto_core.degradation import unstructured
-from oldphoto_core.degradation.recipe import Degraded
+from oldphoto_core.degradation.recipe import Degraded, NamedSeeds
 from oldphoto_core.degradation.structured import ScratchMasks, paint_white, scratch_mask
 from oldphoto_core.degradation.unstructured import Image, Record
 from oldphoto_core.errors import ConfigError
+
+UnstructuredOperation = Callable[[Image, np.random.Generator], tuple[Image, Record]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,36 +53,39 @@ class PublishedRecipe:
             if not 0 < low <= high <= most:
                 raise ConfigError(f"PublishedRecipe.{name} is ({low}, {high}); give 0 < low <= high <= {most}")
 
-    def unstructured_operations(self) -> list[Callable[[Image, np.random.Generator], tuple[Image, Record]]]:
-        """The four operations, each already holding its ranges."""
-        return [
-            lambda image, rng: unstructured.gaussian_blur(image, rng, self.blur_kernels, self.blur_sigma),
-            self._one_noise,
-            lambda image, rng: unstructured.low_resolution(image, rng, self.resolution),
-            lambda image, rng: unstructured.jpeg(image, rng, self.jpeg_quality),
-        ]
-
-    def _one_noise(self, image: Image, rng: np.random.Generator) -> tuple[Image, Record]:
-        kind = int(rng.integers(3))
-        if kind == 0:
-            return unstructured.gaussian_noise(image, rng, self.noise_sigma)
-        if kind == 1:
-            return unstructured.speckle_noise(image, rng, self.noise_sigma)
-        return unstructured.salt_and_pepper(image, rng, self.salt_and_pepper)
+    def unstructured_operations(self, seeds: NamedSeeds) -> dict[str, UnstructuredOperation]:
+        """The four operations by name, each already holding its ranges; of the kinds of noise, one is drawn."""
+        noises: dict[str, UnstructuredOperation] = {
+            "gaussian_noise": lambda image, rng: unstructured.gaussian_noise(image, rng, self.noise_sigma),
+            "speckle_noise": lambda image, rng: unstructured.speckle_noise(image, rng, self.noise_sigma),
+            "salt_and_pepper": lambda image, rng: unstructured.salt_and_pepper(image, rng, self.salt_and_pepper),
+        }
+        return {
+            "blur": lambda image, rng: unstructured.gaussian_blur(image, rng, self.blur_kernels, self.blur_sigma),
+            "noise": noises[seeds.shuffled(list(noises))[0]],
+            "low_resolution": lambda image, rng: unstructured.low_resolution(image, rng, self.resolution),
+            "jpeg": lambda image, rng: unstructured.jpeg(image, rng, self.jpeg_quality),
+        }
 
     def degrade(self, clean: Image, rng: np.random.Generator) -> Degraded:
-        """Ages `clean_HWC`; scratches, if any, come last and are white."""
-        operations = self.unstructured_operations()
+        """Degrades `clean_HWC`; scratches, if any, come last and are white."""
+        seeds = NamedSeeds(rng)
+        operations = self.unstructured_operations(seeds)
         image, record = clean, []
-        for index in rng.permutation(len(operations)):
-            if rng.random() < self.probability:
-                image, drawn = operations[index](image, rng)
+        for name in seeds.shuffled(list(operations)):
+            own = seeds.rng(name)
+            if own.random() < self.probability:
+                image, drawn = operations[name](image, own)
                 record.append(drawn)
-        mask = scratch_mask(clean.shape[0], clean.shape[1], self.scratches, rng)
+        mask = scratch_mask(clean.shape[0], clean.shape[1], self.scratches, seeds.rng("scratches"))
         if mask.any():
             image = paint_white(image, mask)
             record.append({"operation": "scratches", "pixels": int(mask.sum())})
-        return Degraded(image, mask, mask, record)
+        return Degraded(clean, clean, image, mask, mask, record)
+
+    def toned(self, clean: Image, rng: np.random.Generator) -> Image:
+        """The clean photo as it is: none of the operations changes its tone."""
+        return clean
 
     def undamaged(self) -> PublishedRecipe:
         """The same without scratches."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import MISSING, Field, asdict, fields, is_dataclass, replace
 from typing import Any, get_type_hints
 
-from oldphoto_core.degradation.archive import ArchiveRecipe
+from oldphoto_core.degradation.archive import ArchiveRecipe, Operation
 from oldphoto_core.degradation.mixed import MixedRecipe
 from oldphoto_core.degradation.published import PublishedRecipe
 from oldphoto_core.degradation.recipe import Recipe
-from oldphoto_core.errors import UsageError
+from oldphoto_core.degradation.structured import ScratchMasks
+from oldphoto_core.errors import ConfigError, UsageError
 
 RECIPES: dict[str, type[Recipe]] = {recipe.name: recipe for recipe in (PublishedRecipe, ArchiveRecipe, MixedRecipe)}
 """Recipes that users can name."""
@@ -27,7 +28,12 @@ def recipe_record(recipe: Recipe) -> dict[str, Any]:
 
 
 def recipe_from_record(record: Mapping[str, Any]) -> Recipe:
-    """The inverse of `recipe_record` after a trip through JSON; records without a name are of `published`."""
+    """The inverse of `recipe_record` after a trip through JSON; records without a name are of `published`.
+
+    An operation that the record does not know, because it is younger, has probability 0; any other setting that it does
+    not know has its default. ConfigError for an operation or setting that this version does not know, unless the
+    operation never happens.
+    """
     values = {name: value for name, value in record.items() if name != "recipe"}
     recipe: Recipe = _rebuilt(_class_named(record.get("recipe", PublishedRecipe.name)), values)
     return recipe
@@ -42,11 +48,21 @@ def _class_named(name: str) -> type[Recipe]:
 def _rebuilt(config: type[Any], values: Mapping[str, Any]) -> Any:
     """A nested config from nested mappings; JSON knows no tuples, so lists are tuples again."""
     kinds = get_type_hints(config)
-    given: dict[str, Any] = {}
-    for field in fields(config):
-        value = values[field.name]
-        kind = kinds[field.name]
-        given[field.name] = _rebuilt(kind, value) if isinstance(value, dict) else value
-        if isinstance(value, list):
-            given[field.name] = tuple(value)
+    given = {field.name: _value(field, kinds[field.name], values) for field in fields(config)}
+    for name in values.keys() - given.keys():
+        if not (isinstance(values[name], Mapping) and values[name].get("probability") == 0):
+            raise ConfigError(
+                f"{config.__name__} of a recorded recipe has {name!r}, which this version of oldphoto does not know;"
+                " use the version that recorded it, or a later one"
+            )
     return config(**given)
+
+
+def _value(field: Field[Any], kind: Any, values: Mapping[str, Any]) -> Any:
+    if field.name not in values:
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        return replace(default, probability=0.0) if isinstance(default, Operation | ScratchMasks) else default
+    value = values[field.name]
+    if is_dataclass(kind) and isinstance(kind, type):
+        return _rebuilt(kind, value)
+    return tuple(value) if isinstance(value, list) else value

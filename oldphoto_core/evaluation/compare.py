@@ -24,7 +24,7 @@ from oldphoto_core.degradation import (
 )
 from oldphoto_core.errors import ConfigError, SourceMissing
 from oldphoto_core.evaluation.baselines import opencv_restore
-from oldphoto_core.metrics import psnr, ssim
+from oldphoto_core.metrics import psnr, ssim, structure_psnr, tone_error
 from oldphoto_core.scans import read_scan
 from oldphoto_core.scans.convert import to_rgb8
 from oldphoto_core.storage import Bucket, is_image_key
@@ -88,6 +88,8 @@ class Crop:
 
     key: str
     clean: Photo
+    toned: Photo
+    """The clean crop with the tone of the degraded one."""
     degraded: Photo
     mask: NDArray[np.bool_]
     restored: dict[str, Photo] = field(default_factory=dict)
@@ -122,7 +124,7 @@ def crops(clean: Bucket, keys: Sequence[str], config: EvaluationConfig) -> Itera
     for key in keys:
         middle = centre(to_rgb8(read_scan(clean.read(key)).pixels), config.crop)
         aged = degrade(middle, config.degradation(), item_rng(config.seed, key))
-        yield Crop(key, middle, aged.image, aged.mask)
+        yield Crop(key, middle, aged.toned, aged.image, aged.mask)
 
 
 def baseline_methods() -> dict[str, Method]:
@@ -140,15 +142,17 @@ def compare(
     each: Callable[[Crop], None] = lambda crop: None,
     distances: Mapping[str, Distance] = MappingProxyType({}),
 ) -> pd.DataFrame:
-    """A row per photo and method: key, method, psnr (dB), ssim, and psnr_filled (dB) of the damaged pixels alone, which
-    is nan where nothing is damaged; and a column for each of `distances`. `each` sees every crop when it is done."""
+    """A row per photo and method: key, method, psnr (dB), ssim, structure_psnr (dB), tone_error, and psnr_filled (dB)
+    of the damaged pixels alone, which is nan where nothing is damaged; and a column for each of `distances`. `each`
+    sees every crop when it is done."""
     rows: list[dict[str, Any]] = []
     for crop in crops(clean, evaluation_keys(clean, config), config):
-        truth = _unit(crop.clean)
+        truth, toned = _unit(crop.clean), _unit(crop.toned)
         for name, method in methods.items():
             crop.restored[name] = method(crop.degraded, crop.mask)
             made = _unit(crop.restored[name])
             row = {"key": crop.key, "method": name, "psnr": float(psnr(made, truth)), "ssim": float(ssim(made, truth))}
+            row |= {"structure_psnr": float(structure_psnr(made, toned)), "tone_error": float(tone_error(made, truth))}
             row |= {distance: float(measure(made, truth)) for distance, measure in distances.items()}
             rows.append(row | {"psnr_filled": _psnr_of(made, truth, crop.mask)})
         each(crop)

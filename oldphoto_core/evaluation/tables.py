@@ -13,15 +13,21 @@ from oldphoto_core.evaluation.compare import EvaluationConfig
 NOT_AVAILABLE = "not available"
 """In tables: a metric whose network's weights were not given."""
 
+MEANS = ("psnr", "ssim", "psnr_filled", "structure_psnr", "tone_error", "lpips")
+"""Columns of results whose means are in the table, where they were measured."""
+
 
 def summarise(results: pd.DataFrame) -> pd.DataFrame:
-    """A row per method, in order: photos, mean PSNR, SSIM, PSNR of damaged pixels and LPIPS (if measured), gain over
-    the degraded input with its 95 % interval (`psnr_gain_low`, `psnr_gain_high`), and SSIM's (`ssim_low`, `ssim_high`).
+    """A row per method, in order: photos, mean PSNR, SSIM, PSNR of damaged pixels, structure PSNR, tone error and LPIPS
+    (if measured), gains over the degraded input in PSNR and structure PSNR, the former's 95 % interval
+    (`psnr_gain_low`, `psnr_gain_high`), and SSIM's (`ssim_low`, `ssim_high`).
     """
     order = list(dict.fromkeys(results["method"]))
-    means = {name: (name, "mean") for name in ("psnr", "ssim", "psnr_filled", "lpips") if name in results}
+    means = {name: (name, "mean") for name in MEANS if name in results}
     table = results.groupby("method").agg(photos=("key", "size"), **means).loc[order]
-    table["psnr_gain"] = table["psnr"] - float(table["psnr"].to_numpy()[order.index("degraded input")])
+    for name in ("psnr", "structure_psnr"):
+        if name in table:
+            table[f"{name}_gain"] = table[name] - float(table[name].to_numpy()[order.index("degraded input")])
     by_photo = results.pivot(index="key", columns="method")
     gains = by_photo["psnr"].sub(by_photo["psnr"]["degraded input"], axis=0)
     for name, values in (("psnr_gain", gains), ("ssim", by_photo["ssim"])):
@@ -35,13 +41,16 @@ def to_markdown(table: pd.DataFrame, config: EvaluationConfig) -> str:
         f"Recipe {config.recipe}, seed {config.seed}, centre crop {config.crop}, "
         f"{int(table['photos'].max())} photos, {config.damage}.",
         "",
-        "| method | PSNR (dB) | gain (dB) | 95 % interval | SSIM | PSNR of damaged pixels (dB) | LPIPS | FID |",
-        "|---|---|---|---|---|---|---|---|",
+        "| method | PSNR (dB) | gain (dB) | 95 % interval | SSIM | PSNR of damaged pixels (dB) | structure PSNR (dB)"
+        " | structure gain (dB) | tone error | LPIPS | FID |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {row['method']} | {row['psnr']:.2f} | {row['psnr_gain']:+.2f}"
         f" | {_interval(row['psnr_gain_low'], row['psnr_gain_high'])} | {row['ssim']:.4f}"
-        f" | {_or(row['psnr_filled'], '-', '.2f')} | {_or(row.get('lpips'), NOT_AVAILABLE, '.4f')}"
+        f" | {_or(row['psnr_filled'], '-', '.2f')} | {_or(row.get('structure_psnr'), '-', '.2f')}"
+        f" | {_or(row.get('structure_psnr_gain'), '-', '+.2f')} | {_or(row.get('tone_error'), '-', '.2f')}"
+        f" | {_or(row.get('lpips'), NOT_AVAILABLE, '.4f')}"
         f" | {_or(row.get('fid'), NOT_AVAILABLE, '.1f')} |"
         for row in table.to_dict("records")
     ]

@@ -44,9 +44,9 @@ class Sample:
 SAMPLES = (
     Sample("astronaut.png", "portraits/astronaut.jpg", damage=("folds", "scratches")),
     Sample("camera.png", "portraits/cameraman.png", grey=True, damage=("scratches", "dust", "missing_corners")),
-    Sample("chelsea.png", "animals/cat.png", damage=("stains", "foxing"), seed=2),
+    Sample("chelsea.png", "animals/cat.png", damage=("stains", "foxing"), seed=5),
     Sample("coffee.png", "things/coffee.tif", bits=16),
-    Sample("rocket.jpg", "places/rocket.jpg", damage=("cracks",)),
+    Sample("rocket.jpg", "places/rocket.jpg", damage=("cracks",), seed=4),
     Sample("motorcycle_left.png", "places/motorcycle.png", damage=("tears", "water_marks")),
     Sample("coins.png", "things/coins.jpg", grey=True),
     Sample("moon.png", "places/moon.tif", bits=16, grey=True, damage=("hairs", "dust")),

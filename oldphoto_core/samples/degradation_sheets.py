@@ -57,17 +57,17 @@ def _alone(operations: list[Operation], squares: list[Photo], seed: int, size: i
 
 
 def _mixed(squares: list[Photo], seed: int, size: int) -> bytes:
-    """A row per photo: clean, and two degraded versions, each beside itself with its mask in red."""
+    """A row per photo: clean, and two degraded versions, each with its toned photo before it and its mask in red."""
     rows = []
     for number, photo in enumerate(squares):
         shown, told = [photo], []
         for version in range(2):
             aged = degrade(photo, ArchiveRecipe(), item_rng(seed, number, version))
-            shown += [aged.image, marked(aged.image, aged.mask)]
-            psnr = min(100.0, cv2.PSNR(aged.image, photo))
-            told.append(f"{psnr:.1f} dB, {aged.mask.mean():.1%} to be filled")
+            shown += [aged.toned, aged.image, marked(aged.image, aged.mask)]
+            whole, structure = (min(100.0, cv2.PSNR(aged.image, truth)) for truth in (photo, aged.toned))
+            told.append(f"{whole:.1f} dB of clean, {structure:.1f} of toned, {aged.mask.mean():.1%} to be filled")
         rows.append(SheetRow("   |   ".join(told), shown))
-    return contact_sheet(("clean", "degraded", "its mask", "degraded", "its mask"), rows, cell=size)
+    return contact_sheet(("clean", *("toned", "degraded", "its mask") * 2), rows, cell=size)
 
 
 def _given(photos: Bucket) -> list[Photo]:

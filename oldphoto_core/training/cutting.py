@@ -28,8 +28,3 @@ def reflected(picture: NDArray[Any], size: int) -> NDArray[Any]:
         return picture
     larger = cv2.copyMakeBorder(picture.view(np.uint8), 0, below, 0, right, cv2.BORDER_REFLECT)
     return larger.view(picture.dtype)
-
-
-def turned_grey(photo: Photo) -> Photo:
-    """HWC RGB of three equal channels."""
-    return np.repeat(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2).astype(np.uint8, copy=False)

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oldphoto_core.degradation import degrade, item_rng, paint_white, scratch_mask
+from oldphoto_core.degradation import degrade, item_rng, paint_white, scratch_mask, turned_grey
 from oldphoto_core.errors import ConfigError, ScanError, TrainingError
 from oldphoto_core.scans import read_scan
 from oldphoto_core.scans.convert import to_rgb8
-from oldphoto_core.training.cutting import Mask, Photo, reflected, turned_grey, window
+from oldphoto_core.training.cutting import Mask, Photo, reflected, window
 from oldphoto_core.training.pair_set import PairSet
 from oldphoto_core.training.world import ALONE, World
 

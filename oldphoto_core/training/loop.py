@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from oldphoto_core.checkpoints.tensors import load_prefixed, pack, prefixed, unpack
+from oldphoto_core.degradation import recipe_from_record, recipe_record
 from oldphoto_core.errors import Diverged, TrainingError
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.lease import Lease
@@ -208,6 +209,8 @@ def refuse_other_config(found: dict[str, Any], config: StageConfig, out: Bucket)
     wanted = json.loads(json.dumps(config.record()))
     # a field that did not exist when the checkpoint was written had the effect of its default
     found = json.loads(json.dumps(StageConfig(stage=config.stage).record())) | found
+    # and an operation that its recipe does not know never happened
+    found["recipe"] = json.loads(json.dumps(recipe_record(recipe_from_record(found["recipe"]))))
     differing = sorted(name for name in wanted if found.get(name) != wanted[name])
     if differing:
         listed = ", ".join(f"{name} was {found.get(name)}, now {wanted[name]}" for name in differing[:3])

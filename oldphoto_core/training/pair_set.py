@@ -22,9 +22,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oldphoto_core.checkpoints import SeenPhoto
-from oldphoto_core.degradation import PairFolder, PairPhoto, ShardFile, item_rng, read_shard, recipe_from_record
+from oldphoto_core.degradation import (
+    PairFolder,
+    PairPhoto,
+    ShardFile,
+    item_rng,
+    read_shard,
+    recipe_from_record,
+    turned_grey,
+)
 from oldphoto_core.errors import ConfigError, TrainingError
-from oldphoto_core.training.cutting import reflected, turned_grey
+from oldphoto_core.training.cutting import reflected
 
 if TYPE_CHECKING:
     from oldphoto_core.training.config import StageConfig

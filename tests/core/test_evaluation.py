@@ -13,6 +13,7 @@ import torch
 from photos import album, photo
 from PIL import Image
 
+from oldphoto_core.colour_difference import ciede2000
 from oldphoto_core.errors import ConfigError, DamagedWeights, SourceMissing
 from oldphoto_core.evaluation import Backbones, EvaluationConfig, baseline_methods, compare, summarise, to_markdown
 from oldphoto_core.evaluation.backbones import Fid, Lpips
@@ -22,7 +23,7 @@ from oldphoto_core.evaluation.compare import crops, evaluation_keys
 from oldphoto_core.evaluation.gap import sliced_wasserstein
 from oldphoto_core.evaluation.natural import Naturalness, _asymmetric
 from oldphoto_core.evaluation.run import evaluate_models, evaluate_on_real
-from oldphoto_core.metrics import psnr, ssim
+from oldphoto_core.metrics import psnr, ssim, structure_psnr, tone_error
 from oldphoto_core.storage import Bucket
 
 
@@ -45,6 +46,57 @@ def test_ssim_is_one_between_equals_and_falls_with_noise() -> None:
     noisy = truth + 0.3 * torch.randn_like(truth)
     assert float(ssim(truth, truth)) == pytest.approx(1.0)
     assert float(ssim(noisy, truth)) < 0.9
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "difference"),
+    [
+        ((50.0, 2.6772, -79.7751), (50.0, 0.0, -82.7485), 2.0425),
+        ((50.0, 0.0, 0.0), (50.0, -1.0, 2.0), 2.3669),
+        ((50.0, 2.49, -0.001), (50.0, -2.49, 0.0009), 7.1792),
+        ((50.0, 2.49, -0.001), (50.0, -2.49, 0.0011), 7.2195),
+        ((50.0, 2.5, 0.0), (73.0, 25.0, -18.0), 27.1492),
+        ((22.7233, 20.0904, -46.694), (23.0331, 14.973, -42.5619), 2.0373),
+        ((2.0776, 0.0795, -1.135), (0.9033, -0.0636, -0.5514), 0.9082),
+    ],
+)
+def test_differences_of_colours_are_those_of_the_published_test_data(
+    first: tuple[float, ...], second: tuple[float, ...], difference: float
+) -> None:
+    pair = [torch.tensor(colour, dtype=torch.float64).view(3, 1, 1) for colour in (first, second)]
+    assert float(ciede2000(*pair)) == pytest.approx(difference, abs=1e-4)
+    assert float(ciede2000(*reversed(pair))) == pytest.approx(difference, abs=1e-4)
+
+
+def unit(picture: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+
+
+def test_structure_psnr_does_not_mind_tone_and_tone_error_does_not_mind_grain() -> None:
+    truth = unit(photo(1, 256, 256))
+    faded = 0.3 + 0.5 * truth + 0.1 * truth.mean(dim=1, keepdim=True)
+    grainy = truth + 0.08 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(1))
+    assert float(structure_psnr(faded, truth)) > 60 > 20 > float(psnr(faded, truth))
+    assert float(structure_psnr(grainy, truth)) < 26
+    assert float(tone_error(truth, truth)) == 0.0
+    assert float(tone_error(grainy, truth)) < 0.25 * float(tone_error(faded, truth))
+
+
+def test_structure_psnr_of_grey_and_of_even_photos_is_a_number() -> None:
+    grey = unit(photo(1, 48, 48)).mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
+    even = torch.full_like(grey, 0.4)
+    assert float(structure_psnr(0.2 + 0.5 * grey, grey)) > 60
+    assert structure_psnr(torch.cat([even, grey]), torch.cat([even, even])).tolist() == [100.0, 100.0]
+
+
+def test_toned_crops_are_what_structure_is_measured_against(clean: Bucket) -> None:
+    archive = EvaluationConfig(recipe="archive", crop=64, holdout=3)
+    toned = {crop.clean.tobytes(): crop.toned for crop in crops(clean, evaluation_keys(clean, archive), archive)}
+    found = {crop.degraded.tobytes(): crop for crop in crops(clean, evaluation_keys(clean, archive), archive)}
+    results = compare(clean, {"toned": lambda image, mask: found[image.tobytes()].toned}, archive)
+    assert (results["structure_psnr"] > 60).all()
+    assert results["tone_error"].max() > 1
+    assert len(toned) == len(found) == 2
 
 
 def test_only_the_held_out_photos_are_evaluated(clean: Bucket) -> None:

@@ -16,6 +16,7 @@ from pair_folders import paired
 from photos import album, photo
 
 from oldphoto_core.degradation import (
+    ArchiveRecipe,
     PublishedRecipe,
     ScratchMasks,
     degrade,
@@ -45,6 +46,7 @@ def test_a_shard_gives_back_what_the_recipe_made(tmp_path: Path, bucket_url: str
     crop, aged = make_item(photo(1), shard, 1, "album-001.png")
     assert len(items) == 3
     assert np.array_equal(items[1]["clean"], crop)
+    assert np.array_equal(items[1]["toned"], crop)
     assert np.array_equal(items[1]["degraded"], aged.image)
     assert np.array_equal(items[1]["mask"], aged.mask)
     assert np.array_equal(items[1]["visible"], aged.visible)
@@ -146,6 +148,36 @@ def test_degradation_takes_a_crop_smaller_than_asked_whole() -> None:
     assert degrade(crop, shard.recipe, np.random.default_rng(0)).image.shape == crop.shape
 
 
+def test_a_shard_keeps_the_toned_photo_beside_the_clean_one(tmp_path: Path) -> None:
+    clean, target = Bucket(album(tmp_path / "clean", 3)), Bucket(tmp_path / "pairs")
+    shard = plan_shards(clean, replace(CONFIG, recipe=ArchiveRecipe()))[0]
+    write_pair_shard(shard, clean, target)
+    for number, item in enumerate(read_pairs(target, shard.name)):
+        crop, made = make_item(photo(number), shard, number, shard.keys[number])
+        assert np.array_equal(item["clean"], crop)
+        assert np.array_equal(item["toned"], made.toned)
+
+
+def of_format_2(pairs: Bucket) -> Bucket:
+    """The sidecars of a folder as they were written before toned photos were kept."""
+    for name in ("shard-000000", "shard-000001"):
+        pairs.write(f"{name}.json", with_fields(format=2)(pairs.read(f"{name}.json")))
+    return pairs
+
+
+def test_shards_of_format_2_are_read_without_toned_photos(tmp_path: Path) -> None:
+    config = replace(CONFIG, count=5, recipe=ArchiveRecipe())
+    pairs = of_format_2(paired(Bucket(album(tmp_path / "clean", 3)), Bucket(tmp_path / "pairs"), config))
+    assert not open_pairs(pairs).has_toned
+    assert "toned" not in next(read_pairs(pairs, "shard-000000"))
+
+
+def test_the_toned_photos_of_published_pairs_are_the_clean_ones_in_every_format(whole: Bucket) -> None:
+    assert open_pairs(of_format_2(whole)).has_toned
+    pair = next(read_pairs(whole, "shard-000000"))
+    assert np.array_equal(pair["toned"], pair["clean"])
+
+
 @pytest.fixture
 def whole(tmp_path: Path) -> Bucket:
     """Three photos in two shards, with their index."""
@@ -180,7 +212,7 @@ def with_fields(**fields: Any) -> Callable[[bytes], bytes]:
         ("shard-000001.tar", None, "shard-000001.tar is missing"),
         ("shard-000001.json", cut, "is no sidecar"),
         ("shard-000001.tar", cut, r"shard-000001.tar has \d+ bytes of \d+"),
-        ("shard-000001.json", with_fields(format=1), "has the format 1, not 2"),
+        ("shard-000001.json", with_fields(format=1), "has the format 1, and this version reads 2 or 3"),
         ("shard-000001.json", with_fields(sha256="00"), "made again after index.json was written"),
         ("shard-000001.json", with_fields(crop=32), "shard-000001 in .* made with another recipe or crop"),
     ],
@@ -210,6 +242,6 @@ def test_shards_of_an_earlier_format_are_not_read_but_made_again(tmp_path: Path)
     shard = plan_shards(clean, CONFIG)[0]
     before = write_pair_shard(shard, clean, target)
     target.write(f"{shard.name}.json", json.dumps({name: before[name] for name in ("shard", "digest")}).encode())
-    with pytest.raises(StorageError, match="has the format 1, not 2"):
+    with pytest.raises(StorageError, match="has the format 1, and this version reads 2 or 3"):
         list(read_pairs(target, shard.name))
     assert write_pair_shard(shard, clean, target) == before

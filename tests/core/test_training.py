@@ -19,6 +19,7 @@ import torch
 from photos import album
 
 from oldphoto_core.checkpoints import Registry, load_detector, load_model, photos_of, publish_version
+from oldphoto_core.degradation import ArchiveRecipe
 from oldphoto_core.errors import ConfigError, SourceMissing, TrainingError
 from oldphoto_core.nets.presets import preset_named
 from oldphoto_core.storage import Bucket
@@ -242,6 +243,22 @@ def test_a_setting_that_is_younger_than_a_training_does_not_keep_it_from_going_o
     refuse_other_config(before, config, Bucket(str(tmp_path)))
     with pytest.raises(TrainingError, match="accumulation was 1, now 2"):
         refuse_other_config(before, replace(config, accumulation=2), Bucket(str(tmp_path)))
+
+
+def test_an_operation_that_is_younger_than_a_training_does_not_keep_it_from_going_on(tmp_path: Path) -> None:
+    import json
+
+    from oldphoto_core.training.loop import refuse_other_config
+
+    config = default_config("mapping", **TINY, recipe=ArchiveRecipe())
+    before = json.loads(json.dumps(config.record()))
+    del before["recipe"]["making"]["grain"]
+    begun = config_from_record(before)
+    assert isinstance(begun.recipe, ArchiveRecipe)
+    assert begun.recipe.making.grain.probability == 0.0
+    refuse_other_config(before, begun, Bucket(tmp_path))
+    with pytest.raises(TrainingError, match="recipe was"):
+        refuse_other_config(before, config, Bucket(tmp_path))
 
 
 def test_a_finished_stage_is_not_trained_again(clean: Bucket, old: Bucket, tmp_path: Path) -> None:

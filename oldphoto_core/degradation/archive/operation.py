@@ -87,6 +87,9 @@ class Operation(ABC):
     name: ClassVar[str]
     tints: ClassVar[bool] = False
     """Whether it may give colour to a grey picture."""
+    is_tone: ClassVar[bool] = False
+    """Whether it is tone: one smooth map of colours for the whole photo, or nearly so, which a curve per channel, a
+    matrix and a coarse field undo (benchmarks/tone_operations.py measures it). All else is structure."""
 
     probability: Share = 0.0
     """How often it happens: to any photo, or, if it is a kind of damage, to a damaged one."""

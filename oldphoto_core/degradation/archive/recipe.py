@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import cv2
 import numpy as np
@@ -25,10 +25,12 @@ from oldphoto_core.degradation.archive.tone import (
     Vignette,
     Yellowing,
 )
-from oldphoto_core.degradation.recipe import Degraded
+from oldphoto_core.degradation.recipe import Degraded, NamedSeeds
 from oldphoto_core.degradation.unstructured import Image, Record
 from oldphoto_core.errors import ConfigError
 
+PHASES = ("making", "ageing", "damage", "scanning")
+"""Fields of the recipe in the order in which they happen."""
 SMEAR = 9
 """Width in pixels of the square over which scanning spreads a pixel noticeably: a JPEG block and its neighbour."""
 
@@ -39,11 +41,15 @@ class Phase:
 
     def operations(self) -> tuple[Operation, ...]:
         """In order."""
-        return tuple(getattr(self, each.name) for each in fields(self))
+        return tuple(self.by_name().values())
+
+    def by_name(self) -> dict[str, Operation]:
+        """The same by the names of their fields."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def never(self) -> Self:
         """The same phase of a life in which none of it happens."""
-        off = {each.name: replace(getattr(self, each.name), probability=0.0) for each in fields(self)}
+        off: dict[str, Any] = {name: replace(each, probability=0.0) for name, each in self.by_name().items()}
         return replace(self, **off)
 
 
@@ -169,15 +175,15 @@ class ArchiveRecipe:
 
     def operations(self) -> tuple[Operation, ...]:
         """All operations in the order in which they happen."""
-        phases = (self.making, self.ageing, self.damage, self.scanning)
-        return tuple(operation for phase in phases for operation in phase.operations())
+        return tuple(operation for phase in PHASES for operation in getattr(self, phase).operations())
 
     def degrade(self, clean: Image, rng: np.random.Generator) -> Degraded:
-        """Ages `clean_HWC`. The mask is what opaque damage visibly changed in the finished scan, and what it hides."""
-        before = self._drawn((*self.making.operations(), *self.ageing.operations()), rng)
-        damage = self._drawn(self.damage.operations(), rng, at_least_one=True)
-        scanning = self._drawn(self.scanning.operations(), rng)
-        is_damaged = rng.random() < self.damaged
+        """Degrades `clean_HWC`. The mask is what opaque damage visibly changed in the scan, and what it hides."""
+        seeds = NamedSeeds(rng)
+        before = self._drawn("making", seeds) + self._drawn("ageing", seeds)
+        damage = self._drawn("damage", seeds, at_least_one=True)
+        scanning = self._drawn("scanning", seeds)
+        is_damaged = seeds.rng("damaged").random() < self.damaged
         record: list[Record] = []
         image = clean
         for occurrence in before:
@@ -196,24 +202,25 @@ class ArchiveRecipe:
             changed = change(whole, image)
             lost |= _nearby(lost) & (changed > LOST)
             visible = lost & stands_out(whole, changed)
-        return Degraded(image, lost, visible, record)
+        return Degraded(clean, _applied(before + scanning, clean), image, lost, visible, record)
 
-    def _drawn(
-        self, operations: Sequence[Operation], rng: np.random.Generator, *, at_least_one: bool = False
-    ) -> list[_Occurrence]:
-        """Those that happen to one photo. Each gets a seed of its own, so that none depends on another's draws."""
-        count = len(operations)
-        chances, severities = rng.random(count), rng.beta(*self.severity, count)
-        seeds = rng.integers(2**63, size=count)
-        often = np.array([operation.probability for operation in operations])
-        happens = chances < often
-        if at_least_one and not happens.any():
-            happens[np.argmin(chances / np.maximum(often, 1e-9))] = True
-        return [
-            _Occurrence(operation, float(severity), int(seed))
-            for operation, severity, seed, does in zip(operations, severities, seeds, happens, strict=True)
-            if does
-        ]
+    def toned(self, clean: Image, rng: np.random.Generator) -> Image:
+        """`clean_HWC` with the tone operations of that life alone."""
+        seeds = NamedSeeds(rng)
+        return _applied([each for phase in PHASES for each in self._drawn(phase, seeds)], clean)
+
+    def _drawn(self, phase: str, seeds: NamedSeeds, *, at_least_one: bool = False) -> list[_Occurrence]:
+        """The operations of a phase that happen to one photo, in order; none depends on what another drew."""
+        operations: dict[str, Operation] = getattr(self, phase).by_name()
+        drawn = [self._occurrence(each, seeds.rng(phase, name)) for name, each in operations.items()]
+        happening = [each for each in drawn if each.chance < each.operation.probability]
+        if happening or not at_least_one:
+            return happening
+        possible = [each for each in drawn if each.operation.probability > 0]
+        return [min(possible, key=lambda each: each.chance / each.operation.probability)] if possible else []
+
+    def _occurrence(self, operation: Operation, rng: np.random.Generator) -> _Occurrence:
+        return _Occurrence(operation, float(rng.random()), float(rng.beta(*self.severity)), int(rng.integers(2**63)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +228,8 @@ class _Occurrence:
     """An operation that happens to a photo, with all it takes to happen in the same way again."""
 
     operation: Operation
+    chance: float
+    """From 0 to 1: it happens where this is below its probability."""
     severity: float
     seed: int
 
@@ -229,6 +238,14 @@ class _Occurrence:
         outcome, drawn = self.operation.occur(image, np.random.default_rng(self.seed), self.severity)
         record.append(drawn)
         return outcome
+
+
+def _applied(occurrences: Sequence[_Occurrence], clean: Image) -> Image:
+    """`clean_HWC` with those of the occurrences that are tone."""
+    for occurrence in occurrences:
+        if occurrence.operation.is_tone:
+            clean = occurrence.on(clean, []).image
+    return clean
 
 
 def _nearby(mask: Mask) -> Mask:

@@ -42,6 +42,7 @@ class Fading(Operation):
     """
 
     name: ClassVar[str] = "fading"
+    is_tone: ClassVar[bool] = True
 
     probability: Share = 0.8
     """How often."""
@@ -53,7 +54,8 @@ class Fading(Operation):
     def apply(self, image: Image, dice: Dice) -> Outcome:
         """A density curve per channel, through a table; thin densities lose most."""
         loss, fog = dice.draw(self, "loss"), dice.draw(self, "fog")
-        shares = (1.0, 1.0, 1.0) if is_grey(image) else (1.0, dice.rng.uniform(0.55, 1.0), dice.rng.uniform(0.6, 1.0))
+        dyes = (1.0, dice.rng.uniform(0.55, 1.0), dice.rng.uniform(0.6, 1.0))
+        shares = (1.0, 1.0, 1.0) if is_grey(image) else dyes
         kept = [DENSITY * (1.0 - loss * part * (1.15 - 0.3 * DENSITY / DENSITY[0])) + fog for part in shares]
         return Outcome(_through(image, kept))
 
@@ -64,6 +66,7 @@ class Yellowing(Operation):
 
     name: ClassVar[str] = "yellowing"
     tints: ClassVar[bool] = True
+    is_tone: ClassVar[bool] = True
 
     probability: Share = 0.5
     """How often."""
@@ -88,6 +91,7 @@ class Toning(Operation):
 
     name: ClassVar[str] = "toning"
     tints: ClassVar[bool] = True
+    is_tone: ClassVar[bool] = True
 
     probability: Share = 0.35
     """How often."""
@@ -111,6 +115,7 @@ class SilverMirroring(Operation):
 
     name: ClassVar[str] = "silver_mirroring"
     tints: ClassVar[bool] = True
+    is_tone: ClassVar[bool] = True
 
     probability: Share = 0.1
     """How often."""
@@ -134,6 +139,7 @@ class UnevenLight(Operation):
     """A print lit from one side when it was copied, or developed unevenly: broad gradients and clouds of brightness."""
 
     name: ClassVar[str] = "uneven_light"
+    is_tone: ClassVar[bool] = True
 
     probability: Share = 0.25
     """How often."""
@@ -155,6 +161,7 @@ class Vignette(Operation):
     """Old lenses: light falls with the fourth power of the angle's cosine, and barrels cut off the corners."""
 
     name: ClassVar[str] = "vignette"
+    is_tone: ClassVar[bool] = True
 
     probability: Share = 0.25
     """How often."""

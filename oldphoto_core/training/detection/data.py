@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from oldphoto_core.degradation import item_rng
+from oldphoto_core.degradation import item_rng, turned_grey
 from oldphoto_core.nets.luminance import luminance
 from oldphoto_core.training.config import StageConfig
-from oldphoto_core.training.cutting import Mask, Photo, turned_grey, window
+from oldphoto_core.training.cutting import Mask, Photo, window
 from oldphoto_core.training.data import Batch, Batches, PhotoSet, to_mask, to_tensor
 from oldphoto_core.training.detection.thin_structures import draw_thin_structures
 from oldphoto_core.training.pair_set import PairSet
