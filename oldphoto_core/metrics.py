@@ -52,7 +52,9 @@ def _recoloured(made: Tensor, wanted: Tensor) -> Tensor:
     colours = made.flatten(1).T.double()
     features = torch.cat([colours, colours.square(), torch.ones_like(colours[:, :1])], dim=1)
     # of a grey photo the channels are equal, so the map is not unique: the pseudoinverse takes the smallest
-    weights = torch.linalg.pinv(features.T @ features, hermitian=True) @ (features.T @ wanted.flatten(1).T.double())
+    weights = torch.linalg.pinv(features.T @ features, rtol=1e-10, hermitian=True) @ (
+        features.T @ wanted.flatten(1).T.double()
+    )
     return (features @ weights).T.reshape(made.shape).to(made.dtype)
 
 
