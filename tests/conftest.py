@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from left_out import pytest_terminal_summary as pytest_terminal_summary
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -98,14 +98,23 @@ class Collection:
 
 def shard_processes(fleet: Fleet, worker: str) -> list[psutil.Process]:
     """The processes of a worker that restore; they live in sessions of their own."""
-    parent = psutil.Process(fleet.processes.running[worker].pid)
-    return [child for child in parent.children() if "infra.shard_process" in child.cmdline()]
+    return children_running("infra.shard_process", fleet.processes.running[worker].pid)
+
+
+def children_running(module: str, parent: int) -> list[psutil.Process]:
+    """The children of a process that run this module. Those that end meanwhile, or have ended, are none of them."""
+    running = []
+    for child in psutil.Process(parent).children():
+        with suppress(psutil.NoSuchProcess):  # which a zombie is, too
+            if module in child.cmdline():
+                running.append(child)
+    return running
 
 
 def kill(processes: list[psutil.Process]) -> None:
     for process in processes:
-        if process.is_running():
-            os.kill(process.pid, signal.SIGKILL)
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def lose_machine(fleet: Fleet, worker: str) -> None:
