@@ -18,7 +18,7 @@ from flows.server import RunCancelled, wait_for_server
 from flows.shard_runs import deployment_in, workers_of
 from flows.shards import end_strays, restore_shards
 from oldphoto_core.checkpoints import place_of
-from oldphoto_core.errors import RunStopped
+from oldphoto_core.errors import Occupied, RunStopped
 from oldphoto_core.reports.summary import Summary
 from oldphoto_core.restoration import run as core
 from oldphoto_core.restoration.coordination import sole_coordinator
@@ -70,13 +70,15 @@ def restore(
         deployment_in(job.pool)  # raises where there is none, before anything is begun
     workers = workers_of(job.pool) if job.pool else 1
     with sole_coordinator(job.target, get_run_logger().warning) as check_held:
-        run = open_run(job, end_strays, workers)
+        run = open_run(job, end_strays, workers, check_held)
         try:
             restore_shards(run, check_held)
         except RunCancelled as wish:
             core.close_run(run, str(wish))
             wait_for_server()
             return Cancelled(message=str(wish))  # type: ignore[return-value] # Prefect takes it for the run's state
+        except Occupied:  # another run is at work here by now, and closes the books of this one
+            raise
         except RunStopped as stop:
             core.close_run(run, str(stop))
             raise

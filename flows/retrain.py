@@ -50,14 +50,15 @@ def retrain(
 
 
 def _retrain(config: RetrainConfig, device: str) -> Outcome:
-    with occupied(config.registry):
+    with occupied(config.registry) as lease:
         plan = open_retraining(config)
         for stage in plan.stages():
+            lease.check()
             with TrainingProgress(stage.stage, stage.steps, stage.batch) as progress:
                 seen = with_artifacts(progress, stage.stage, plan.place.join(stage.stage))
                 train_challenger(plan, stage, seen, device)
         with CountProgress("judging", plan.restorations) as judging:
-            outcome = conclude_retraining(plan, judging.advance)
+            outcome = conclude_retraining(plan, judging.advance, lease.check)
     page = f"{outcome.report}\n{as_image(plan.place, 'chart.png')}\n"
     create_markdown_artifact(page, key="retrain", description=f"{outcome.challenger}: {outcome.decision}")
     return outcome

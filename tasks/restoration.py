@@ -17,9 +17,11 @@ from oldphoto_core.restoration.shard import Ears
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def open_run(job: RestoreJob, end_strays: Callable[[list[str]], None], workers: int) -> core.Run:
+def open_run(
+    job: RestoreJob, end_strays: Callable[[list[str]], None], workers: int, check: Callable[[], None]
+) -> core.Run:
     """Manifest and plan; `end_strays` hears first of killed runs whose shards may still be worked on."""
-    run = core.open_run(job, end_strays, workers)
+    run = core.open_run(job, end_strays, workers, check)
     get_run_logger().info("run %s: %d files found, %d to restore", run.run_id, run.found, run.planned)
     return run
 

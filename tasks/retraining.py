@@ -31,8 +31,10 @@ def train_challenger(plan: core.Plan, stage: StageConfig, progress: Progress, de
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def conclude_retraining(plan: core.Plan, on_photo: Callable[[], None]) -> core.Outcome:
-    """Both models on the same photos, then the decision."""
-    outcome = core.conclude(plan, core.judge_challenger(plan, on_photo))
+def conclude_retraining(plan: core.Plan, on_photo: Callable[[], None], check: Callable[[], None]) -> core.Outcome:
+    """Both models on the same photos, then the decision. `check` raises Occupied if another retraining is at work."""
+    verdict = core.judge_challenger(plan, on_photo)
+    check()
+    outcome = core.conclude(plan, verdict)
     get_run_logger().info("%s: %s, see %s", outcome.challenger, outcome.decision, outcome.place)
     return outcome

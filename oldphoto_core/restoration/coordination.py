@@ -12,7 +12,8 @@ from contextlib import ExitStack, contextmanager
 
 from oldphoto_core.errors import NoConditions
 from oldphoto_core.storage import Bucket
-from oldphoto_core.storage.lease import SECONDS, Lease
+from oldphoto_core.storage.lease import Lease
+from oldphoto_core.storage.lease_entry import SECONDS
 
 LEASE = "lease"
 
@@ -25,8 +26,8 @@ def sole_coordinator(
 ) -> Iterator[Callable[[], None]]:
     """Keeps other coordinators out of `target`; gives a function that raises Occupied once that has failed.
 
-    Where somebody else holds the lease, `say` hears who, and it is watched: who is dead loses it after its `seconds`
-    (and what clocks may differ by), who lives keeps it. A process that died on this machine loses it at once.
+    Where somebody else holds the lease, `say` hears who, and it is watched for as long as it holds: who does not renew
+    it loses it, who renews it keeps it. A process that died on this machine loses it at once.
     Stores that know no conditional writes keep nobody out, which `say` hears.
 
     Raises:

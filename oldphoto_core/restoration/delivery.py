@@ -11,28 +11,34 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oldphoto_core.errors import OldPhotoError, StorageError
+from oldphoto_core.errors import Occupied, OldPhotoError, StorageError
 from oldphoto_core.reports.record import encode_record, mask_key, software_versions
 from oldphoto_core.restoration.recording import identity, record_of, sha256_of
 from oldphoto_core.scans import Label
-from oldphoto_core.storage import Bucket
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.work import Work
 
 
 def put(work: Work, derivative: bytes | Path, mask: bytes | Path | None) -> None:
-    """Mask (unless None), record and derivative into the target. Raises StorageError; no record stays then."""
+    """Mask (unless None), record and derivative into the target.
+
+    Raises:
+        Occupied: another process may be writing there; nothing more is written or removed.
+        StorageError: no record stays then.
+    """
     target, key = work.place.target, work.photo.key
     work.output_sha256 = sha256_of(derivative)
     if mask is not None:
         place = mask_key(key, paged=work.book is not None)
         work.mask_file = identity(place, mask)
-        _put(target, place, mask)
+        _put(work, place, mask)
     output = work.place.options.output_key(key)
-    target.write(f"records/{key}.json", encode_record(record_of(work, output, derivative)))
+    _put(work, f"records/{key}.json", encode_record(record_of(work, output, derivative)))
     try:
-        _put(target, f"photos/{output}", derivative)
+        _put(work, f"photos/{output}", derivative)
+    except Occupied:
+        raise  # the record may be the other one's by now
     except StorageError:
         work.output_sha256 = ""
         with suppress(OldPhotoError):
@@ -48,8 +54,8 @@ def copy_original(work: Work) -> None:
         return
     data = work.place.source.read(key, version=work.photo.version)
     work.source_sha256 = work.output_sha256 = hashlib.sha256(data).hexdigest()
-    target.write(f"records/{key}.json", encode_record(record_of(work, key, data)))
-    target.write(f"photos/{key}", data)
+    _put(work, f"records/{key}.json", encode_record(record_of(work, key, data)))
+    _put(work, f"photos/{key}", data)
     work.output = f"photos/{key}"
 
 
@@ -66,7 +72,9 @@ def label_of(work: Work) -> Label:
     )
 
 
-def _put(target: Bucket, key: str, content: bytes | Path) -> None:
+def _put(work: Work, key: str, content: bytes | Path) -> None:
+    target = work.place.target
+    work.place.check()  # a process that was stopped meanwhile may have been replaced
     if isinstance(content, Path):
         target.upload(key, content)
     else:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING
 
-from oldphoto_core.errors import RunStopped
+from oldphoto_core.errors import Occupied, RunStopped
 from oldphoto_core.restoration import stages
 from oldphoto_core.restoration.delivery import copy_original
 from oldphoto_core.restoration.gauges import QUEUES, Gauges
@@ -56,6 +56,7 @@ def restore_photos(
     on_begin: OnBegin = lambda _key: None,
     one_by_one: bool = False,
     gauges: Gauges | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> None:
     """Restore every photo into `target`; `on_row` is called on this thread, once per photo, when it is done with.
 
@@ -65,10 +66,13 @@ def restore_photos(
 
     An exception out of `on_row` (or Ctrl-C) ends the call: photos being written are finished and reported, the rest is
     left alone. Raises RunStopped when `options.on_failure` is `abort` and a photo failed.
+
+    `check` is called before each write to `target`, on any thread. What it raises is Occupied, which ends the call:
+    the photos that were not written are neither reported nor failed, but another process's affair.
     """
     threads = options.threads or default_threads()
     with dask_threads(threads) as client, Decoders(threads, isolated=options.isolate) as decoders:
-        place = Workplace(restorer, source, target, options, decoders, run_id, masks, operator, on_part)
+        place = Workplace(restorer, source, target, options, decoders, run_id, masks, operator, check, on_part)
         pipeline = _Pipeline(client, place, photos, on_row, on_begin, one_by_one, gauges or Gauges())
         try:
             pipeline.run()
@@ -137,7 +141,8 @@ class _Pipeline:
                 if ticket in self._delivering and self._open[ticket].is_unfinished:
                     self._delivering.discard(ticket)
                 elif ticket in self._delivering:
-                    with suppress(RunStopped):
+                    with suppress(RunStopped, Occupied):
+                        self._refuse_lost(ticket)
                         self._close(ticket)
         self._place.decoders.close()
         for ticket in list(self._open):
@@ -180,6 +185,7 @@ class _Pipeline:
     def _take(self, event: tuple[str, int]) -> None:
         """One stage of one photo is over: on to the next one."""
         name, ticket = event
+        self._refuse_lost(ticket)
         self._fetching.pop(ticket, None)
         self._decoding.discard(ticket)
         failed = self._open[ticket].error is not None
@@ -208,6 +214,13 @@ class _Pipeline:
         else:
             self._delivering.add(ticket)
             self._start("deliver", ticket)
+
+    def _refuse_lost(self, ticket: int) -> None:
+        """Raise Occupied if that is why the photo was not written: it did not fail, somebody else restores it."""
+        error = self._open[ticket].error
+        if isinstance(error, Occupied):
+            self._forget(ticket)
+            raise error
 
     def _fail(self, ticket: int) -> None:
         self._open[ticket].let_go()

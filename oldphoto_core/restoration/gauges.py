@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from oldphoto_core.errors import Occupied
 from oldphoto_core.storage import Bucket
 
 FOLDER = "metrics"
@@ -46,7 +48,21 @@ class Gauges:
         self._looked = time.perf_counter()
 
 
-def write_gauges(run: Bucket, shard: int, attempt: int, gauges: Gauges) -> None:
+@contextmanager
+def gauges_written(run: Bucket, shard: int, attempt: int, gauges: Gauges) -> Iterator[None]:
+    """Write the gauges when the block ends, however it ends, but for Occupied: another process has the shard then."""
+    is_ours = True
+    try:
+        yield
+    except Occupied:
+        is_ours = False
+        raise
+    finally:
+        if is_ours:
+            _write_gauges(run, shard, attempt, gauges)
+
+
+def _write_gauges(run: Bucket, shard: int, attempt: int, gauges: Gauges) -> None:
     """Put them down for the run's summary."""
     measured = {
         "attempt": attempt,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import secrets
 import time
 from collections.abc import Iterable, Sequence
@@ -26,10 +27,12 @@ from oldphoto_core.storage import Bucket, ObjectInfo
 from oldphoto_core.storage.lease import Lease
 from oldphoto_core.storage.parallel import SMALL_THREADS, for_each
 
+log = logging.getLogger("oldphoto.restoration")
+
 FOLDER = "shards"
 JOB = f"{FOLDER}/job.json"
 LEASE_SECONDS = 30.0
-_SECONDS_TO_WAIT = 120.0  # longer than the lease of a machine that is gone, and what clocks may differ
+_SECONDS_TO_WAIT = 120.0  # several times what a machine that is gone can hold a lease
 HUNG = "no progress"
 """How the death of a process begins that was ended because it did nothing any more."""
 
@@ -58,7 +61,7 @@ class ShardLease(Lease):
     """Held by whoever restores a shard. Waits for the one who holds it, as long as a dead one can hold it."""
 
     def __init__(self, run: Bucket, number: int) -> None:
-        super().__init__(run.join(FOLDER, f"{number:05d}", "lease"), seconds=LEASE_SECONDS)
+        super().__init__(run.join(FOLDER, f"{number:05d}", "lease"), seconds=LEASE_SECONDS, on_wait=log.info)
 
     def __enter__(self) -> Lease:
         deadline = time.monotonic() + _SECONDS_TO_WAIT

@@ -31,24 +31,28 @@ MANY = 100_000
 """Rows of a part that is written when a run's books are closed."""
 
 
-def settle_killed_runs(target: Bucket, end_strays: Callable[[list[str]], None] = lambda _run_ids: None) -> list[str]:
+def settle_killed_runs(
+    target: Bucket,
+    end_strays: Callable[[list[str]], None] = lambda _run_ids: None,
+    check: Callable[[], None] = lambda: None,
+) -> list[str]:
     """Give every run without a summary its missing rows and its summary; returns their ids.
 
-    `end_strays` hears first of those whose shards other processes may still be at. A run that is alive all the same
-    loses nothing: its own rows are later and count, its summary replaces this one.
+    `end_strays` hears first of those whose shards other processes may still be at. `check` as in `settle`. A shard
+    that somebody still restores loses nothing: its own rows are later and count.
     """
     dead = [run_id for run_id in target.folders("runs") if _is_open(target.join("runs", run_id))]
     if handed_out := [run_id for run_id in dead if handout.is_handed_out(target.join("runs", run_id))]:
         end_strays(handed_out)
-    return [run_id for run_id in dead if settle_killed_run(target, run_id)]
+    return [run_id for run_id in dead if settle_killed_run(target, run_id, check)]
 
 
-def settle_killed_run(target: Bucket, run_id: str) -> bool:
+def settle_killed_run(target: Bucket, run_id: str, check: Callable[[], None] = lambda: None) -> bool:
     """The same for one run; False when its books are closed, or were never opened."""
     run = target.join("runs", run_id)
     if not _is_open(run):
         return False
-    settle(target, run, json.loads(run.read(FACTS)), KILLED)
+    settle(target, run, json.loads(run.read(FACTS)), KILLED, check)
     return True
 
 
@@ -68,8 +72,14 @@ def _is_open(run: Bucket) -> bool:
     return wanted and run.info(SUMMARY) is None and run.info(ROLLBACK_KEY) is None
 
 
-def settle(target: Bucket, run: Bucket, facts: RunFacts, stopped: str = "") -> Summary:
-    """Hold a run's ledger against its manifest and the bucket, then write ledger.parquet and summary.json."""
+def settle(
+    target: Bucket, run: Bucket, facts: RunFacts, stopped: str = "", check: Callable[[], None] = lambda: None
+) -> Summary:
+    """Hold a run's ledger against its manifest and the bucket, then write ledger.parquet and summary.json.
+
+    `check` is called before each write; what it raises (Occupied) ends it.
+    """
+    check()
     if stopped:
         handout.withdraw(run)
     ledger, manifest = merge_ledger(run), read_manifest(run)
@@ -79,12 +89,13 @@ def settle(target: Bucket, run: Bucket, facts: RunFacts, stopped: str = "") -> S
     rows |= {row.key: row for row in lost}
     corrections = reconcile(manifest, rows, _delivered(target, rows.values()), stopped)
     if lost or corrections:
-        with LedgerWriter(run, "reconciled", every_rows=MANY) as writer:
+        with LedgerWriter(run, "reconciled", every_rows=MANY, check=check) as writer:
             for row in (*lost, *corrections):
                 writer.add(row)
         rows = rows_by_key(merge_ledger(run))
     summary = summarise(facts, list(rows.values()), datetime.now(UTC), stopped)
     summary["metrics"] = metrics_of(merge_gauges(run), summary["seconds"], summary["restored"], summary["megapixels"])
+    check()
     run.write(SUMMARY, encode(summary))
     handout.clear(run)
     clear_gauges(run)

@@ -12,7 +12,7 @@ from oldphoto_core.reports.summary import RunFacts, Summary, encode
 from oldphoto_core.restoration import handout
 from oldphoto_core.restoration.clashes import keep_apart
 from oldphoto_core.restoration.engine import OnPart, OnRow
-from oldphoto_core.restoration.gauges import write_gauges
+from oldphoto_core.restoration.gauges import gauges_written
 from oldphoto_core.restoration.job import RESULT_FOLDERS, RestoreJob, check_places, manifest_of
 from oldphoto_core.restoration.masks import MaskIndex
 from oldphoto_core.restoration.models import restorer_of
@@ -40,9 +40,17 @@ LEAST_POOL_SHARD_PHOTOS = 50
 class Run:
     """One run under way: its name, its job, and the shards that are left to do."""
 
-    def __init__(self, job: RestoreJob, plan: Plan, found: int, restorer: RestoresPhotos, workers: int = 1) -> None:
+    def __init__(
+        self,
+        job: RestoreJob,
+        plan: Plan,
+        found: int,
+        restorer: RestoresPhotos,
+        workers: int = 1,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self.run_id = new_run_id()
-        self.job = job
+        self.job, self.check = job, check
         self.found = found
         self.shards: list[list[Photo]] = cut_shards(
             plan.photos, max_photos=_photos_a_shard(job, len(plan.photos), workers)
@@ -113,26 +121,33 @@ def new_run_id() -> str:
     return f"{now:%Y%m%d-%H%M%S}-{now.microsecond * 65536 // 1_000_000:04x}"
 
 
-def open_run(job: RestoreJob, end_strays: Callable[[list[str]], None] = lambda _run_ids: None, workers: int = 1) -> Run:
+def open_run(
+    job: RestoreJob,
+    end_strays: Callable[[list[str]], None] = lambda _run_ids: None,
+    workers: int = 1,
+    check: Callable[[], None] = lambda: None,
+) -> Run:
     """Check the places, list the source, decide what is to be done, and write the manifest and the settled rows.
 
     What killed runs left behind is put in order first: their unfinished writes go, their books are closed. `end_strays`
     hears, before their books are finished, of those whose shards other processes may still be at. So many `workers`
-    of the job's pool wait for shards.
+    of the job's pool wait for shards. `check` raises Occupied once another run may be at work in the target; it is
+    called before each write of this run.
 
-    Raises UsageError, SourceMissing, NoCredentials, WriteFailed, UnknownModel, DamagedWeights, RunStopped.
+    Raises UsageError, SourceMissing, NoCredentials, WriteFailed, UnknownModel, DamagedWeights, RunStopped, Occupied.
     """
     check_places(job)
     sweep(Bucket(job.target), RESULT_FOLDERS)
     restorer = restorer_of(job)
     target = Bucket(job.target)
-    settle_killed_runs(target, end_strays)
+    settle_killed_runs(target, end_strays, check)
     manifest, plan = plan_job(job, restorer)
     keep_apart(plan, target)
-    run = Run(job, plan, len(manifest), restorer, workers)
+    check()
+    run = Run(job, plan, len(manifest), restorer, workers, check)
     run.bucket.write(FACTS, encode(run.facts))
     write_manifest(run.bucket, manifest)
-    with LedgerWriter(run.bucket, "plan", every_rows=PLAN_ROWS) as ledger:
+    with LedgerWriter(run.bucket, "plan", every_rows=PLAN_ROWS, check=check) as ledger:
         for row in [*plan.skipped, *plan.failed]:
             ledger.add(row)
     return run
@@ -157,12 +172,12 @@ def restore_shard(
     `on_part` hears how far a photo is that is too large to be restored in one go. `device` is another than the job's.
     """
     job = replace(run.job, device=device or run.job.device)
-    with LedgerWriter(run.bucket, f"shard-{number:05d}") as ledger:
+    with LedgerWriter(run.bucket, f"shard-{number:05d}", check=run.check) as ledger:
         ears = Ears(on_row=on_row, on_part=on_part)
-        try:
-            restore_listed(job, restorer_of(job), run.shards[number], ledger, run.run_id, ears, shard=number)
-        finally:
-            write_gauges(run.bucket, number, 1, ears.gauges)
+        with gauges_written(run.bucket, number, 1, ears.gauges):
+            restore_listed(
+                job, restorer_of(job), run.shards[number], ledger, run.run_id, ears, shard=number, check=run.check
+            )
 
 
 def hand_out(run: Run) -> None:
@@ -175,7 +190,7 @@ def give_up(run: Run, left: Mapping[int, Iterable[str]], why: Mapping[int, str])
 
     What its process had no time to write down is in the records.
     """
-    with LedgerWriter(run.bucket, "given-up") as ledger:
+    with LedgerWriter(run.bucket, "given-up", check=run.check) as ledger:
         for number, keys in left.items():
             restored = rows_of_records(Bucket(run.job.target), keys, run.run_id)
             for row in restored:
@@ -191,10 +206,11 @@ def give_up(run: Run, left: Mapping[int, Iterable[str]], why: Mapping[int, str])
 def close_run(run: Run, stopped: str = "") -> Summary:
     """Hold the ledger against the manifest and the bucket, then write ledger.parquet, summary.json and the report.
 
-    `stopped` says why the run ended before its time.
+    `stopped` says why the run ended before its time. Raises Occupied, and writes nothing, when the target is another
+    run's by now: that one has closed the books, or will.
     """
     target = Bucket(run.job.target)
-    summary = settle(target, run.bucket, run.facts, stopped)
+    summary = settle(target, run.bucket, run.facts, stopped, run.check)
     report_of_closed(target, summary)
     return summary
 

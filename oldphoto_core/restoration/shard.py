@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import DamagedWeights, FailedReason, RunStopped, SourceMissing
 from oldphoto_core.restoration import handout
 from oldphoto_core.restoration.engine import OnBegin, OnPart, OnRow, restore_photos
-from oldphoto_core.restoration.gauges import Gauges, write_gauges
+from oldphoto_core.restoration.gauges import Gauges, gauges_written
 from oldphoto_core.restoration.job import RestoreJob
 from oldphoto_core.restoration.models import restorer_of
 from oldphoto_core.restoration.photo import Photo, RestoresPhotos, detector_digest
@@ -59,8 +60,9 @@ def restore_listed(
     *,
     shard: int,
     one_by_one: bool = False,
+    check: Callable[[], None] = lambda: None,
 ) -> None:
-    """Restore these photos; each one's row is the ledger's before anybody hears of it."""
+    """Restore these photos; each one's row is in the ledger before `ears` get it. `check` as in `restore_photos`."""
 
     def settle(row: LedgerRow) -> None:
         ledger.add(row)
@@ -81,6 +83,7 @@ def restore_listed(
         on_begin=ears.on_begin,
         one_by_one=one_by_one,
         gauges=ears.gauges,
+        check=check,
     )
 
 
@@ -122,7 +125,7 @@ def restore_handed_out(target: str, run_id: str, number: int, attempt: int = 1, 
     except SourceMissing as error:
         raise RunStopped(f"run {run_id} is closed, or was never opened: {run} holds no shards") from error
     lease = handout.ShardLease(run, number)
-    with lease, LedgerWriter(run, f"shard-{number:05d}", every_seconds=10.0) as ledger:
+    with lease, LedgerWriter(run, f"shard-{number:05d}", every_seconds=10.0, check=lease.check) as ledger:
         return _Shard(run, run_id, number, attempt, job, ledger, lease, ears or Ears()).restore()
 
 
@@ -158,15 +161,13 @@ class _Shard:
         suspects = sorted((p for p in left if p.key in deaths), key=lambda photo: -len(deaths[photo.key]))
         innocent = [photo for photo in left if photo.key not in deaths]
         self._ledger.flush()  # here and below: who dies next takes the rows with it that are not written yet
-        try:
+        with gauges_written(self._run, self._number, self._attempt, self._ears.gauges):
             if innocent:
                 self._restore(innocent, restorer)
                 self._ledger.flush()
             if suspects:
                 self._ears = replace(self._ears, on_row=self._flush_after(self._ears.on_row))
                 self._restore(suspects, restorer, one_by_one=True)
-        finally:
-            write_gauges(self._run, self._number, self._attempt, self._ears.gauges)
         return self._rows
 
     def _restore(self, photos: list[Photo], restorer: RestoresPhotos, *, one_by_one: bool = False) -> None:
@@ -179,6 +180,7 @@ class _Shard:
             self._ears,
             shard=self._number,
             one_by_one=one_by_one,
+            check=self._lease.check,
         )
 
     def _left(self, photos: list[Photo]) -> list[Photo]:

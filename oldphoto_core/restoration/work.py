@@ -42,6 +42,8 @@ class Workplace:
     masks: Bucket | None = None
     operator: str = ""
     """Who is named in the records."""
+    check: Callable[[], None] = lambda: None
+    """Called before each write to the target; raises Occupied once another process may be writing there."""
     on_part: Callable[[str, int, int], None] = lambda _key, _done, _total: None
     """Hears of a photo on disk how many parts are searched for damage, then how many are restored, of how many."""
 

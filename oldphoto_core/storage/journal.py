@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from oldphoto_core.errors import NoConditions
 from oldphoto_core.storage.bucket import Bucket
 
-_ENTRY = re.compile(r"(\d{8})\.json")
+_ENTRY = re.compile(r"(\d{8}|[1-9]\d{8,17})\.json")
 
 
 class Journal:
@@ -24,7 +24,7 @@ class Journal:
     def numbers(self) -> list[int]:
         """Of the entries there are, ascending."""
         matches = (_ENTRY.fullmatch(entry.key) for entry in self.bucket.list())
-        return [int(match[1]) for match in matches if match]
+        return sorted(int(match[1]) for match in matches if match)
 
     def last(self) -> tuple[int, bytes] | None:
         """Number and content of the last entry."""

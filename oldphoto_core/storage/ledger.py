@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal
 
-from oldphoto_core.errors import REASONS, FailedReason, SkippedReason, SourceMissing, UsageError
+from oldphoto_core.errors import REASONS, FailedReason, Occupied, SkippedReason, SourceMissing, UsageError
 from oldphoto_core.storage.bucket import Bucket
 from oldphoto_core.storage.keys import printable, safe_key
 from oldphoto_core.storage.parallel import map_objects
@@ -83,12 +83,21 @@ _TEXTS = tuple(name for name in LEDGER_COLUMNS if name not in _NUMBERS)
 class LedgerWriter:
     """Collects rows and puts them down in parts: after `every_rows` rows, or `every_seconds` after the last part.
 
-    `part` names the writer (a shard, say). Two writers of one name do not overwrite each other. Safe between threads.
-    Use it as a context manager, or call `close`.
+    `part` names the writer (a shard, say). Two writers of one name do not overwrite each other. `check` is called
+    before each part is written; what it raises (Occupied) keeps the part from being written. Safe between threads. Use
+    it as a context manager, or call `close`.
     """
 
-    def __init__(self, run: Bucket, part: str, *, every_rows: int = 200, every_seconds: float = 30.0) -> None:
-        self._run = run
+    def __init__(
+        self,
+        run: Bucket,
+        part: str,
+        *,
+        every_rows: int = 200,
+        every_seconds: float = 30.0,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._run, self._check = run, check
         self._name = safe_key(f"{part.replace('/', '-')}-{secrets.token_hex(4)}")
         self._every_rows, self._every_seconds = every_rows, every_seconds
         self._rows: list[LedgerRow] = []
@@ -120,6 +129,7 @@ class LedgerWriter:
 
     def _flush(self) -> None:
         if self._rows:
+            self._check()
             write_table(self._run, f"{PARTS_FOLDER}/{self._name}-{self._parts:06d}.parquet", as_frame(self._rows))
             # only now: a part that could not be written keeps its rows for the next attempt
             self._parts, self._rows = self._parts + 1, []
@@ -131,7 +141,9 @@ class LedgerWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        # whoever lost the run has raised that already, unless something else is on its way
+        with contextlib.suppress(Occupied) if error is not None else contextlib.nullcontext():
+            self.close()
 
 
 def as_frame(rows: list[LedgerRow]) -> pd.DataFrame:

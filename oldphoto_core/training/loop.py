@@ -147,8 +147,7 @@ class _Run:
             values = self.history.close_row(done)
             self.watch.see_row(values)
         self.progress(done, config.steps, values)
-        if self.lease is not None:
-            self.lease.check()
+        self._check_lease()
         if done % config.checkpoint_every == 0 or last or self.watch.is_over(config):
             cost = self._cost(done)
             if self.world.is_first:
@@ -160,12 +159,18 @@ class _Run:
         """What it looked at, the chart, and the weights if they are the best so far and may be wanted."""
         if not self.world.is_first:
             return
+        self._check_lease()  # measuring may have taken longer than the lease holds
         if is_best and self.config.patience:
             with self.stage.averaged() as generator:
                 self.out.write(BEST, pack(prefixed("generator", generator), {"step": done}))
         if self.validation.items:
             self.out.write(samples_name(done), self.validation.sheet())
         self.out.write(CHART, self.history.to_png(f"{self.config.stage}, preset {self.config.preset}"))
+
+    def _check_lease(self) -> None:
+        """Raise Occupied if another process trains here by now. Only the first of several processes has a lease."""
+        if self.lease is not None:
+            self.lease.check()
 
     def _measure(self) -> dict[str, float]:
         measured = b"{}"

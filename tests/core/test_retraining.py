@@ -46,6 +46,7 @@ from oldphoto_core.retraining import (
 from oldphoto_core.retraining.judging import SetResult, decide
 from oldphoto_core.retraining.plan import is_held_out
 from oldphoto_core.storage import Bucket
+from oldphoto_core.storage.lease import Lease
 
 TINY: dict[str, Any] = {
     "steps": 30, "batch": 4, "crop": 32, "validate_every": 30, "validation_crops": 2, "checkpoint_every": 10,
@@ -254,8 +255,9 @@ def test_with_too_few_photos_to_judge_by_it_does_not_begin(
 
 
 def test_two_retrainings_at_once_and_architectures_that_cannot_be_trained_are_refused(
-    untrained: str, incoming: Bucket, clean: Bucket, tmp_path: Path
+    untrained: str, incoming: Bucket, clean: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(Lease.__init__.__kwdefaults__, "seconds", 3.0)
     registry = registry_with(untrained, tmp_path / "registry")
     with (
         occupied(registry.bucket.url),

@@ -9,7 +9,6 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -199,7 +198,10 @@ def test_the_average_of_the_weights_is_what_is_kept(clean: Bucket, old: Bucket, 
                for name in (key.removeprefix("vae_old.") for key in kept))  # fmt: skip
 
 
-def test_a_second_training_into_the_same_place_is_refused(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
+def test_a_second_training_into_the_same_place_is_refused(
+    clean: Bucket, old: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(Lease.__init__.__kwdefaults__, "seconds", 3.0)
     config, out = default_config("vae_old", **TINY), Bucket(tmp_path)
 
     def second(step: int, steps: int, values: dict[str, float]) -> None:
@@ -209,60 +211,6 @@ def test_a_second_training_into_the_same_place_is_refused(clean: Bucket, old: Bu
 
     train_stage(config, clean, old, out, second)
     assert out.info("vae_old/weights.safetensors") is not None
-
-
-@pytest.fixture
-def place(bucket_url: str) -> Bucket:
-    return Bucket(bucket_url).join("lease")
-
-
-def test_a_lease_is_taken_over_once_it_and_the_skew_of_clocks_have_passed(place: Bucket) -> None:
-    gone = Lease(place, seconds=60)
-    gone.__enter__()
-    gone._over.set()  # as a machine that lost its power: nothing is renewed or released
-    record = json.loads(place.read("00000001.json"))
-    elsewhere = record | {"kernel": "of another machine", "host": "elsewhere"}
-    for until, free in ((-20.0, False), (-40.0, True)):
-        import time
-
-        place.write("00000001.json", json.dumps(elsewhere | {"until": time.time() + until}).encode())
-        if not free:
-            with pytest.raises(Occupied, match="on elsewhere"), Lease(place, skew=30):
-                pass
-        else:
-            with Lease(place, skew=30) as lease:
-                lease.check()
-
-
-def test_the_lease_of_a_process_that_died_on_this_machine_is_free_at_once(tmp_path: Path) -> None:
-    script = (
-        "import sys; from oldphoto_core.storage import Bucket; from oldphoto_core.storage.lease import Lease\n"
-        "Lease(Bucket(sys.argv[1])).__enter__(); print('held', flush=True); sys.stdin.readline()"
-    )
-    command = [sys.executable, "-c", script, str(tmp_path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"held\n"
-        with pytest.raises(Occupied, match=f"process {process.pid} on"), Lease(Bucket(tmp_path)):
-            pass
-        process.kill()
-    with Lease(Bucket(tmp_path)) as lease:
-        lease.check()
-
-
-def test_who_lost_the_lease_is_told(place: Bucket) -> None:
-    with Lease(place, seconds=0.3) as lease:
-        renewed = threading.Event()
-        while not renewed.wait(0.05):
-            if lease._number >= 3:
-                renewed.set()
-        lease.check()
-        taken = lease._number + 1
-        while lease._journal.append(taken, b'{"by": "somebody else"}') is False:
-            taken += 1
-        lease._thread.join(timeout=20)
-        with pytest.raises(Occupied, match="was lost"):
-            lease.check()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def test_a_second_run_into_a_target_says_who_is_at_work_there(
     tmp_path: Path, oldphoto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(tmp_path / "old", ["a.png"])
-    monkeypatch.setitem(sole_coordinator.__wrapped__.__kwdefaults__, "seconds", 1.0)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sole_coordinator.__wrapped__.__kwdefaults__, "seconds", 3.0)  # type: ignore[attr-defined]
     with sole_coordinator(str(tmp_path / "new")) as check:
         ended = oldphoto("restore", tmp_path / "old", tmp_path / "new", "--model", "invert")
         check()

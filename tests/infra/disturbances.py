@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import psutil
 from fakes import encoded, picture
 from fingerprints import fingerprints
+from waiting import wait_until
 
 from infra.fleet import Fleet
 from oldphoto_core.custody import audit
@@ -22,7 +22,6 @@ from oldphoto_core.restoration import RestoreJob, close_run, open_run, restore_s
 from oldphoto_core.storage import Bucket, read_ledger
 
 TESTS = Path(__file__).parents[1]
-LONGEST = 900.0
 
 
 class Collection:
@@ -122,10 +121,3 @@ def lose_machine(fleet: Fleet, worker: str) -> None:
     parent = psutil.Process(fleet.processes.running[worker].pid)
     kill([parent, *parent.children(recursive=True)])
     fleet.processes.stop(worker, signal.SIGKILL)
-
-
-def wait_until(is_so: Callable[[], bool], what: str, seconds: float = LONGEST) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
-        time.sleep(0.2)

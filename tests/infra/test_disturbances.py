@@ -7,8 +7,9 @@ import subprocess
 import sys
 
 import psutil
+from waiting import wait_until
 
-from disturbances import children_running, kill, wait_until  # isort: skip
+from disturbances import children_running, kill  # isort: skip
 
 MODULE = "infra.shard_process"
 
