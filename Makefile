@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo fleet test lint types bench fuzz soak install clean
+.PHONY: demo fleet test test-all lint types audit bench fuzz soak install clean
 
 # one resolution for every machine: versions come from constraints.txt
 $(STAMP): pyproject.toml constraints.txt
@@ -25,12 +25,17 @@ fleet: install
 test: install
 	$(BIN)/python -m pytest
 
+# rules of style and of security (ruff's S, which are those of bandit), and the format
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 types: install
 	$(BIN)/mypy
+
+# whether the installed versions fit each other; docs/security.md says how to look for known vulnerabilities
+audit: install
+	$(BIN)/python -m pip check
 
 bench: install
 	$(BIN)/python benchmarks/throughput.py

@@ -17,7 +17,10 @@ from flows.cli import app
 from oldphoto_core.checkpoints import shipped_models
 from oldphoto_core.degradation import ArchiveRecipe
 
-PROSE = [*PAGES, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md"))]
+PROSE = [
+    *PAGES,
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "benchmarks/README.md")),
+]
 OLDPHOTO: Any = typer.main.get_command(app)
 
 

@@ -64,7 +64,7 @@ def breaks() -> tuple[type[Exception], ...]:
 def pause(number: int) -> None:
     """Before try `number`, counted from 0, which needs none."""
     if number:
-        time.sleep(PAUSE_SECONDS * 2 ** (number - 1) * random.uniform(0.5, 1.5))
+        time.sleep(PAUSE_SECONDS * 2 ** (number - 1) * random.uniform(0.5, 1.5))  # noqa: S311 - spreads retries, keeps no secret
 
 
 def code_of(error: Exception) -> str:
