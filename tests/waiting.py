@@ -1,4 +1,4 @@
-"""The one place where tests wait: for a condition, with a generous limit, and never for a time."""
+"""The one place where tests wait: for a condition, with a generous limit. Only how long a server is away is a time."""
 
 from __future__ import annotations
 
@@ -15,3 +15,8 @@ def wait_until(is_so: Callable[[], object], what: str, seconds: float = LONGEST,
     while not is_so():
         assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
         time.sleep(every)
+
+
+def stay_away(seconds: float) -> None:
+    """Return after so many seconds: how long something is away is what is tested, and nobody waits for anything."""
+    time.sleep(seconds)

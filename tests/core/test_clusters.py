@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ import pandas as pd
 import psutil
 import pytest
 from fakes import encoded, picture
+from waiting import wait_until
 
 from oldphoto_core.clusters import dask_client
 from oldphoto_core.degradation.synthesis import SynthesisConfig, plan_shards, synthesize_shards
@@ -114,11 +114,12 @@ def cluster_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "tls://127.0.0.1:0"]
     command += ["--dashboard-address", "127.0.0.1:0", "--scheduler-file", str(file)]
     scheduler = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not file.exists() or '"address": "tls:' not in file.read_text():
+
+    def is_listening() -> bool:
         assert scheduler.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+        return file.exists() and '"address": "tls:' in file.read_text()
+
+    wait_until(is_listening, "the scheduler")
     address = file.read_text().split('"address": "')[1].split('"')[0]
     command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--host", "tls://127.0.0.1"]
     command += ["--nthreads", "1", "--dashboard-address", "127.0.0.1:0", "--no-nanny"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import InvertingRestorer, fill, mark, register
+from waiting import wait_until
 
 from oldphoto_core.errors import DamagedWeights, OldPhotoError, RunStopped
 from oldphoto_core.restoration import RestoreJob, RestoreOptions, Run, close_run, open_run, register_restorer
@@ -173,8 +173,7 @@ def test_the_books_of_a_stopped_run_wait_for_a_process_that_is_still_at_a_shard(
     def begin_closing(_row: LedgerRow) -> None:
         if not closing.is_alive():
             closing.start()
-            while is_handed_out(run.bucket):
-                time.sleep(0.01)
+            wait_until(lambda: not is_handed_out(run.bucket), "a run that is closed", every=0.01)
 
     with pytest.raises(RunStopped, match="was closed"):
         restore_handed_out(run.job.target, run.run_id, 0, 1, Ears(on_row=begin_closing))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import boto3
 import pytest
 from fakes import encoded, picture, register, scratched
 from runs import copied, restore
+from waiting import wait_until
 
 from oldphoto_core.reports.page.build import write_report
 from oldphoto_core.restoration.showing import make_report
@@ -86,7 +86,7 @@ class Visit:
     def filter(self, name: str, value: str = "") -> list[str]:
         self.page.locator(f"[data-filter={name}]").click()
         self.page.fill("#search", value)
-        self.page.wait_for_timeout(1500)
+        self.until("document.getElementById('grid').getAttribute('aria-busy') === 'false'")
         return self.keys()
 
     def open(self, place: int) -> None:
@@ -95,10 +95,7 @@ class Visit:
 
     def until(self, condition: str) -> None:
         """Waits for an expression to be true; Playwright's own waiting evaluates strings, which the page forbids."""
-        deadline = time.monotonic() + 30
-        while not self.page.evaluate(condition):
-            assert time.monotonic() < deadline, condition
-            time.sleep(0.05)
+        wait_until(lambda: self.page.evaluate(condition), condition)
 
     def shown(self) -> str:
         return self.page.locator("#viewer-place").inner_text()

@@ -15,6 +15,7 @@ import pytest
 from fingerprints import fingerprints
 from runs import put
 from runs import restore as restore_here
+from waiting import wait_until
 
 from oldphoto_core.custody import audit
 from oldphoto_core.storage import Bucket
@@ -74,11 +75,12 @@ def restore(source: Bucket, target: Bucket, log: Path) -> subprocess.Popen[bytes
 
 
 def wait_for_photos(target: Bucket, count: int, running: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 600
-    while len(list(target.list("photos"))) < count:
-        assert running.poll() is None, log.read_text()
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    def are_there() -> bool:
+        there = len(list(target.list("photos"))) >= count
+        assert there or running.poll() is None, log.read_text()
+        return there
+
+    wait_until(are_there, f"{count} photos", every=0.2)
 
 
 @pytest.mark.parametrize("round_", range(ROUNDS))
@@ -87,11 +89,9 @@ def test_a_store_may_be_killed_under_a_run(durable_store: DurableStore, tmp_path
     source, target = Bucket("s3://museum/old"), Bucket("s3://museum/new")
     put(source, [f"{number:03}.png" for number in range(PHOTOS)])
     running = restore(source, target, log)
-    for photos in (3, 12):
-        wait_for_photos(target, photos, running, log)
-        time.sleep(dice.uniform(0.0, 2.0))
+    for photos in (3, 14):
+        wait_for_photos(target, photos + dice.randrange(9), running, log)  # at a moment of chance
         durable_store.kill()
-        time.sleep(dice.uniform(0.0, 2.0))
         durable_store.start()
         if running.poll() is not None:
             running = restore(source, target, log)

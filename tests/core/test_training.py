@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from photos import album
+from waiting import wait_until
 
 from oldphoto_core.checkpoints import Registry, load_detector, load_model, photos_of, publish_version
 from oldphoto_core.degradation import ArchiveRecipe
@@ -212,8 +212,7 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(clean: Bucket, old: 
     )
     process = subprocess.Popen([sys.executable, "-c", script], env=os.environ | {"OMP_NUM_THREADS": "1"})
     checkpoints = tmp_path / "vae_old" / "checkpoints"
-    while not any(checkpoints.glob("*.safetensors")) and process.poll() is None:
-        time.sleep(0.05)
+    wait_until(lambda: any(checkpoints.glob("*.safetensors")) or process.poll() is not None, "a checkpoint")
     process.send_signal(signal.SIGKILL)
     process.wait()
     seen: list[int] = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,10 @@ from prefect import get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.exceptions import CancelledRun
 from prefect.states import Cancelling, Paused, Running
+from waiting import wait_until
 
 from flows.logs import JsonLines
+from flows.server import Steering
 from oldphoto_core.storage import Bucket
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -57,8 +58,7 @@ def steer(folder: Path, *moves: Callable[[UUID], None]) -> threading.Thread:
     """Does that with the run once it has restored three photos."""
 
     def work() -> None:
-        while delivered(folder) < 3:
-            time.sleep(0.05)
+        wait_until(lambda: delivered(folder) >= 3, "three photos")
         with get_client(sync_client=True) as client:
             wanted = FlowRunFilter.model_validate({"state": {"type": {"any_": ["RUNNING"]}}})
             runs = client.read_flow_runs(flow_run_filter=wanted, limit=200)
@@ -96,14 +96,21 @@ def test_a_cancelled_run_ends_leaves_a_correct_ledger_and_is_resumed(folder: Pat
     assert restore(folder, model="slow")["restored"] == PHOTOS - summary["restored"]
 
 
-def test_a_paused_run_waits_and_goes_on(folder: Path) -> None:
+def test_a_paused_run_waits_and_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
+    paused: list[bool] = []
+    is_paused = Steering._is_paused
+
+    def note(steering: Steering) -> bool:
+        paused.append(is_paused(steering))
+        return paused[-1]
 
     def look(_run: UUID) -> None:
-        time.sleep(2)
-        for _ in range(2):
+        for looks in (10, 20):  # what was being written when it paused is finished
+            wait_until(lambda looks=looks: sum(paused) >= looks, f"a run that has seen {looks} times that it is paused")
             seen.append(delivered(folder))
-            time.sleep(1.5)
+
+    monkeypatch.setattr(Steering, "_is_paused", note)
 
     thread = steer(
         folder, lambda run: set_state(run, Paused(timeout_seconds=3600)), look, lambda run: set_state(run, Running())

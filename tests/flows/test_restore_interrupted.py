@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import fill
+from waiting import wait_until
 
 FAKES = Path(__file__).parents[1] / "fakes.py"
 PHOTOS = 24
@@ -34,11 +34,12 @@ def start(folder: Path, api: str, model: str = "slow") -> subprocess.Popen[str]:
 
 
 def wait_for_photos(folder: Path, count: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
-    while len(delivered(folder)) < count:
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    def are_there() -> bool:
+        there = len(delivered(folder)) >= count
+        assert there or process.poll() is None, process.communicate()[1]
+        return there
+
+    wait_until(are_there, f"{count} photos", every=0.02)
 
 
 def delivered(folder: Path) -> dict[str, int]:

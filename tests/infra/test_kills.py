@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from waiting import stay_away
 
 from infra.fleet import Fleet
 from infra.prefect_events import runs_of
@@ -72,7 +73,8 @@ def test_processes_workers_and_server_may_be_killed_at_any_moment(fleet: Fleet, 
     moves: list[Callable[[Fleet, random.Random], None]] = [kill_shard, kill_worker, kill_server, kill_shard]
     dice.shuffle(moves)
     for move in moves:
-        time.sleep(dice.uniform(0.5, 3.0))
+        # at a moment of chance: each photo takes a quarter of a second
+        collection.wait_for_photos(min(55, collection.delivered() + dice.randrange(2, 9)))
         move(fleet, dice)
     assert running.wait(900) == 0, f"seed {SEED}, round {round_}"
     summary = collection.check_books()
@@ -147,7 +149,7 @@ def test_a_server_that_is_away_for_long_does_not_fail_a_good_run(fleet: Fleet, t
     running = collection.start("--pool", "gpu", "--shard-photos", "20", log="away")
     collection.wait_for_photos(4)
     fleet.processes.stop("server", signal.SIGKILL)
-    time.sleep(SECONDS_AWAY)
+    stay_away(SECONDS_AWAY)
     fleet.start_server()
     assert running.wait(900) == 0
     assert collection.check_books()["restored"] == 40

@@ -76,6 +76,7 @@
 
   const show = async () => {
     const mine = ++state.turn;
+    grid.setAttribute("aria-busy", "true");
     const found = await chosen(mine);
     if (mine !== state.turn) return;
     state.shown = found;
@@ -89,6 +90,7 @@
     count.textContent = found.length ? `${(first + 1).toLocaleString("en")} to ${(first + visible.length).toLocaleString("en")} of ${found.length.toLocaleString("en")}`
       : "No photo is of this kind.";
     pager(number);
+    grid.setAttribute("aria-busy", "false");
   };
   const turn = async (page, scroll) => {
     state.page = page;
@@ -108,6 +110,7 @@
   let typing;
   search.addEventListener("input", () => {
     clearTimeout(typing);
+    grid.setAttribute("aria-busy", "true");
     typing = setTimeout(() => { state.query = search.value; turn(0); }, 150);
   });
   grid.addEventListener("click", (event) => {
