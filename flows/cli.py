@@ -6,6 +6,7 @@ Modules import nothing heavy at their top: `oldphoto --help` answers within a se
 
 from __future__ import annotations
 
+import io
 import sys
 
 import typer
@@ -23,6 +24,7 @@ from flows.commands import (
     retrain,
     train,
 )
+from flows.commands.terminal import say
 from oldphoto_core.errors import OldPhotoError
 
 GROUPS = (demo, doctor, inventory, restore, report, custody, export, train, retrain, degradations, models)
@@ -40,10 +42,13 @@ for group in GROUPS:
 
 def main() -> None:
     """Entry point: an error of ours is one line on stderr and its exit code (1: cannot be done, 2: wrong usage)."""
+    # a name that the terminal's encoding lacks is spelled out, as stderr does by itself, instead of ending the command
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="oldphoto")
     except OldPhotoError as error:
-        sys.stderr.write(f"oldphoto: {' '.join(str(error).split())}\n")
+        say(f"oldphoto: {error}")
         sys.exit(error.exit_code)
     except SystemExit as end:
         if end.code == INTERRUPTED:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from oldphoto_core.names import visible
+
 if TYPE_CHECKING:
     from oldphoto_core.storage import LedgerRow
 
@@ -30,7 +32,7 @@ class TerminalBar:
 
     def note(self, line: str) -> None:
         """A line above the bar, also where there is none."""
-        self._bar.console.print(line)
+        self._bar.console.print(visible(line), markup=False, highlight=False)
 
 
 class CountProgress(TerminalBar):
@@ -65,7 +67,7 @@ class RestoreProgress(TerminalBar):
         self._bar = Progress(
             TextColumn("restoring"),
             BarColumn(),
-            TextColumn("{task.fields[part]}"),
+            TextColumn("{task.fields[part]}", markup=False),
             MofNCompleteColumn(),
             TextColumn("{task.fields[megapixels]:.1f} MP"),
             TextColumn("{task.fields[failures]}"),
@@ -87,4 +89,4 @@ class RestoreProgress(TerminalBar):
 
     def part(self, key: str, done: int, total: int) -> None:
         """Show how far a large photo is."""
-        self._bar.update(self._task, part=f"{PurePosixPath(key).name} {100 * done // total} %")
+        self._bar.update(self._task, part=f"{visible(PurePosixPath(key).name)} {100 * done // total} %")

@@ -19,6 +19,7 @@ from flows.shard_runs import deployment_in, workers_of
 from flows.shards import end_strays, restore_shards
 from oldphoto_core.checkpoints import place_of
 from oldphoto_core.errors import Occupied, RunStopped
+from oldphoto_core.names import visible
 from oldphoto_core.reports.summary import Summary
 from oldphoto_core.restoration import run as core
 from oldphoto_core.restoration.coordination import sole_coordinator
@@ -69,7 +70,8 @@ def restore(
     if job.pool:
         deployment_in(job.pool)  # raises where there is none, before anything is begun
     workers = workers_of(job.pool) if job.pool else 1
-    with sole_coordinator(job.target, get_run_logger().warning) as check_held:
+    log = get_run_logger()
+    with sole_coordinator(job.target, lambda line: log.warning(visible(line))) as check_held:
         run = open_run(job, end_strays, workers, check_held)
         try:
             restore_shards(run, check_held)

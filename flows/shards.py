@@ -18,6 +18,7 @@ from flows.server import Steering
 from flows.shard_runs import PrefectShardRuns, cancel, strays
 from oldphoto_core.devices import local_devices
 from oldphoto_core.errors import RunStopped
+from oldphoto_core.names import visible
 from oldphoto_core.restoration import run as core
 from oldphoto_core.restoration.dispatcher import Dispatcher
 from oldphoto_core.restoration.engine import OnPart, OnRow
@@ -61,8 +62,8 @@ def _warn(run: core.Run, failed: int, last: LedgerRow) -> None:
         failed,
         run.planned,
         run.job.warn_failure_rate,
-        last.key,
-        last.detail,
+        visible(last.key),
+        visible(last.detail),
     )
     emit_event(
         event="oldphoto.failure-rate",
@@ -119,7 +120,11 @@ def _restore_in_pool(run: core.Run, pool: str, settle: OnRow, steering: Steering
     shards = PrefectShardRuns(run.job.target, run.run_id, pool)
     hand_out(run)
     follower = LedgerFollower(run.bucket)
-    dispatcher = Dispatcher(run.shards, shards, follower, on_trouble=logger.warning, on_look=steering.check)
+
+    def warn(line: str) -> None:
+        logger.warning(visible(line))
+
+    dispatcher = Dispatcher(run.shards, shards, follower, on_trouble=warn, on_look=steering.check)
     dispatcher.run(settle)
     core.give_up(run, dispatcher.left(), dispatcher.given_up)
 

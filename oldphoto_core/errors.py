@@ -42,6 +42,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, get_args
 
+from oldphoto_core.names import visible
+
 SkippedReason = Literal["not an image", "already restored", "output exists", "run stopped"]
 """Why a ledger's row is `skipped`."""
 
@@ -78,6 +80,10 @@ class OldPhotoError(Exception):
     """Root of the tree. `str(error)` is one line that names the thing, the value and the way out."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        # messages quote keys and paths, and reach terminals and logs, also inside tracebacks
+        return visible(super().__str__())
 
 
 class UsageError(OldPhotoError, ValueError):

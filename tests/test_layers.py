@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 CORE = ROOT / "oldphoto_core"
 
 FLOORS = [
+    {"names"},
     {"errors"},
     {"nets", "clusters", "colour_difference"},
     {"storage", "scans"},

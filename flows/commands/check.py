@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from flows.commands.terminal import in_words, show, table
+from flows.commands.terminal import in_words, show, show_json, table
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.check import Check, Outlook
@@ -22,7 +22,7 @@ def show_check(job: RestoreJob, *, as_json: bool) -> None:
     with CountProgress("looking") as progress:
         checked = check(job, progress)
     if as_json:
-        show(json.dumps(checked.as_dict(), indent=2, ensure_ascii=False))
+        show_json(json.dumps(checked.as_dict(), indent=2, ensure_ascii=False))
     else:
         _show(checked)
     if checked.of("failed"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.terminal import show, table
+from flows.commands.terminal import show, show_json, table
 
 if TYPE_CHECKING:
     from oldphoto_core.doctor import Finding
@@ -38,7 +38,7 @@ def doctor(
     findings = [replace(finding, value=redacted(finding.value)) for finding in _examine(url, write)]
     bad = [finding for finding in findings if finding.state == "bad"]
     if json:
-        show(json_format.dumps({"ok": not bad, "findings": [asdict(each) for each in findings]}, indent=2))
+        show_json(json_format.dumps({"ok": not bad, "findings": [asdict(each) for each in findings]}, indent=2))
     else:
         table(("about", "what", "state", "found"), [(f.topic, f.name, f.state, f.value) for f in findings], most=1000)
         broken = "1 thing does not work" if len(bad) == 1 else f"{len(bad)} things do not work"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.terminal import RegistryOption, say, show, table
+from flows.commands.terminal import RegistryOption, say, show, show_json, table
 
 Why = Annotated[str, typer.Option(metavar="TEXT", help="The reason, for the history.")]
 Who = Annotated[str, typer.Option(metavar="NAME", help="Who decided it; by default user@machine.")]
@@ -56,7 +56,7 @@ def show_model(
     """The model card: data, training, lineage, metrics, limits."""
     from oldphoto_core.checkpoints import place_of, read_card
 
-    show(read_card(place_of(name, registry)).to_json().rstrip())
+    show_json(read_card(place_of(name, registry)).to_json().rstrip())
 
 
 def publish(

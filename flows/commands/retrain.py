@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.commands.terminal import known_device, say, show
+from flows.commands.terminal import known_device, say, show, show_text
 
 
 def register(app: typer.Typer) -> None:
@@ -53,9 +53,9 @@ def retrain(
 
         ended = retrain_flow(incoming, clean, registry, old, minimum, dry_run, device, settings)
     if isinstance(ended, Plan):
-        show(f"{ended.in_words()}nothing was done: --dry-run")
+        show_text(f"{ended.in_words()}nothing was done: --dry-run")
     elif ended is not None:
-        show(ended.report)
+        show_text(ended.report)
         show(f"{ended.challenger}: {ended.decision}; report, chart and pictures: {ended.place}")
 
 

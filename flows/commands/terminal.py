@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from oldphoto_core.names import visible, visible_json
+
 RegistryOption = Annotated[
     str | None, typer.Option("--registry", metavar="URL", envvar="OLDPHOTO_REGISTRY", help="Registry of models.")
 ]
@@ -20,13 +22,24 @@ DaskOption = Annotated[
 
 
 def say(line: str) -> None:
-    """A note about what is happening."""
-    print(line, file=sys.stderr, flush=True)  # noqa: T201
+    """Print a note about what is happening: one line, whatever the names in it contain."""
+    print(visible(line), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def show(line: str = "") -> None:
-    """A result."""
-    print(line, flush=True)  # noqa: T201
+    """Print a result: one line, whatever the names in it contain."""
+    print(visible(line), flush=True)  # noqa: T201
+
+
+def show_text(text: str) -> None:
+    """Print lines that oldphoto composed; names in them went through `visible` before."""
+    for line in text.split("\n"):
+        show(line)
+
+
+def show_json(text: str) -> None:
+    """Print JSON text whose values stay exact: what acts on a terminal becomes a JSON escape."""
+    print(visible_json(text), flush=True)  # noqa: T201
 
 
 def in_words(bytes: float) -> str:  # noqa: A002
@@ -39,7 +52,7 @@ def in_words(bytes: float) -> str:  # noqa: A002
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], most: int = 100) -> None:
     """Rows in columns, as a result; of many the first ones."""
-    lines = [header, *rows[:most]]
+    lines = [header, *([visible(cell) for cell in row] for row in rows[:most])]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     for line in lines:
         show("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

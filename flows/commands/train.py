@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from flows.commands.terminal import DaskOption, known_device, say, show
+from flows.commands.terminal import DaskOption, known_device, say, show, show_text
 
 if TYPE_CHECKING:
     from oldphoto_core.degradation import Recipe
@@ -177,7 +177,7 @@ def evaluate(
         from flows.evaluate import evaluate as evaluate_flow
 
         text = evaluate_flow(clean, out, _names(models), recipe, seed, holdout, old, backbones)
-    show(text)
+    show_text(text)
     show(f"tables and contact sheets: {out}/plain, {out}/scratched" + (f", {out}/real" if old else ""))
 
 

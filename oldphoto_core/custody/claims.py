@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from oldphoto_core.errors import SourceMissing
+from oldphoto_core.errors import SourceMissing, UnsafeKey
 from oldphoto_core.reports.record import decode_record, mask_key
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.ledger import rows_of_all_runs
@@ -67,7 +67,7 @@ def read_record(target: Bucket, key: str) -> Record | None:
     """
     try:
         record = decode_record(target.read(f"records/{key}.json"))
-    except SourceMissing:
+    except (SourceMissing, UnsafeKey):  # nothing was ever written for a key that is refused
         return None
     try:
         return None if record is None else _as_record(record)

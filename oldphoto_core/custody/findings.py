@@ -88,7 +88,9 @@ class AuditReport:
         """Puts audit.json (all of it) and audit.csv (a row per finding) there. Raises WriteFailed, NoCredentials."""
         import pandas as pd
 
+        from oldphoto_core.storage.tables import write_csv
+
         columns = [column.name for column in fields(Finding)]
         table = pd.DataFrame([asdict(finding) for finding in self.findings], columns=columns)
         out.write("audit.json", (json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n").encode())
-        out.write("audit.csv", table.to_csv(index=False).encode())
+        write_csv(out, "audit.csv", table)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from oldphoto_core.degradation.published import PublishedRecipe
 from oldphoto_core.degradation.recipe import Degraded, Recipe, degrade, item_rng
 from oldphoto_core.degradation.registry import recipe_record
-from oldphoto_core.errors import ConfigError, ScanError
+from oldphoto_core.errors import ConfigError, ScanError, UnsafeKey
 from oldphoto_core.scans import RawPixels, read_header, read_scan, spool_scan
 from oldphoto_core.scans.convert import to_rgb8
 from oldphoto_core.storage import Bucket
@@ -124,7 +124,7 @@ def _tar(shard: PairShard, clean: Bucket) -> tuple[bytes, list[tuple[int, str, s
                     crop, aged = make_item(photo, shard, number, key)
                     if isinstance(photo, RawPixels):
                         photo.close()
-            except ScanError as error:
+            except (ScanError, UnsafeKey) as error:
                 failed[key] = str(error)
                 continue
             photos.append((number, key, version, sha256))

@@ -13,6 +13,7 @@ from oldphoto_core.evaluation.bootstrap import mean_interval
 from oldphoto_core.evaluation.compare import EvaluationConfig, Method, centre, crops, evaluation_keys, held_out
 from oldphoto_core.evaluation.gap import domain_gap
 from oldphoto_core.evaluation.natural import Naturalness
+from oldphoto_core.names import visible
 from oldphoto_core.nets.presets import VAE
 from oldphoto_core.scans import read_scan
 from oldphoto_core.scans.convert import to_rgb8
@@ -93,10 +94,10 @@ def real_to_markdown(table: pd.DataFrame, domain_gaps: Mapping[str, float], conf
         "|---|---|---|---|",
     ]
     lines += [
-        f"| {row['method']} | {row['niqe']:.2f} | {row['change']:+.2f}"
+        f"| {visible(row['method'])} | {row['niqe']:.2f} | {row['change']:+.2f}"
         f" | {row['change_low']:+.2f} to {row['change_high']:+.2f} |"
         for row in table.to_dict("records")
     ]
     lines += ["", "| model | latent domain gap, real to synthetic (standard deviations) |", "|---|---|"]
-    lines += [f"| {name} | {gap:.3f} |" for name, gap in domain_gaps.items()]
+    lines += [f"| {visible(name)} | {gap:.3f} |" for name, gap in domain_gaps.items()]
     return "\n".join(lines) + "\n"

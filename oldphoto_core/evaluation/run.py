@@ -29,6 +29,7 @@ from oldphoto_core.nets.presets import VAE
 from oldphoto_core.reports.contact_sheet import SheetRow, contact_sheet
 from oldphoto_core.restoration.restorer import Restorer
 from oldphoto_core.storage import Bucket
+from oldphoto_core.storage.tables import write_csv
 
 SHOWN = 2
 """Crops of each kind on a contact sheet: of the smallest, the middle and the largest gain."""
@@ -85,8 +86,8 @@ def evaluate_models(
     if fid:
         table["fid"] = [fid.distance(name, CLEAN) for name in table["method"]]
     text = to_markdown(table, config)
-    out.write("results.csv", results.to_csv(index=False).encode())
-    out.write("summary.csv", table.to_csv(index=False).encode())
+    write_csv(out, "results.csv", results)
+    write_csv(out, "summary.csv", table)
     out.write("summary.md", text.encode())
     out.write("summary.png", to_png(table, config))
     summary: dict[str, Any] = {
@@ -113,7 +114,7 @@ def evaluate_on_real(
     networks = {model: load_model(model).networks for model in contenders.restorers}
     encoders = {model: cast(VAE, net.vae_old) for model, net in networks.items() if hasattr(net, "vae_old")}
     text = real_to_markdown(summarise_real(results), gaps(encoders, clean, old, config), config)
-    out.write("real.csv", results.to_csv(index=False).encode())
+    write_csv(out, "real.csv", results)
     out.write("real.md", text.encode())
     return text
 

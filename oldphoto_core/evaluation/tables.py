@@ -9,6 +9,7 @@ import pandas as pd
 
 from oldphoto_core.evaluation.bootstrap import mean_interval
 from oldphoto_core.evaluation.compare import EvaluationConfig
+from oldphoto_core.names import visible
 
 NOT_AVAILABLE = "not available"
 """In tables: a metric whose network's weights were not given."""
@@ -46,7 +47,7 @@ def to_markdown(table: pd.DataFrame, config: EvaluationConfig) -> str:
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {row['method']} | {row['psnr']:.2f} | {row['psnr_gain']:+.2f}"
+        f"| {visible(row['method'])} | {row['psnr']:.2f} | {row['psnr_gain']:+.2f}"
         f" | {_interval(row['psnr_gain_low'], row['psnr_gain_high'])} | {row['ssim']:.4f}"
         f" | {_or(row['psnr_filled'], '-', '.2f')} | {_or(row.get('structure_psnr'), '-', '.2f')}"
         f" | {_or(row.get('structure_psnr_gain'), '-', '+.2f')} | {_or(row.get('tone_error'), '-', '.2f')}"

@@ -16,7 +16,7 @@ from oldphoto_core.errors import SourceMissing, UsageError
 from oldphoto_core.inventory.objects import COLUMNS, InventoryRow, as_table, examine
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.keys import printable
-from oldphoto_core.storage.tables import read_table, write_table
+from oldphoto_core.storage.tables import read_table, write_csv, write_table
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -178,7 +178,7 @@ def _kept_rows(place: Bucket, name: str, found: list[ObjectInfo]) -> list[Invent
 def _write(place: Bucket, name: str, rows: list[InventoryRow]) -> None:
     table = as_table(rows)
     if name.lower().endswith(".csv"):
-        place.write(name, table.to_csv(index=False).encode())
+        write_csv(place, name, table)
     else:
         write_table(place, name, table)
 

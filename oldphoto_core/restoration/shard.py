@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import DamagedWeights, FailedReason, RunStopped, SourceMissing
+from oldphoto_core.names import visible
 from oldphoto_core.restoration import handout
 from oldphoto_core.restoration.engine import OnBegin, OnPart, OnRow, restore_photos
 from oldphoto_core.restoration.gauges import Gauges, gauges_written
@@ -98,7 +99,7 @@ def log_row(row: LedgerRow, run_id: str, shard: int) -> None:
     }
     about |= {"seconds": row.seconds, "megapixels": row.megapixels}
     what = f"{row.status}: {row.reason}: {row.detail}" if row.reason else row.status
-    log.info("run %s, shard %d, %s: %s", run_id, shard, row.key, what, extra=about)
+    log.info("run %s, shard %d, %s: %s", run_id, shard, visible(row.key), visible(what), extra=about)
 
 
 def restore_handed_out(target: str, run_id: str, number: int, attempt: int = 1, ears: Ears | None = None) -> int:

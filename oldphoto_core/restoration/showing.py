@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import OldPhotoError, UsageError
+from oldphoto_core.names import visible
 from oldphoto_core.reports.page.build import write_report
 from oldphoto_core.reports.page.thumbnails import write_thumbnails
 from oldphoto_core.restoration.recovery import FACTS, SUMMARY, settle_killed_run
@@ -39,7 +40,7 @@ def show(work: Work, *, restored: bool = False) -> None:
             icc_profile=plain_profile(held.scan),
         )
     except Exception as error:  # whatever it is, the derivative is written
-        log.warning("no thumbnails of %s: %s", work.photo.key, error)
+        log.warning("no thumbnails of %s: %s", visible(work.photo.key), error)
 
 
 def report_of_closed(target: Bucket, summary: Summary) -> None:

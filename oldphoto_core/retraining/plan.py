@@ -11,6 +11,7 @@ from typing import Any
 
 from oldphoto_core.checkpoints import Registry, SeenPhoto, photos_of, read_card
 from oldphoto_core.errors import ScanError, SourceMissing, StorageError, TooFewPhotos, TrainingError
+from oldphoto_core.names import visible
 from oldphoto_core.nets.presets import PRESETS
 from oldphoto_core.retraining.config import RetrainConfig
 from oldphoto_core.scans import read_scan
@@ -121,7 +122,7 @@ class Plan:
                 f"too few to judge by: at least {config.least_judged} of each are needed, or it will not begin"
             )
         if self.left_out:
-            lines.append(f"left out, unreadable: {len(self.left_out)}, the first {' '.join(self.left_out[0])}")
+            lines.append(f"left out, unreadable: {len(self.left_out)}, the first {visible(' '.join(self.left_out[0]))}")
         return "\n".join(f"- {line}" for line in lines) + "\n"
 
 

@@ -16,6 +16,7 @@ from oldphoto_core.restoration.restorer import Restorer
 from oldphoto_core.retraining.judging import SetResult, Verdict, evaluations, real_photos
 from oldphoto_core.retraining.plan import REPORT, Plan, digest_of
 from oldphoto_core.storage import Bucket
+from oldphoto_core.storage.tables import write_csv
 
 MARKDOWN, CHART, SHEET, SCORES = "report.md", "chart.png", "contact_sheet.png", "scores.csv"
 SHOWN = 3
@@ -38,7 +39,7 @@ def write_report(plan: Plan, verdict: Verdict, decision: str, how_to_undo: str) 
     """Writes all files, report.json last: with it the retraining has come to its end. Returns the Markdown."""
     text = to_markdown(plan, verdict, decision, how_to_undo)
     place = plan.place
-    place.write(SCORES, verdict.scores.to_csv(index=False).encode())
+    write_csv(place, SCORES, verdict.scores)
     place.write(CHART, to_png(plan, verdict))
     place.write(SHEET, sheet(plan, verdict))
     place.write(MARKDOWN, text.encode())

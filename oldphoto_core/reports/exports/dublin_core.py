@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from oldphoto_core.reports.exports.photo import Form, RecordedPhoto, object_url
+from oldphoto_core.storage.tables import as_text
 
 if TYPE_CHECKING:
     from oldphoto_core.storage import Bucket
@@ -27,7 +28,7 @@ COLUMNS = (
 
 
 class DublinCore(Form):
-    """UTF-8 CSV with a row of names."""
+    """UTF-8 CSV with a row of names; what a spreadsheet would compute stands there as text."""
 
     def __init__(self, folder: Path, target: str) -> None:
         self._path, self._target = folder / TABLE, target
@@ -40,20 +41,19 @@ class DublinCore(Form):
         record = photo.record
         source, derivative = record["source"], record["derivative"]
         size = f"{derivative['width']} x {derivative['height']} pixels" if "width" in derivative else ""
-        self._rows.writerow(
-            {
-                "dc:identifier": object_url(self._target, derivative["key"]),
-                "dc:title": PurePosixPath(photo.key).stem,
-                "dc:type": "StillImage",
-                "dc:format": photo.media_type("derivative"),
-                "dcterms:extent": size,
-                "dc:source": object_url(source["bucket"], source["key"]),
-                "dcterms:created": record["time"],
-                "dc:contributor": record.get("operator") or "",
-                "dc:description": description(photo),
-                "dcterms:provenance": f"run {record['run_id']}, master sha256 {source['sha256']}",
-            }
-        )
+        row = {
+            "dc:identifier": object_url(self._target, derivative["key"]),
+            "dc:title": PurePosixPath(photo.key).stem,
+            "dc:type": "StillImage",
+            "dc:format": photo.media_type("derivative"),
+            "dcterms:extent": size,
+            "dc:source": object_url(source["bucket"], source["key"]),
+            "dcterms:created": record["time"],
+            "dc:contributor": record.get("operator") or "",
+            "dc:description": description(photo),
+            "dcterms:provenance": f"run {record['run_id']}, master sha256 {source['sha256']}",
+        }
+        self._rows.writerow({name: as_text(cell) for name, cell in row.items()})
 
     def write(self, place: Bucket) -> list[str]:
         """`dublin-core.csv`."""
