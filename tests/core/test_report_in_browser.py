@@ -130,7 +130,7 @@ def test_nothing_of_a_hostile_name_is_run(browser: Any, report: Path) -> None:
     assert "../../../etc/passwd" in failed
     for place in range(len(failed)):
         visit.page.locator(f"[data-place='{place}']").click()
-        visit.page.wait_for_timeout(100)
+        visit.until("document.getElementById('viewer').open")
         visit.page.keyboard.press("Escape")
     names = " ".join([*failed, *visit.filter("all", "<"), *visit.filter("all", "hit"), *visit.filter("all", "7 * 7")])
     assert all(part in names for part in ("<img src=x onerror=window.hit=1>", "<script>", "{{ 7 * 7 }}", "javascript:"))
