@@ -22,8 +22,12 @@ demo: install
 fleet: install
 	$(BIN)/python -m infra.fleet
 
+# what takes minutes each is left out: what kills processes, machines and stores (marker `long`)
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m 'not long'
+
+test-all: test
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m long
 
 # rules of style and of security (ruff's S, which are those of bandit), and the format
 lint: install

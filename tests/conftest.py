@@ -11,6 +11,23 @@ from pathlib import Path
 import pytest
 from left_out import pytest_terminal_summary as pytest_terminal_summary
 
+MOST_WORKERS = 8
+"""Each has a Prefect server and more of its own."""
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+# torch and what else computes would take all cores in each worker, and those of the others with them
+os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Workers that `-n auto` starts."""
+    return min(MOST_WORKERS, cores())
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
