@@ -1,7 +1,7 @@
 """`python -m infra.receiver`: bucket notifications over HTTP, each on disk before it is answered.
 
     POST /arrivals    Authorization: Bearer TOKEN; a notification, or a list of keys (oldphoto_core.arrivals)
-    GET /health       no token; 200 while notifications are taken and gathered, else 503
+    GET /health       no token; 200 while notifications are taken and gathered, else 503; what waits, what was damaged
 
 Answers: 202 kept, 400 no notification, 401 wrong token, 413 too large, 503 cannot be kept now, send it again.
 """
@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from infra.http_guard import server
 from infra.receiving import LOG, Door, Longest, Quiet, Source, SpoolFolder, Target, opened
 from oldphoto_core.arrivals import BadNotification, Gathering
 from oldphoto_core.errors import OldPhotoError, StorageError, UsageError
@@ -28,7 +28,6 @@ MAX_BYTES = 2**20
 """Of a body: S3 sends one record a message, EventBridge 256 KiB at most."""
 LEAST_TOKEN = 16
 """Characters; `openssl rand -hex 32` gives 64."""
-_SHOWN = 20
 
 
 def application(door: Door, token: str, max_bytes: int = MAX_BYTES) -> Starlette:
@@ -51,12 +50,12 @@ def application(door: Door, token: str, max_bytes: int = MAX_BYTES) -> Starlette
         except StorageError as error:
             LOG.error("cannot keep a notification: %s", error)
             return JSONResponse({"error": "cannot be kept now; send it again"}, 503, {"Retry-After": "60"})
-        answer = {"accepted": len(found.keys), "elsewhere": found.elsewhere, "refused": found.refused[:_SHOWN]}
-        return JSONResponse(answer, 202)
+        answer = {"accepted": len(found.keys), "elsewhere": found.elsewhere, "refused": found.refused}
+        return JSONResponse({**answer, "refused_count": found.refused_count}, 202)
 
     async def health(_request: Request) -> JSONResponse:
-        alive = door.gatherer.is_alive()
-        return JSONResponse({"gathering": alive, "waiting": door.spool.waiting}, 200 if alive else 503)
+        state = await run_in_threadpool(door.state)
+        return JSONResponse(state, 200 if state["gathering"] else 503)
 
     return Starlette(routes=[Route("/arrivals", arrivals, methods=["POST"]), Route("/health", health, methods=["GET"])])
 
@@ -95,8 +94,7 @@ def main(
     gathering = Gathering(quiet_seconds=quiet, longest_seconds=longest)
     with opened(source, target, spool, gathering) as door:
         served = application(door, _token(token_file))
-        # no access log: it would be the only place where what others send is written down unread
-        uvicorn.run(served, host=host, port=port, access_log=False, log_level="warning", timeout_keep_alive=5)
+        server(served, host, port).run()
 
 
 if __name__ == "__main__":

@@ -16,9 +16,12 @@ import typer
 
 from infra.prefect_events import PrefectEvents
 from oldphoto_core.arrivals import ArrivalSpool, Dispatcher, Gathering, Sorted, read_notification, sort_arrivals
+from oldphoto_core.errors import OldPhotoError
+from oldphoto_core.names import visible
 from oldphoto_core.storage import Bucket
 
 LOG = logging.getLogger("oldphoto.arrivals")
+_EXAMPLES = 3
 
 Source = Annotated[str, typer.Option(envvar="OLDPHOTO_SOURCE", help="Collection whose arrivals are taken.")]
 Target = Annotated[str, typer.Option(envvar="OLDPHOTO_TARGET", help="Where it is restored to; gets lists of keys.")]
@@ -38,24 +41,52 @@ class Door:
     source: Bucket
     spool: ArrivalSpool
     gatherer: threading.Thread
+    dispatcher: Dispatcher
 
     def take(self, body: bytes) -> Sorted:
         """Keep what a notification announces; when this returns, it is on disk. Raises BadNotification, WriteFailed."""
         found = sort_arrivals(read_notification(body), self.source)
         self.spool.accept(found.keys)
-        for reason in found.refused:
-            LOG.warning("refused: %s", reason)
+        if found.refused_count:
+            examples = "; ".join(found.refused[:_EXAMPLES])
+            LOG.warning("refused %d keys, the first of them: %s", found.refused_count, examples)
         if found.keys:
             LOG.info("accepted %d keys", len(found.keys))
         return found
+
+    def state(self) -> dict[str, bool | int]:
+        """What `GET /health` answers: whether accepted notifications are gathered, and batches announced."""
+        spool, dispatcher = self.spool, self.dispatcher
+        try:
+            waiting = spool.waiting
+        except OldPhotoError:
+            waiting = -1
+        gathering = self.gatherer.is_alive() and dispatcher.gathers and waiting >= 0
+        return {
+            "gathering": gathering, "announcing": dispatcher.announces, "waiting": waiting, "damaged": spool.damaged
+        }  # fmt: skip
+
+
+class _OneLine(logging.Formatter):
+    """Messages whose names cannot forge a line."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        record.message = visible(record.message)
+        return super().formatMessage(record)
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    for chatty in ("httpx", "botocore", "aiobotocore"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 @contextmanager
 def opened(source: str, target: str, folder: Path, gathering: Gathering) -> Iterator[Door]:
     """A door with its gathering thread, until the end of the block."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    for chatty in ("httpx", "botocore", "aiobotocore"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    _log_to_stderr()
     spool = ArrivalSpool(folder, gathering)
     bucket = Bucket(source)
     over = threading.Event()
@@ -63,7 +94,7 @@ def opened(source: str, target: str, folder: Path, gathering: Gathering) -> Iter
     gatherer = threading.Thread(target=dispatcher.run, args=(over.wait,), name="gatherer", daemon=True)
     gatherer.start()
     try:
-        yield Door(bucket, spool, gatherer)
+        yield Door(bucket, spool, gatherer, dispatcher)
     finally:
         over.set()
         spool.close()

@@ -36,11 +36,15 @@ def poll(queue_url: str, door: Door, stopping: threading.Event, wait_seconds: in
         except (BotoCoreError, ClientError, OldPhotoError) as error:
             LOG.warning("the queue or the spool fails (%s); messages stay in the queue", error)
             stopping.wait(PAUSE_SECONDS)
+        except Exception:  # whatever a message made happen, the next ones are taken all the same
+            LOG.exception("messages could not be taken; they stay in the queue")
+            stopping.wait(PAUSE_SECONDS)
 
 
 def _take(door: Door, message: dict[str, Any]) -> bool:
     try:
-        door.take(message["Body"].encode())
+        # what is not text is refused by what reads it, like any other bad body
+        door.take(message["Body"].encode("utf-8", "surrogatepass"))
     except BadNotification as error:
         LOG.warning("message %s stays in the queue: %s", message["MessageId"], error)
         return False

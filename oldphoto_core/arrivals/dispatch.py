@@ -15,11 +15,14 @@ from typing import Protocol
 
 from oldphoto_core.arrivals.spool import ArrivalSpool, Batch
 from oldphoto_core.errors import OldPhotoError
+from oldphoto_core.names import visible
 from oldphoto_core.storage import Bucket, write_key_list
 
 LOG = logging.getLogger(__name__)
 AGAIN_SECONDS = 120.0
 """How long an announcement has to become a run before it is made again."""
+LOG_SECONDS = 60.0
+"""How long the same failure is not logged again."""
 
 
 class Orchestrator(Protocol):
@@ -41,23 +44,43 @@ class Dispatcher:
         self._spool, self._target, self._orchestrator = spool, target, orchestrator
         self._again_seconds = again_seconds
         self._announced: dict[str, float] = {}
+        self._logged: dict[str, float] = {}
+        self.gathers = self.announces = True
+        """Whether the last step could gather, and could announce."""
 
     def step(self, now: float) -> None:
         """Gather, settle what runs have taken, announce the rest. What fails is logged and tried again next time."""
-        try:
-            self._spool.gather(now)
-            batches = self._spool.batches()
-            if batches:
-                self._move(batches, now)
-        except OldPhotoError as error:
-            LOG.warning("%s; nothing is lost, it is tried again", error)
+        self.gathers = self._tried(lambda: self._spool.gather(now), now)
+        self.announces = self._tried(lambda: self._move(now), now)
 
     def run(self, stopped: Callable[[float], bool], every_seconds: float = 1.0) -> None:
         """Steps until `stopped`, which waits so many seconds and says whether to stop."""
         while not stopped(every_seconds):
             self.step(time.time())
 
-    def _move(self, batches: list[Batch], now: float) -> None:
+    def _tried(self, part: Callable[[], None], now: float) -> bool:
+        """Whether it came to its end; nothing that one batch makes happen may keep the next from being taken."""
+        try:
+            part()
+        except OldPhotoError as error:
+            self._log_once(str(error), now)
+            return False
+        except Exception as error:
+            self._log_once(f"unexpected {type(error).__name__} ({' '.join(str(error).split())})", now)
+            return False
+        return True
+
+    def _log_once(self, line: str, now: float) -> None:
+        """A step is a second: the same line is written once a minute."""
+        self._logged = {said: at for said, at in self._logged.items() if 0 <= now - at < LOG_SECONDS}
+        if line not in self._logged:
+            self._logged[line] = now
+            LOG.warning("%s; nothing is lost, it is tried again", visible(line))
+
+    def _move(self, now: float) -> None:
+        batches = self._spool.batches()
+        if not batches:
+            return
         taken = self._orchestrator.taken(min(batch.since for batch in batches))
         for batch in batches:
             place = f"{self._target.url}/arrivals/{batch.id}.txt"

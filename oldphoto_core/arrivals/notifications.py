@@ -19,6 +19,9 @@ from oldphoto_core.storage import Bucket, is_image_key, safe_key
 CREATED = "ObjectCreated:"
 """How S3 and MinIO begin the names of what is an arrival."""
 
+EXAMPLES = 20
+"""Refused keys that are named."""
+
 
 class BadNotification(OldPhotoError):
     """A body that is none of the known notifications."""
@@ -41,7 +44,9 @@ class Sorted:
     keys: list[str] = field(default_factory=list)
     """Images of the collection, relative to its folder, each once."""
     refused: list[str] = field(default_factory=list)
-    """Why keys are unsafe, a line each; for people."""
+    """Why keys are unsafe, a line each, of the first EXAMPLES; for people."""
+    refused_count: int = 0
+    """Unsafe keys; one body may hold hundreds of thousands."""
     elsewhere: int = 0
     """Objects of other buckets or folders, and such as are no images."""
 
@@ -53,9 +58,9 @@ def read_notification(body: bytes) -> list[Arrived]:
         BadNotification: it is not JSON, or none of the known kinds.
     """
     try:
-        return _arrivals(json.loads(body))
+        return _arrivals(json.loads(body.decode("utf-8-sig")))
     except (ValueError, RecursionError) as error:
-        raise BadNotification("the body is not JSON; send a bucket notification, or a list of keys") from error
+        raise BadNotification("the body is not JSON in UTF-8; send a bucket notification, or a list of keys") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise BadNotification(f"the notification lacks what its kind must have ({type(error).__name__})") from error
 
@@ -70,7 +75,9 @@ def sort_arrivals(arrivals: Iterable[Arrived], source: Bucket) -> Sorted:
         try:
             safe_key(key)
         except UnsafeKey as error:
-            out.refused.append(str(error))
+            out.refused_count += 1
+            if len(out.refused) < EXAMPLES:
+                out.refused.append(str(error))
             continue
         if arrived.bucket is not None:
             inside = arrived.bucket == name and key.startswith(f"{folder}/" if folder else "")

@@ -39,6 +39,8 @@ FOLDINGS: tuple[Folding, ...] = get_args(Folding)
 MAX_KEY_BYTES = 1024
 """The bound of S3; local file systems bound each part of a path by themselves (255 bytes)."""
 
+_SHOWN = 200
+"""Characters of a refused key that its message quotes: notifications may hold one of a megabyte."""
 _NOT_UTF8 = re.compile(r"[\ud800-\udfff]|\\udc[89a-f][0-9a-f]")
 
 
@@ -49,7 +51,8 @@ def safe_key(key: str) -> str:
         UnsafeKey: empty, absolute, with an empty, `.` or `..` part, with control characters, not UTF-8 or too long.
     """
     if problem := _problem(key):
-        raise UnsafeKey(f"key {printable(key)!r} {problem}: rename the object")
+        shown = key if len(key) <= _SHOWN else f"{key[:_SHOWN]}..."
+        raise UnsafeKey(f"key {printable(shown)!r} {problem}: rename the object")
     return key
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from oldphoto_core.arrivals import (
     read_notification,
     sort_arrivals,
 )
-from oldphoto_core.errors import ConfigError, UsageError
+from oldphoto_core.errors import ConfigError, StorageError, UsageError
 from oldphoto_core.storage import Bucket, read_key_list
 
 SOURCE = Bucket("s3://archive/scans")
@@ -299,3 +300,108 @@ def test_a_dispatcher_that_was_killed_goes_on_where_it_was(tmp_path: Path, late:
         dispatcher.step(late)
         spool.close()
     assert (len(orchestrator.told), spool.waiting) == (1, 0)
+
+
+DAMAGED = {
+    "empty": b"",
+    "an object": b"{}",
+    "no strings": b"[1]",
+    "no keys": b"[]",
+    "nested": b"[" * 100_000,
+    "not UTF-8": b'["\xff.png"]',
+    "unsafe key": b'["../a.png"]',
+    "lone surrogate": b'["\\ud800.png"]',
+}
+GOOD_NAME, BATCH_NAME = f"{1:020}-{'a' * 16}.json", f"19700101-000000-{'a' * 12}.json"
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+@pytest.mark.parametrize("place", [f"incoming/{GOOD_NAME}", f"batches/{BATCH_NAME}"], ids=["incoming", "batches"])
+def test_a_damaged_file_is_put_aside_and_the_others_go_on(tmp_path: Path, place: str, content: bytes) -> None:
+    (tmp_path / place).parent.mkdir(parents=True)
+    (tmp_path / place).write_bytes(content)
+    spool = ArrivalSpool(tmp_path)
+    spool.accept(["a.png"])
+    spool.gather(time.time() + 61)
+    assert [batch.keys for batch in spool.batches()] == [("a.png",)]
+    (aside,) = (tmp_path / "quarantine").iterdir()
+    assert (aside.read_bytes(), spool.damaged, spool.waiting) == (content, 1, 1)
+
+
+def batch_file(**changed: Any) -> bytes:
+    return json.dumps({"keys": ["a.png"], "since": 1.0, "of": [GOOD_NAME]} | changed).encode()
+
+
+@pytest.mark.parametrize(
+    "changed", [{"since": "1"}, {"since": float("nan")}, {"since": 1e300}, {"of": 7}, {"of": [7]}, {"keys": "a.png"}]
+)
+def test_a_batch_with_odd_values_is_put_aside(tmp_path: Path, changed: dict[str, Any]) -> None:
+    (tmp_path / "batches").mkdir()
+    (tmp_path / "batches" / BATCH_NAME).write_bytes(batch_file(**changed))
+    spool = ArrivalSpool(tmp_path)
+    assert (spool.batches(), spool.damaged) == ([], 1)
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "pipe", "dangling link", "foreign name"])
+@pytest.mark.parametrize("folder", ["incoming", "batches"])
+def test_what_is_no_file_of_a_spool_is_put_aside(tmp_path: Path, kind: str, folder: str) -> None:
+    spool_folder = tmp_path / "spool"
+    (spool_folder / folder).mkdir(parents=True)
+    path = spool_folder / folder / (GOOD_NAME if folder == "incoming" else BATCH_NAME)
+    (tmp_path / "elsewhere").write_bytes(b'["a.png"]' if folder == "incoming" else batch_file())
+    if kind == "folder":
+        (path / "inside").mkdir(parents=True)
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "foreign name":
+        (path.parent / "x\n\x1b[2J.json").write_bytes(b"[]")
+    else:
+        path.symlink_to(tmp_path / ("elsewhere" if kind == "link" else "nowhere"))
+    spool = ArrivalSpool(spool_folder)
+    spool.accept(["b.png"])
+    spool.gather(time.time() + 61)
+    assert ([batch.keys for batch in spool.batches()], spool.damaged) == ([("b.png",)], 1)
+
+
+def test_a_shortage_of_this_process_is_no_damage(tmp_path: Path) -> None:
+    spool = ArrivalSpool(tmp_path)
+    spool.accept(["a.png"])
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(StorageError):
+            spool.gather(time.time() + 61)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    spool.gather(time.time() + 61)
+    assert ([batch.keys for batch in spool.batches()], spool.damaged) == ([("a.png",)], 0)
+
+
+def test_a_surprise_does_not_end_the_gathering(tmp_path: Path, late: float, caplog: pytest.LogCaptureFixture) -> None:
+    class Surprised(Memory):
+        def announce(self, batch: Batch, place: str) -> None:
+            raise RuntimeError("a surprise")
+
+    spool = ArrivalSpool(tmp_path / "spool")
+    dispatcher = Dispatcher(spool, Bucket(tmp_path / "new"), Surprised())
+    spool.accept(["a.png"])
+    for second in range(50):
+        dispatcher.step(late + second)
+    assert (dispatcher.gathers, dispatcher.announces, spool.waiting) == (True, False, 1)
+    assert caplog.text.count("a surprise") == 1, "the same line once a minute"
+
+
+def test_a_place_that_cannot_be_a_spool_is_said_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(UsageError, match="cannot be a spool"):
+        ArrivalSpool(tmp_path)
+
+
+def test_of_many_refused_keys_the_first_are_named_and_all_are_counted() -> None:
+    found = sort_arrivals(read_notification(json.dumps([""] * 1000 + ["a.png"]).encode()), SOURCE)
+    assert (len(found.refused), found.refused_count, found.keys) == (20, 1000, ["a.png"])
+
+
+def test_a_refused_key_is_named_by_its_start() -> None:
+    found = sort_arrivals(read_notification(json.dumps(["../" + "a" * 10**6]).encode()), SOURCE)
+    assert len(found.refused[0]) < 300

@@ -21,10 +21,11 @@ import httpx
 import psutil
 import pytest
 
+from infra.prefect_events import PrefectEvents
 from infra.receiver import MAX_BYTES
 from infra.receiving import Door
-from infra.sqs_poller import poll
-from oldphoto_core.arrivals import ArrivalSpool
+from infra.sqs_poller import _take, poll
+from oldphoto_core.arrivals import ArrivalSpool, Dispatcher
 from oldphoto_core.storage import Bucket
 
 ROOT = Path(__file__).parents[2]
@@ -101,7 +102,8 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
 
 def test_what_is_answered_with_202_is_on_disk(receiver: Receiver) -> None:
     answer = receiver.post({"Records": [RECORD, {**RECORD, "eventName": "ObjectRemoved:Delete"}]})
-    assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "elsewhere": 0, "refused": []})
+    assert answer.status_code == 202
+    assert answer.json() == {"accepted": 1, "elsewhere": 0, "refused": [], "refused_count": 0}
     assert "album/1 2.tif" in receiver.kept
 
 
@@ -111,7 +113,8 @@ def test_a_kill_after_the_answer_loses_nothing(tmp_path: Path) -> None:
     first.kill()
     second = start(tmp_path)
     assert second.post(["b.tif"]).status_code == 202
-    assert httpx.get(f"{second.url}/health").json() == {"gathering": True, "waiting": 2}
+    health = httpx.get(f"{second.url}/health").json()
+    assert health == {"gathering": True, "announcing": True, "waiting": 2, "damaged": 0}
     second.kill()
     assert second.kept == ["a.tif", "b.tif"]
 
@@ -157,6 +160,53 @@ def test_hostile_keys_are_named_and_not_kept(receiver: Receiver) -> None:
     assert not [key for key in receiver.kept if ".." in key or "\n" in key]
 
 
+def test_a_body_of_hundreds_of_thousands_of_bad_keys_writes_one_line(receiver: Receiver) -> None:
+    before = receiver.log.stat().st_size
+    answer = receiver.post([""] * 250_000)
+    assert (answer.status_code, answer.json()["accepted"], answer.json()["refused_count"]) == (202, 0, 250_000)
+    assert len(answer.json()["refused"]) == 20
+    receiver.post([f"../{'a' * (MAX_BYTES // 2)}.tif"])
+    log = receiver.log.read_text()[before:]
+    assert "refused 250000 keys, the first of them: key '' is empty" in log
+    assert len(log) < 2000
+
+
+def test_a_key_cannot_forge_a_line_of_the_log(receiver: Receiver) -> None:
+    receiver.post(["../a\n2026-01-01 INFO accepted 9 keys\x1b[2J\u202e.tif"])
+    log = receiver.log.read_text()
+    assert "accepted 9 keys" in log
+    assert not [line for line in log.splitlines() if line.startswith("2026-01-01 INFO") or not line.isprintable()]
+
+
+def test_damaged_files_of_the_spool_stop_neither_the_start_nor_the_gathering(tmp_path: Path) -> None:
+    for place in ("incoming/foreign.json", "batches/foreign.json", f"incoming/{0:020}-{'0' * 16}.json"):
+        (tmp_path / "spool" / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "spool" / place).write_text("{}")
+    running = start(tmp_path, OLDPHOTO_QUIET_SECONDS="0", OLDPHOTO_LONGEST_SECONDS="0")
+    try:
+        assert running.post(["good.tif"]).status_code == 202
+        deadline = time.monotonic() + 120
+        while not (batches := list((tmp_path / "spool/batches").glob("*.json"))):
+            assert time.monotonic() < deadline, running.log.read_text()
+            time.sleep(0.05)
+        health = httpx.get(f"{running.url}/health")
+        assert (health.status_code, health.json()["gathering"], health.json()["damaged"]) == (200, True, 3)
+        assert json.loads(batches[0].read_text())["keys"] == ["good.tif"]
+    finally:
+        running.kill()
+
+
+def test_a_spool_that_cannot_be_gathered_is_not_called_healthy(tmp_path: Path) -> None:
+    running = start(tmp_path, OLDPHOTO_QUIET_SECONDS="0", OLDPHOTO_LONGEST_SECONDS="0")
+    try:
+        (tmp_path / "spool/incoming").write_text("not a folder any more")
+        answer = httpx.get(f"{running.url}/health")
+        assert (answer.status_code, answer.json()["gathering"]) == (503, False)
+        assert running.post(["a.tif"]).status_code == 503
+    finally:
+        running.kill()
+
+
 def test_other_paths_and_methods_are_not_there(receiver: Receiver) -> None:
     assert httpx.get(f"{receiver.url}/arrivals").status_code == 405
     assert httpx.get(f"{receiver.url}/docs").status_code == 404
@@ -199,7 +249,8 @@ def test_a_token_that_can_be_guessed_is_no_token(tmp_path: Path) -> None:
 @pytest.fixture
 def door(tmp_path: Path) -> Iterator[Door]:
     spool = ArrivalSpool(tmp_path / "spool")
-    yield Door(Bucket("s3://archive/scans"), spool, threading.Thread())
+    dispatcher = Dispatcher(spool, Bucket(tmp_path / "restored"), PrefectEvents("s3://archive/scans"))
+    yield Door(Bucket("s3://archive/scans"), spool, threading.Thread(), dispatcher)
     spool.close()
 
 
@@ -253,3 +304,28 @@ def test_what_is_no_notification_ends_in_the_dead_letter_queue(queue: Any, door:
     client.send_message(QueueUrl=url, MessageBody="hello")
     polled(url, door, until=lambda: waiting(client, dead) == 1)
     assert door.spool.waiting == 0
+
+
+def test_a_body_that_is_no_text_is_a_bad_message_like_any_other(door: Door) -> None:
+    body = '["a.tif", "\ud800.tif"]'
+    assert not _take(door, {"MessageId": "1", "Body": body})
+    assert _take(door, {"MessageId": "2", "Body": json.dumps(["b.tif", "\ud800.tif"])})
+    assert door.spool.waiting == 1
+
+
+class Surprised(Door):
+    """What nobody thought of, at every message."""
+
+    def take(self, body: bytes) -> Any:
+        raise RuntimeError("a surprise")
+
+
+def test_a_surprise_leaves_the_message_in_the_queue_and_the_poller_running(
+    queue: Any, door: Door, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, url, dead = queue
+    monkeypatch.setattr("infra.sqs_poller.PAUSE_SECONDS", 0.01)
+    client.send_message(QueueUrl=url, MessageBody="[]")
+    surprised = Surprised(door.source, door.spool, door.gatherer, door.dispatcher)
+    polled(url, surprised, until=lambda: waiting(client, dead) == 1)
+    assert "a surprise" in caplog.text
