@@ -16,8 +16,9 @@ import pytest
 import pyvips
 import xmlschema
 from fakes import encoded, picture, register
+from full_disk import full_disk
 
-from oldphoto_core.errors import SourceMissing, UsageError
+from oldphoto_core.errors import SourceMissing, UsageError, WriteFailed
 from oldphoto_core.reports.exports.run import ExportOptions, export_records
 from oldphoto_core.restoration import RestoreJob, RestoreOptions, close_run, open_run, restore_shard
 from oldphoto_core.storage import Bucket
@@ -286,3 +287,26 @@ def test_what_is_no_run_is_named(folders: tuple[Bucket, Bucket]) -> None:
 def test_wrong_usage_is_refused_at_once(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         ExportOptions(**options)
+
+
+@pytest.mark.parametrize("form", ["premis", "bagit", "dublin_core", "iiif"])
+def test_a_full_temporary_directory_is_said_in_one_line(folders: tuple[Bucket, Bucket], form: str) -> None:
+    source, target = folders
+    put(source, ODD)
+    run_id = restore(source, target)
+    options = ExportOptions(**(WEB if form == "iiif" else {form: True}))
+    with full_disk(100), pytest.raises(WriteFailed, match=r"temporary directory \(File too large\); .* TMPDIR"):
+        export_records(target, run_id, options)
+    assert not list(target.list(f"runs/{run_id}/exports"))
+    assert export_records(target, run_id, options)["photos"] == 3
+
+
+def test_a_temporary_directory_that_is_gone_is_said_in_one_line(
+    folders: tuple[Bucket, Bucket], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = folders
+    put(source, ODD)
+    run_id = restore(source, target)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    with pytest.raises(WriteFailed, match="temporary directory"):
+        export_records(target, run_id, ExportOptions(premis=True))

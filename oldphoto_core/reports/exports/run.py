@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import urlsplit
 
-from oldphoto_core.errors import SourceMissing, UsageError
+from oldphoto_core.errors import SourceMissing, UsageError, WriteFailed
 from oldphoto_core.reports.exports.bag import Bag
 from oldphoto_core.reports.exports.dublin_core import DublinCore
 from oldphoto_core.reports.exports.iiif import Iiif
@@ -75,7 +75,19 @@ def export_records(
     Raises:
         SourceMissing: no such run, or nothing that it wrote is there any more.
         UsageError: the run has not come to its end.
+        WriteFailed: the temporary directory, where the forms are collected, does not take them, or the target.
     """
+    try:
+        return _collected(target, run_id, options, on_photo)
+    except OSError as error:  # the store translates its own: this is a file of the temporary directory
+        raise WriteFailed(
+            f"the export cannot be collected in the temporary directory ({error.strerror or error}); make room there,"
+            " or name another one in TMPDIR"
+        ) from error
+
+
+def _collected(target: Bucket, run_id: str, options: ExportOptions, on_photo: Callable[[], None]) -> ExportResult:
+    """Each form in a file of the temporary directory until all photos are in it, then in the target."""
     place = f"runs/{run_id}/{EXPORTS}" if run_id else EXPORTS
     keys = _keys_of(target, run_id)
     count, left_out = 0, Counter[str]()
