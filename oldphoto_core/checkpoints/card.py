@@ -7,9 +7,53 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from oldphoto_core.checkpoints.odd_values import (
+    Check,
+    OddValue,
+    check_fields,
+    is_count,
+    is_file_name,
+    is_sha256,
+    is_share,
+    is_table_of,
+    is_text,
+    is_texts,
+    read_json,
+)
 from oldphoto_core.errors import DamagedWeights
 
 CARD_VERSION = 1
+_NOT_PARTS = ("card.json", "weights.safetensors", "SHA256SUMS")
+
+
+def _is_parts(value: Any) -> bool:
+    return is_table_of(is_sha256)(value) and all(is_file_name(name) and name not in _NOT_PARTS for name in value)
+
+
+def _is_detector(value: Any) -> bool:
+    if not isinstance(value, dict) or not value:
+        return value == {}
+    return value.keys() == {"file", "threshold"} and is_text(value["file"]) and is_share(value["threshold"])
+
+
+_TEXT = (is_text, "text")
+_TEXTS = (is_texts, "a list of texts")
+_FIELDS: dict[str, tuple[Check, str]] = {
+    **dict.fromkeys(("name", "preset", "created", "summary", "licence"), _TEXT),
+    "partial_nonlocal": (lambda value: isinstance(value, bool), "true or false"),
+    "weights_sha256": (is_sha256, "a sha256 in hex"),
+    "data": _TEXTS,
+    "limits": _TEXTS,
+    "training": (is_table_of(lambda value: isinstance(value, dict)), "an object of objects"),
+    "metrics": (lambda value: isinstance(value, dict), "an object"),
+    "parts": (_is_parts, "an object of file names and sha256s"),
+    "detector": (_is_detector, "an object of a file and a threshold above 0 and up to 1"),
+    "lineage": (lambda value: isinstance(value, list) and all(map(is_table_of(is_text), value)), "a list of objects"),
+    "code": (is_table_of(is_text), "an object of texts"),
+    "version": (is_count, "a whole number from 1"),
+}
+"""Each field of a card: what it must be, and how that is called."""
+_REQUIRED = ("name", "preset", "partial_nonlocal", "weights_sha256", "created")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,12 +107,16 @@ class ModelCard:
     def from_json(cls, text: str, name: str) -> ModelCard:
         """The inverse of `to_json`; `name` is for the message of DamagedWeights."""
         try:
-            values = json.loads(text)
-            card = cls(**values)
-        except (ValueError, TypeError) as error:
+            values = read_json(text)
+            version = values.get("version", 1) if isinstance(values, dict) else 1
+            # a later version may have other fields: this is said before they are looked at
+            if is_count(version) and version > CARD_VERSION:
+                raise DamagedWeights(
+                    f"the model card of {name} has version {version}, this oldphoto reads {CARD_VERSION}; update it"
+                )
+            card = cls(**check_fields(values, _FIELDS, _REQUIRED))
+            if card.detector and card.detector["file"] not in card.parts:
+                raise OddValue("its detector is none of its parts")
+        except OddValue as error:
             raise DamagedWeights(f"the model card of {name} cannot be read ({error}); fetch the model again") from error
-        if card.version > CARD_VERSION:
-            raise DamagedWeights(
-                f"the model card of {name} has version {card.version}, this oldphoto reads {CARD_VERSION}; update it"
-            )
         return card

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from oldphoto_core.checkpoints.odd_values import OddValue, is_texts, read_json
 from oldphoto_core.checkpoints.store import read_card, read_file
 from oldphoto_core.errors import DamagedWeights
 
@@ -39,12 +40,11 @@ def photos_to_json(photos: Iterable[SeenPhoto]) -> bytes:
 def photos_from_json(data: bytes, name: str) -> list[SeenPhoto]:
     """The inverse; `name` is for the message of DamagedWeights."""
     try:
-        return [
-            SeenPhoto(url, key, version, sha256)
-            for url, photos in json.loads(data).items()
-            for key, version, sha256 in photos
-        ]
-    except (ValueError, TypeError, AttributeError) as error:
+        listed = [(url, photo) for url, photos in read_json(data).items() for photo in photos]
+        if not all(is_texts(photo) and len(photo) == 3 for _, photo in listed):
+            raise OddValue("a photo is not its key, version and sha256")
+        return [SeenPhoto(url, *photo) for url, photo in listed]
+    except (OddValue, TypeError, AttributeError) as error:
         raise DamagedWeights(f"{name} is no list of photos ({error}); fetch the model again") from error
 
 

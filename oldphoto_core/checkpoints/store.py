@@ -21,7 +21,7 @@ from oldphoto_core.checkpoints.published import PIECES
 from oldphoto_core.checkpoints.registry import place_of
 from oldphoto_core.checkpoints.sums import read_verified
 from oldphoto_core.checkpoints.tensors import check_fit, load_prefixed, pack, prefixed, unpack
-from oldphoto_core.errors import DamagedWeights, ModelError, SourceMissing, UnknownModel
+from oldphoto_core.errors import DamagedWeights, ModelError, SourceMissing, UnknownModel, UsageError
 from oldphoto_core.nets.architectures import PUBLISHED, architecture_named
 from oldphoto_core.nets.presets import PRESETS
 from oldphoto_core.storage import Bucket
@@ -97,7 +97,10 @@ def load_model(model: str | Path) -> Model:
         return _with_high_resolution(model)
     card = read_card(model)
     tensors = _read(model, WEIGHTS, card.weights_sha256)
-    networks = architecture_named(card.preset).build(card.partial_nonlocal)
+    try:
+        networks = architecture_named(card.preset).build(card.partial_nonlocal)
+    except UsageError as error:  # of a caller who named a preset; here it is the card that does
+        raise ModelError(f"model {model} cannot be built: {error}; or update oldphoto") from error
     for name, network in networks.named_children():
         load_prefixed(name, network, tensors, f"the weights of model {model}")
     return Model(networks.float().eval(), card)
@@ -146,7 +149,10 @@ def load_detector(model: str | Path) -> Detector | None:
         settings = {"file": DETECTOR, "threshold": PUBLISHED_THRESHOLD}
     if not settings:
         return None
-    network = PRESETS["paper" if card.preset == PUBLISHED else card.preset].detector()
+    preset = PRESETS.get("paper" if card.preset == PUBLISHED else card.preset)
+    if preset is None:
+        raise ModelError(f"model {model} has a detector, but its preset {card.preset!r} has none; fetch it again")
+    network = preset.detector()
     tensors = load_part(name, settings["file"])
     check_fit(tensors, {key: value.shape for key, value in network.state_dict().items()}, f"the detector of {model}")
     network.load_state_dict(tensors)
