@@ -45,7 +45,9 @@ def publish_version(
         _place(folder, file, read_file(model, file, digest))
     text = card.to_json().encode()
     _place(folder, CARD, text)
-    _place(folder, SUMS, sums_text(digests | {CARD: hashlib.sha256(text).hexdigest()}))
+    sums = sums_text(digests | {CARD: hashlib.sha256(text).hexdigest()})
+    registry.record_publication(reference, sums)
+    _place(folder, SUMS, sums)
     return card
 
 

@@ -1,7 +1,11 @@
 """The registry of a house: immutable versions of models in a bucket, and which of them is the champion.
 
     URL/registry/<model>/<version>/    weights, parts, card.json; SHA256SUMS last, which makes the version one
+    URL/published/<model>/<version>.json  digest of its SHA256SUMS, who published it and when; never replaced
     URL/promotions/00000001.json ...   who made what the champion, when and why; never replaced
+
+Every version is held to the digest that `published` has of it. A version that was published before there was such a
+record is held to those of its promotions; one that was never promoted either is read as it is.
 
 The last promotion *is* the pair of pointers `champion` and `previous`: both move in one atomic step, and the history
 can never tell anything else than the pointers do. Of two promotions at once one is entry N + 1, the other finds that
@@ -20,8 +24,9 @@ import socket
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
+from oldphoto_core.checkpoints.odd_values import Check, OddValue, check_fields, is_count, is_sha256, is_text, read_json
 from oldphoto_core.checkpoints.sums import SUMS, parsed_sums
 from oldphoto_core.errors import DamagedWeights, RegistryRefused, SourceMissing, UnknownModel, UsageError
 from oldphoto_core.storage import Bucket, Journal
@@ -30,6 +35,29 @@ ENVIRONMENT = "OLDPHOTO_REGISTRY"
 CHAMPION, PREVIOUS = "champion", "previous"
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 _REFERENCE = re.compile(rf"({_NAME})@({_NAME})")
+
+
+_TEXT = (is_text, "text")
+_PUBLICATION: dict[str, tuple[Check, str]] = {
+    "version": _TEXT,
+    "digest": (is_sha256, "a sha256 in hex"),
+    "who": _TEXT,
+    "when": _TEXT,
+}
+
+
+def _is_version(value: Any) -> bool:
+    return isinstance(value, str) and bool(_REFERENCE.fullmatch(value))
+
+
+_PROMOTION: dict[str, tuple[Check, str]] = {
+    "action": (lambda value: value in ("promote", "rollback"), "promote or rollback"),
+    "champion": (_is_version, "NAME@VERSION"),
+    "digest": (is_sha256, "a sha256 in hex"),
+    "previous": (lambda value: value is None or _is_version(value), "NAME@VERSION or null"),
+    "before": (lambda value: value is None or is_count(value), "a number of an entry or null"),
+    **dict.fromkeys(("who", "when", "why", "token"), _TEXT),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,16 +113,16 @@ class Registry:
 
         Raises:
             UnknownModel: no such version, or nothing was promoted yet.
-            DamagedWeights: the version's digests are not those that were promoted.
+            DamagedWeights: the version's digests are not those that were recorded when it was published or promoted.
         """
         if model not in (CHAMPION, PREVIOUS):
-            self._digest(model)
+            self._held(model)
             return model
         now = self.current()
         reference = None if now is None else now[1].champion if model == CHAMPION else now[1].previous
         if reference is None:
             raise UnknownModel(f"the registry {self.bucket.url} has no {model} yet; promote a version")
-        found = self._digest(reference)
+        found = self._held(reference)
         if now is not None and model == CHAMPION and found != now[1].digest:
             raise self._exchanged(reference)
         return reference
@@ -120,8 +148,9 @@ class Registry:
         Raises:
             UnknownModel: no such version.
             RegistryRefused: it is the champion already, or `replacing` is not the champion.
+            DamagedWeights: it was altered since it was published or first promoted.
         """
-        digest = self._digest(model)
+        digest = self._held(model)
         while True:
             number, now = self.current() or (0, None)
             champion = now.champion if now else None
@@ -144,12 +173,46 @@ class Registry:
         if now is None or now.before is None:
             raise RegistryRefused(f"the registry {self.bucket.url} has no champion to go back to; promote a version")
         then = self._parsed(now.before, self._promotions.read(now.before))
-        if self._digest(then.champion) != then.digest:
+        if self._held(then.champion) != then.digest:
             raise self._exchanged(then.champion)
         entry = _entry("rollback", then.champion, then.digest, then.previous, then.before, who, why)
         if not self._promotions.append(number, entry.to_json()):
             raise RegistryRefused(f"the champion of {self.bucket.url} was moved meanwhile; look again")
         return entry
+
+    def record_publication(self, reference: str, sums: bytes, who: str = "") -> None:
+        """Pins a version to its SHA256SUMS, before that file makes it one.
+
+        Raises RegistryRefused if it is pinned to others.
+        """
+        digest = hashlib.sha256(sums).hexdigest()
+        record = {"version": reference, "digest": digest, "who": who or _who(), "when": _now()}
+        key = _published_key(reference)
+        data = (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
+        if not self.bucket.create(key, data) and self._recorded(reference) != digest:
+            raise RegistryRefused(f"{reference} was begun with other files; publish under another version")
+
+    def _held(self, reference: str) -> str:
+        """The digest of a version's SHA256SUMS, which is the recorded one. Raises UnknownModel, DamagedWeights."""
+        found = self._digest(reference)
+        published = self._recorded(reference)
+        recorded = (
+            [published] if published else [done.digest for _, done in self.history() if done.champion == reference]
+        )
+        if recorded and found not in recorded:
+            raise self._exchanged(reference)
+        return found
+
+    def _recorded(self, reference: str) -> str | None:
+        """What its publication recorded; None for a version from before there were such records."""
+        key = _published_key(reference)
+        try:
+            values = check_fields(read_json(self.bucket.read(key)), _PUBLICATION, _PUBLICATION)
+        except SourceMissing:
+            return None
+        except OddValue as error:
+            raise DamagedWeights(f"{key} of {self.bucket.url} cannot be read ({error})") from error
+        return str(values["digest"])
 
     def _digest(self, reference: str) -> str:
         folder = self.folder(reference)
@@ -163,13 +226,14 @@ class Registry:
 
     def _exchanged(self, reference: str) -> DamagedWeights:
         return DamagedWeights(
-            f"{SUMS} of {reference} in {self.bucket.url} is not the one that was promoted: promote another version"
+            f"{SUMS} of {reference} in {self.bucket.url} is not the one that was published or promoted: use another"
+            " version"
         )
 
     def _parsed(self, number: int, data: bytes) -> Promotion:
         try:
-            return Promotion(**json.loads(data))
-        except (ValueError, TypeError) as error:
+            return Promotion(**check_fields(read_json(data), _PROMOTION, _PROMOTION))
+        except OddValue as error:
             raise DamagedWeights(f"promotion {number} of {self.bucket.url} cannot be read ({error})") from error
 
 
@@ -208,8 +272,17 @@ def _entry(
 ) -> Promotion:
     return Promotion(
         action=action, champion=champion, digest=digest, previous=previous, before=before, who=who or _who(),
-        when=datetime.now(UTC).isoformat(timespec="seconds"), why=why, token=secrets.token_hex(8),
+        when=_now(), why=why, token=secrets.token_hex(8),
     )  # fmt: skip
+
+
+def _published_key(reference: str) -> str:
+    name, version = parsed(reference)
+    return f"published/{name}/{version}.json"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _who() -> str:

@@ -106,13 +106,82 @@ def test_a_champion_that_was_exchanged_as_a_whole_is_not_loaded(model: str, othe
     ours.promote("mine@1", why="the first")
     for entry in theirs.folder("mine@1").list():
         ours.folder("mine@1").write(entry.key, theirs.folder("mine@1").read(entry.key))
-    with pytest.raises(DamagedWeights, match="not the one that was promoted"):
+    with pytest.raises(DamagedWeights, match="not the one that was published or promoted"):
         place_of("champion", ours.bucket.url)
 
 
 def test_a_model_of_unknown_data_is_not_published(registry: Registry, model: str) -> None:
     with pytest.raises(UsageError, match="--data"):
         publish_version(registry, model, "mine@1")
+
+
+def exchange(registry: Registry, reference: str, other: str, *, publication: bool = False) -> None:
+    """All files of a version in place of those of another model, card and sums too, as who may write could."""
+    theirs = Registry(f"{registry.bucket.url}-theirs")
+    publish_version(theirs, other, reference, data=DATA)
+    for entry in theirs.folder(reference).list():
+        registry.folder(reference).write(entry.key, theirs.folder(reference).read(entry.key))
+    if not publication:
+        return
+    for entry in registry.bucket.list("published"):
+        registry.bucket.delete(entry.key)
+
+
+@pytest.mark.parametrize("name", ["champion", "previous", "mine@1", "mine@2", "mine@3"])
+@pytest.mark.parametrize("old", [False, True], ids=["recorded", "from before publications were recorded"])
+def test_every_version_is_held_to_the_digest_that_was_recorded(
+    name: str, old: bool, model: str, other: str, tmp_path: Path
+) -> None:
+    registry = Registry(str(tmp_path / "ours"))
+    for reference in ("mine@1", "mine@2", "mine@3"):
+        publish_version(registry, model, reference, data=DATA)
+    registry.promote("mine@1", why="first")
+    registry.promote("mine@2", why="second")
+    meant = registry.exact(name)
+    exchange(registry, meant, other, publication=old)
+    if old and meant == "mine@3":  # never promoted, and no publication is recorded: read as it is
+        assert registry.exact(name) == "mine@3"
+        return
+    with pytest.raises(DamagedWeights, match="not the one that was published or promoted"):
+        place_of(name, registry.bucket.url)
+    with pytest.raises((DamagedWeights, RegistryRefused)):
+        registry.promote(meant, why="as it is now")
+
+
+def test_a_rollback_does_not_lead_to_an_altered_version(model: str, other: str, tmp_path: Path) -> None:
+    registry = Registry(str(tmp_path / "ours"))
+    for reference in ("mine@1", "mine@2"):
+        publish_version(registry, model, reference, data=DATA)
+        registry.promote(reference, why="better")
+    exchange(registry, "mine@1", other)
+    with pytest.raises(DamagedWeights, match="not the one"):
+        registry.rollback(why="worse")
+
+
+def test_a_version_pinned_to_other_files_is_not_completed_with_these(model: str, registry: Registry) -> None:
+    registry.record_publication("mine@1", b"other sums")
+    with pytest.raises(RegistryRefused, match="begun with other files"):
+        publish_version(registry, model, "mine@1", data=DATA)
+    assert registry.versions() == []
+
+
+@pytest.mark.parametrize(
+    "changed", [{"digest": 7}, {"champion": "../a@1"}, {"before": -1}, {"before": "1"}, {"more": 1}, {"action": []}]
+)
+def test_an_odd_promotion_is_refused_by_its_number(registry: Registry, changed: dict[str, object]) -> None:
+    with_versions(registry, "m@1").promote("m@1", why="first")
+    entry = json.loads(registry.bucket.read("promotions/00000001.json"))
+    registry.bucket.write("promotions/00000002.json", json.dumps(entry | changed).encode())
+    with pytest.raises(DamagedWeights, match="promotion 2 of"):
+        registry.exact("champion")
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[" * 100_000, b'{"digest": "0"}'])
+def test_a_damaged_record_of_a_publication_holds_its_version_back(registry: Registry, content: bytes) -> None:
+    with_versions(registry, "m@1")
+    registry.bucket.write("published/m/1.json", content)
+    with pytest.raises(DamagedWeights, match=r"published/m/1\.json"):
+        registry.exact("m@1")
 
 
 def test_names_resolve_against_the_registry_of_the_environment(
