@@ -6,11 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from full_disk import full_disk
+from waiting import wait_until
 
 from oldphoto_core.errors import SourceMissing, UnsafeKey, WriteFailed
 from oldphoto_core.storage import Bucket
@@ -27,12 +27,10 @@ while True:
 
 def test_a_killed_writer_leaves_only_whole_files(tmp_path: Path) -> None:
     seen = 0
-    for attempt in range(3):
+    for _ in range(3):
         writer = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)])
-        deadline = time.monotonic() + 30
-        while not list(tmp_path.glob("photo-*")) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        time.sleep(0.1 + 0.07 * attempt)
+        # in the middle of a write that replaces a file, which is when its temporary one is there
+        wait_until(lambda: list(tmp_path.glob("photo-*")) and list(tmp_path.glob(".*")), "a write", every=0.001)
         writer.send_signal(signal.SIGKILL)
         assert writer.wait() == -signal.SIGKILL
         for info in Bucket(str(tmp_path)).list():

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 import pytest
 from runs import put, restore
+from waiting import wait_until
 
 from oldphoto_core.custody import audit
 from oldphoto_core.storage import Bucket
@@ -48,7 +49,7 @@ def writing(bucket: Bucket) -> Iterator[subprocess.Popen[bytes]]:
     before = keys(bucket.unfinished(FOLDERS))
     writer = subprocess.Popen([sys.executable, "-c", WRITER, bucket.url])
     try:
-        wait_until(lambda: keys(bucket.unfinished(FOLDERS)) > before)
+        wait_until(lambda: keys(bucket.unfinished(FOLDERS)) > before, "a write that has begun")
         yield writer
     finally:
         writer.send_signal(signal.SIGKILL)
@@ -57,13 +58,6 @@ def writing(bucket: Bucket) -> Iterator[subprocess.Popen[bytes]]:
 
 def keys(writes: Iterable[Unfinished]) -> set[str]:
     return {write.key for write in writes}
-
-
-def wait_until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.05)
 
 
 def test_what_a_killed_writer_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:

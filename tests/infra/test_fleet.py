@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,6 +17,7 @@ import httpx
 import psutil
 import pytest
 from fakes import encoded, picture
+from waiting import wait_until
 
 from infra.fleet import SOURCE, TARGET, Fleet, wait_for_runs
 from infra.postgres import programs_of_postgres
@@ -50,17 +50,17 @@ def ledgers() -> list[dict[str, str]]:
 
 def wait_for(*keys: str) -> dict[str, str]:
     """What became of these keys first, as soon as runs that ended tell it; no run may have ended badly meanwhile."""
-    deadline = time.monotonic() + 900
-    while True:
+    became: dict[str, str] = {}
+
+    def are_known() -> bool:
         bad = [run for run in runs_of("restore", 0.0) if run["state_type"] in ("FAILED", "CRASHED", "CANCELLED")]
         assert not bad, [(run["name"], run["state"]["message"], run["parameters"]) for run in bad]
-        became: dict[str, str] = {}
         for rows in reversed(ledgers()):
-            became |= rows
-        if set(keys) <= became.keys():
-            return {key: became[key] for key in keys}
-        assert time.monotonic() < deadline, became
-        time.sleep(1)
+            became.update(rows)
+        return set(keys) <= became.keys()
+
+    wait_until(are_known, f"{keys} in the ledgers", every=1.0)
+    return {key: became[key] for key in keys}
 
 
 def test_a_burst_of_uploads_becomes_one_run_over_just_those_keys(fleet: Fleet) -> None:
@@ -125,15 +125,18 @@ def test_the_nightly_run_finds_what_no_notification_told_of(fleet: Fleet) -> Non
 def test_the_nights_to_come_are_on_the_calendar(fleet: Fleet) -> None:
     """Prefect has made the runs, not only taken the schedule: with SQLAlchemy 2.1 its scheduler made none."""
     from prefect import get_client
+    from prefect.client.schemas import FlowRun
     from prefect.client.schemas.filters import FlowRunFilter
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     scheduled = FlowRunFilter.model_validate({"state": {"type": {"any_": ["SCHEDULED"]}}})
-    deadline = time.monotonic() + 300
     with temporary_settings({PREFECT_API_URL: fleet.api}), get_client(sync_client=True) as client:
-        while not (nights := [run for run in client.read_flow_runs(flow_run_filter=scheduled) if run.auto_scheduled]):
-            assert time.monotonic() < deadline
-            time.sleep(1)
+
+        def planned() -> list[FlowRun]:
+            return [run for run in client.read_flow_runs(flow_run_filter=scheduled) if run.auto_scheduled]
+
+        wait_until(planned, "the nights to come", every=1.0)
+        nights = planned()
         deployment = client.read_deployment_by_name("restore/restore")
     berlin = ZoneInfo("Europe/Berlin")
     ours = [run.expected_start_time.astimezone(berlin) for run in nights if run.deployment_id == deployment.id]
@@ -197,9 +200,7 @@ def test_what_was_started_is_stopped(tmp_path: Path) -> None:
     (tmp_path / "parent.py").write_text(f"import subprocess, sys, time; {child}; time.sleep(600)")
     with Processes(tmp_path, tmp_path / "logs", {**os.environ, "PYTHONPATH": str(tmp_path)}) as processes:
         parent = psutil.Process(processes.start("parent", "parent").pid)
-        deadline = time.monotonic() + 60
-        while not (children := parent.children()):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(parent.children, "the child of what was started")
+        children = parent.children()
     gone, alive = psutil.wait_procs([parent, *children], timeout=30)
     assert (len(gone), alive) == (2, [])
