@@ -48,6 +48,7 @@ def restore(
     format: OutputFormat = "keep",  # noqa: A002 - the name users give
     existing: ExistingPolicy = "skip",
     on_failure: FailurePolicy = "skip",
+    copy_linked: Annotated[bool, Field(description="Copy, too, what links lead to outside of the source")] = False,
     warn_failure_rate: Annotated[float, Field(ge=0, le=1, description="Above it an event is sent, once")] = 0.05,
     max_failure_rate: Annotated[float, Field(ge=0, le=1, description="Stop above this share of failed photos")] = 1.0,
     mode: Annotated[Mode, Field(description="The whole picture, or only what is damaged")] = "full",

@@ -18,6 +18,7 @@
     │   ├── ChangedWhileReading       an object is not the version that was listed
     │   ├── UnsafeKey                 a key that would leave its bucket folder
     │   ├── WriteFailed               the store did not take, or did not keep, the bytes
+    │   │   └── UnsafeLink            a link would lead a write, or the copy of an original, to another place
     │   ├── DamagedOnTheWay           bytes that do not match the checksum of their object, however often they are read
     │   ├── NoConditions              the store writes whatever the condition
     │   └── Occupied                  another process writes to that place
@@ -60,6 +61,7 @@ FailedReason = Literal[
     "changed while reading",
     "unsafe key",
     "write failed",
+    "unsafe link",
     "storage error",
     "out of memory",
     "unexpected error",
@@ -180,6 +182,12 @@ class WriteFailed(StorageError):
     """The store did not take the bytes, or gave other bytes back."""
 
     reason = "write failed"
+
+
+class UnsafeLink(WriteFailed):
+    """A link, or a folder that two places share, would lead a write to masters, or a copy to what is none."""
+
+    reason = "unsafe link"
 
 
 class DamagedOnTheWay(StorageError):

@@ -83,6 +83,7 @@ class Storm:
     hits: Counter[str] = field(default_factory=Counter)
     seen: list[Request] = field(default_factory=list)
     _ordered: list[tuple[Fault, Callable[[Request], bool], int]] = field(default_factory=list)
+    _refused: list[tuple[Callable[[Request], bool], int, str]] = field(default_factory=list)
     _before: list[tuple[Callable[[Request], bool], Callable[[], object]]] = field(default_factory=list)
     _asked: Counter[str] = field(default_factory=Counter)
     _listings: dict[str, Reply] = field(default_factory=dict)
@@ -95,6 +96,14 @@ class Storm:
     def before(self, when: Callable[[Request], bool], do: Callable[[], object]) -> None:
         """`do` it once, before the store hears of the first such request."""
         self._before.append((when, do))
+
+    def refuse(self, when: Callable[[Request], bool], status: int, code: str) -> None:
+        """Requests that `when` is true of are always answered so, and the store does not hear of them."""
+        self._refused.append((when, status, code))
+
+    def refusal_of(self, request: Request) -> Reply | None:
+        """What it is answered; None: it goes its way."""
+        return next((_refusal(status, code) for when, status, code in self._refused if when(request)), None)
 
     def calm(self) -> None:
         """Forgets what was ordered, and what was seen."""
@@ -175,6 +184,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         request = Request(self.command, self.path, dict(self.headers.items()), body)
         self.storm.prepare(request)
+        if refusal := self.storm.refusal_of(request):
+            return self._answer(refusal)
         fault = self.storm.fault_of(request)
         if fault in ANSWERS:
             return self._answer(_refusal(*ANSWERS[fault]))

@@ -75,6 +75,9 @@ def restore(
         Literal["skip", "copy", "abort"],
         typer.Option(help="A photo that fails: leave it out, put a copy of the original there, or stop."),
     ] = "skip",
+    copy_linked: Annotated[
+        bool, typer.Option("--copy-linked", help="With --on-failure copy: also what links lead to outside of SOURCE.")
+    ] = False,
     max_failure_rate: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Stop once more than this share of the photos has failed.")
     ] = 1.0,

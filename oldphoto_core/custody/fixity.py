@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 
@@ -11,7 +11,7 @@ from oldphoto_core.custody.findings import AuditReport, Finding, Outcome
 from oldphoto_core.errors import SourceMissing, StorageError, UsageError
 from oldphoto_core.reports.record import mask_key
 from oldphoto_core.restoration.job import RESULT_FOLDERS
-from oldphoto_core.storage import Bucket
+from oldphoto_core.storage import Bucket, ObjectInfo
 from oldphoto_core.storage.parallel import THREADS, map_objects
 from oldphoto_core.storage.temporary import is_abandoned
 
@@ -39,7 +39,9 @@ def audit(
     begun = datetime.now(UTC)
     report = AuditReport(target.url, begun.isoformat(timespec="seconds"))
     claims = claims_of_ledgers(target)
-    sizes = {info.key: info.size for folder in FOLDERS for info in target.list(folder)}
+    listed = [info for folder in FOLDERS for info in target.list(folder)]
+    sizes = {info.key: info.size for info in listed if not info.is_unlisted}
+    report.findings += _unlisted(info for info in listed if info.is_unlisted)
     answered: set[str] = set()
     for done, (outcome, total) in enumerate(_outcomes(target, claims, sizes, threads), start=1):
         answered.update(outcome.seen)
@@ -47,6 +49,7 @@ def audit(
         on_object(done, total)
     report.records = len(_recorded(sizes))
     report.findings += _extra(sizes, answered)
+    report.findings += _links(target)
     try:
         report.findings += _unfinished(target)
     except StorageError as error:
@@ -162,6 +165,16 @@ def _extra(sizes: dict[str, int], answered: set[str]) -> Iterator[Finding]:
     for key in sizes:
         if key not in answered:
             yield Finding(key=key, kind="extra", detail="no record and no ledger knows it")
+
+
+def _unlisted(folders: Iterable[ObjectInfo]) -> Iterator[Finding]:
+    for folder in folders:
+        yield Finding(key=folder.key, kind="unreadable", detail=f"it {folder.version}: what lies in it is not audited")
+
+
+def _links(target: Bucket) -> Iterator[Finding]:
+    for key in (link for folder in RESULT_FOLDERS for link in target.folder_links(folder)):
+        yield Finding(key=key, kind="extra", detail="a link to a folder: nothing is written or removed through it")
 
 
 def _unfinished(target: Bucket) -> list[Finding]:

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from oldphoto_core.custody.claims import Claim, Record, last_claims, read_record
-from oldphoto_core.errors import RollbackRefused, SourceMissing, StorageError, UsageError
+from oldphoto_core.errors import RollbackRefused, SourceMissing, StorageError, UnsafeLink, UsageError
 from oldphoto_core.restoration.recovery import FACTS, settle_killed_run
 from oldphoto_core.storage import Bucket, read_ledger, read_manifest
 from oldphoto_core.storage.ledger import ROLLBACK_KEY, rows_of_all_runs
@@ -173,6 +173,10 @@ def _judged(target: Bucket, key: str, sha256: str | None) -> OwnFile:
     info = target.info(key)
     if info is None:
         return OwnFile(key, "gone")
+    try:
+        target.check_destination(key)
+    except UnsafeLink as error:
+        return OwnFile(key, "kept", str(error))
     if sha256 and target.sha256(key, version=info.version) != sha256:
         return OwnFile(key, "altered", "other bytes than the run wrote", info.version)
     return OwnFile(key, "removed", "", info.version)

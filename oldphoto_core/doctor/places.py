@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from oldphoto_core.doctor.finding import Finding
-from oldphoto_core.errors import OldPhotoError
+from oldphoto_core.errors import NoConditions, OldPhotoError
 from oldphoto_core.storage import Bucket, ObjectInfo
 
 _VARIABLES = (
@@ -34,7 +34,7 @@ def place(url: str, *, write: bool = False) -> Iterator[Finding]:
     if bucket.scheme == "s3":
         yield _credentials()
     try:
-        first = next(bucket.list(), None)
+        first = next((info for info in bucket.list() if not info.is_unlisted), None)
     except OldPhotoError as error:
         first = None
         yield Finding("place", "list", "bad", str(error))
@@ -43,7 +43,10 @@ def place(url: str, *, write: bool = False) -> Iterator[Finding]:
     if first is not None:
         yield _read(bucket, first)
     if write:
-        yield _write(bucket)
+        written = _write(bucket)
+        yield written
+        if written.state == "ok":
+            yield _conditions(bucket)
 
 
 def _credentials() -> Finding:
@@ -72,3 +75,14 @@ def _write(bucket: Bucket) -> Finding:
     except OldPhotoError as error:
         return Finding("place", "write", "bad", str(error))
     return Finding("place", "write", "ok", "a small object was written, read back and removed")
+
+
+def _conditions(bucket: Bucket) -> Finding:
+    try:
+        bucket.check_conditions()
+    except NoConditions as error:
+        without = "nobody keeps a second run out of this place, and no registry of models can be here"
+        return Finding("place", "conditional write", "note", f"{without}: {error}")
+    except OldPhotoError as error:
+        return Finding("place", "conditional write", "bad", str(error))
+    return Finding("place", "conditional write", "ok", "an object is created only where none is")

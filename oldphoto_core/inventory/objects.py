@@ -77,6 +77,8 @@ def examine(source: Bucket, info: ObjectInfo) -> InventoryRow:
     with tempfile.TemporaryDirectory(prefix="oldphoto-inventory-", ignore_cleanup_errors=True) as folder:
         path, digest = Path(folder) / "file", ""
         try:
+            if info.is_unlisted:
+                raise StorageError(f"it {info.version}: let this user list it, or take it away")
             if not is_image_key(info.key):
                 return InventoryRow(
                     **known, sha256=source.sha256(info.key, version=info.version), status="not an image"

@@ -114,7 +114,7 @@ def check(job: RestoreJob, on_photo: Callable[[int, int], None] = lambda _done, 
     target = Bucket(job.target)
     manifest, plan = plan_job(job, restorer, lost_rows(target))
     sizes = dict(manifest[["key", "size"]].itertuples(index=False, name=None))
-    files = [_settled(row, sizes[row.key]) for row in plan.skipped]
+    files = [_settled(row, sizes[row.key]) for row in (*plan.skipped, *plan.failed)]
     with (
         tempfile.TemporaryDirectory(prefix="oldphoto-check-") as folder,
         Decoders(default_threads(), isolated=job.options.isolate) as decoders,

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oldphoto_core.errors import Occupied, OldPhotoError, StorageError
+from oldphoto_core.errors import Occupied, OldPhotoError, StorageError, UnsafeLink
 from oldphoto_core.reports.record import encode_record, mask_key, software_versions
 from oldphoto_core.restoration.recording import identity, record_of, sha256_of
 from oldphoto_core.scans import Label
@@ -48,11 +48,21 @@ def put(work: Work, derivative: bytes | Path, mask: bytes | Path | None) -> None
 
 
 def copy_original(work: Work) -> None:
-    """Put the untouched original where the derivative would be, unless something is there already."""
+    """Puts the untouched original where the derivative would be, unless something is there already.
+
+    What a link leads to outside the source is only copied where the options say so: it may be anything that this user
+    may read, and was not decoded as a picture.
+    """
     target, key = work.place.target, work.photo.key
     if target.info(f"photos/{key}") is not None:
         return
-    data = work.place.source.read(key, version=work.photo.version)
+    source = work.place.source
+    read = source.read if work.place.options.copy_linked else source.read_inside
+    try:
+        data = read(key, version=work.photo.version)
+    except UnsafeLink as error:
+        work.not_copied = f"its original is not copied, since {error}; --copy-linked copies it"
+        return
     work.source_sha256 = work.output_sha256 = hashlib.sha256(data).hexdigest()
     _put(work, f"records/{key}.json", encode_record(record_of(work, key, data)))
     _put(work, f"photos/{key}", data)

@@ -17,6 +17,7 @@ import secrets
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
+from types import TracebackType
 from typing import Any
 
 from oldphoto_core.errors import NoConditions, Occupied
@@ -58,10 +59,14 @@ def read_photos(run: Bucket, number: int) -> list[Photo]:
 
 
 class ShardLease(Lease):
-    """Held by whoever restores a shard. Waits for the one who holds it, as long as a dead one can hold it."""
+    """Held by whoever restores a shard. Waits for the one who holds it, as long as a dead one can hold it.
+
+    On stores without conditional writes it keeps nobody away, which the log says.
+    """
 
     def __init__(self, run: Bucket, number: int) -> None:
         super().__init__(run.join(FOLDER, f"{number:05d}", "lease"), seconds=LEASE_SECONDS, on_wait=log.info)
+        self._is_possible = True
 
     def __enter__(self) -> Lease:
         deadline = time.monotonic() + _SECONDS_TO_WAIT
@@ -71,7 +76,23 @@ class ShardLease(Lease):
             except Occupied:
                 if time.monotonic() > deadline:
                     raise
+            except NoConditions as error:
+                # the worst that two processes do is the same photos twice
+                log.warning("nobody keeps a second process from this shard: %s", error)
+                self._is_possible = False
+                return self
             time.sleep(2.0)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._is_possible:
+            super().__exit__(kind, error, trace)
+
+    def check(self) -> None:
+        """Raises Occupied if it was lost; on stores without conditions it never is."""
+        if self._is_possible:
+            super().check()
 
 
 def is_handed_out(run: Bucket) -> bool:
@@ -92,7 +113,7 @@ def withdraw(run: Bucket) -> None:
 
 
 def _wait_for(run: Bucket, number: int) -> None:
-    with contextlib.suppress(Occupied, NoConditions), ShardLease(run, number):
+    with contextlib.suppress(Occupied), ShardLease(run, number):
         pass
 
 

@@ -130,7 +130,8 @@ def check_places(job: RestoreJob, *, writable: bool = True) -> None:
     """Refuse places that cannot work, before anything is read or written; `writable`: also try to write there.
 
     Raises UsageError when source and target overlap or there is no list of keys, SourceMissing when there is nothing to
-    restore (or no mask where masks were announced), NoCredentials, WriteFailed.
+    restore (or no mask where masks were announced), NoCredentials, WriteFailed, UnsafeLink where the target's folder of
+    runs or of its lease is a link.
     """
     source, target = Bucket(job.source), Bucket(job.target)
     if source.contains(target):
@@ -138,6 +139,8 @@ def check_places(job: RestoreJob, *, writable: bool = True) -> None:
     for folder in RESULT_FOLDERS:
         if target.join(folder).contains(source):
             raise UsageError(f"source {source} lies in {target.join(folder)}, where results go; name another target")
+    for folder in ("runs", "lease"):
+        target.check_destination(f"{folder}/x")
     if job.masks is not None and Bucket(job.masks) == source:
         raise UsageError(f"masks and source are both {source}; name the folder that holds the masks alone")
     if job.keys is not None:

@@ -59,6 +59,10 @@ class RestoreOptions:
     on_failure: FailurePolicy = "skip"
     """A photo that fails: leave it out, put a copy of the original in its place, or stop the run."""
 
+    copy_linked: bool = False
+    """Whether `on_failure` "copy" copies, too, what a link in the source leads to outside of it. Such photos are
+    restored either way."""
+
     max_failure_rate: float = 1.0
     """The run stops once more than this share (0 to 1) of the photos it set out to restore has failed; 1: never."""
 

@@ -19,6 +19,7 @@ from oldphoto_core.restoration.options import RestoreOptions
 from oldphoto_core.restoration.photo import Photo
 from oldphoto_core.restoration.rows import rows_by_key
 from oldphoto_core.storage import Bucket, LedgerRow, previous_results
+from oldphoto_core.storage.store import UNLISTED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,6 +64,9 @@ def make_plan(
     plan = Plan(there=there.keys())
     for key, version, size, kind in manifest[["key", "version", "size", "kind"]].itertuples(index=False, name=None):
         photo = Photo(key, version, int(size), masks.candidates(key) if masks else ())
+        if kind == "folder":
+            plan.failed.append(_unlisted(photo))
+            continue
         if kind != "image":
             plan.skipped.append(_skipped(photo, "not an image", there))
             continue
@@ -160,6 +164,12 @@ def _place(photo: Photo, there: Derivatives, plan: Plan) -> None:
     else:
         reason: SkippedReason = "already restored" if standing == "current" else "output exists"
         plan.skipped.append(_skipped(photo, reason, there))
+
+
+def _unlisted(photo: Photo) -> LedgerRow:
+    why = photo.version.removeprefix(UNLISTED)
+    detail = f"it cannot be listed ({why}), so photos in it are not restored: let this user list it, or take it away"
+    return LedgerRow(key=photo.key, version=photo.version, status="failed", reason="storage error", detail=detail)
 
 
 def _skipped(photo: Photo, reason: SkippedReason, there: Derivatives) -> LedgerRow:

@@ -11,6 +11,7 @@ from oldphoto_core.errors import RunStopped
 from oldphoto_core.reports.summary import RunFacts, Summary, encode
 from oldphoto_core.restoration import handout
 from oldphoto_core.restoration.clashes import keep_apart
+from oldphoto_core.restoration.destinations import refuse_unwritable
 from oldphoto_core.restoration.engine import OnPart, OnRow
 from oldphoto_core.restoration.gauges import gauges_written
 from oldphoto_core.restoration.job import RESULT_FOLDERS, RestoreJob, check_places, manifest_of
@@ -159,6 +160,7 @@ def plan_job(job: RestoreJob, restorer: RestoresPhotos, lost: Iterable[LedgerRow
     masks = MaskIndex(Bucket(job.masks).list()) if job.masks is not None else None
     detector = detector_digest(restorer)
     plan = make_plan(manifest, Bucket(job.target), job.options, restorer.digest, masks, detector, lost)
+    refuse_unwritable(plan, Bucket(job.source), Bucket(job.target), job.options, manifest["key"])
     if job.keys is not None:
         plan.masks_unclaimed.clear()  # theirs are photos that are not asked for
     return manifest, plan

@@ -109,6 +109,8 @@ class Work:
     notes: list[str] = field(default_factory=list)
     """What its derivative could not keep, for people."""
     error: Exception | None = None
+    not_copied: str = ""
+    """Why its original was not put in its place, although that was asked for; empty: it was, or was not asked for."""
     _stage_began: float = 0.0
 
     @property
@@ -181,6 +183,7 @@ class Work:
         text = " ".join(str(self.error).split())
         if not isinstance(self.error, OldPhotoError):
             text = f"{type(self.error).__name__}: {text}"
+        text = f"{text}; {self.not_copied}" if self.not_copied else text
         return f"page {self.book.number}: {text}" if self.book is not None and self.book.number else text
 
     @property

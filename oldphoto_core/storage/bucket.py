@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 from urllib.parse import unquote
 
-from oldphoto_core.errors import DamagedOnTheWay, StorageError, UsageError, WriteFailed
+from oldphoto_core.errors import DamagedOnTheWay, NoConditions, StorageError, UsageError, WriteFailed
 from oldphoto_core.storage.keys import Folding, printable, safe_key
 from oldphoto_core.storage.store import ObjectInfo, Store, Unfinished, chunks_of, why
 from oldphoto_core.storage.temporary import temporary_name
@@ -33,6 +33,8 @@ class Bucket:
 
     def __init__(self, url: str | os.PathLike[str]) -> None:
         self.scheme, self._root = _parse(os.fspath(url))
+        self._anchor = self._root
+        """What the user named: below it no link is followed to write or delete."""
         self._opened: tuple[int, Store] | None = None
 
     @property
@@ -75,13 +77,15 @@ class Bucket:
             DamagedOnTheWay: its bytes do not match its checksum, three times in a row.
             NoCredentials, UnsafeKey, StorageError: it cannot be read.
         """
+        return self._whole(key, version, _gathered)
 
-        def gather(chunks: Iterator[bytes]) -> bytes:
-            buffer = io.BytesIO()
-            buffer.writelines(chunks)
-            return buffer.getvalue()
+    def read_inside(self, key: str, *, version: str | None = None) -> bytes:
+        """`read`, but in folders only what really lies in this bucket, and not what a link in it leads to.
 
-        return self._whole(key, version, gather)
+        Raises:
+            UnsafeLink: a link leads out of the bucket; the others as `read`.
+        """
+        return self._whole(key, version, _gathered, self._store.read_inside)
 
     def read_range(self, key: str, start: int, end: int, *, version: str | None = None) -> bytes:
         """The bytes from `start` to before `end`, and no others; both lie in the object. Raises as `read`."""
@@ -152,6 +156,7 @@ class Bucket:
             bytes: who must know reads them.
 
         Raises:
+            NoConditions: the store cannot do that; what lies there is as it was.
             WriteFailed, NoCredentials, UnsafeKey: as `write`.
         """
         return self._store.create(safe_key(key), io.BytesIO(data))
@@ -195,7 +200,9 @@ class Bucket:
         """The bucket of a sub-folder."""
         inner = "/".join(safe_key(part.strip("/")) for part in parts)
         base = f"file://{self._root.replace('%', '%25')}" if self.scheme == "file" else self.url
-        return Bucket(f"{base.rstrip('/')}/{inner.replace('%', '%25') if self.scheme == 'file' else inner}")
+        joined = Bucket(f"{base.rstrip('/')}/{inner.replace('%', '%25') if self.scheme == 'file' else inner}")
+        joined._anchor = self._anchor
+        return joined
 
     def check_writable(self) -> None:
         """Writes a small object and removes it again.
@@ -212,6 +219,37 @@ class Bucket:
         except StorageError as error:
             raise WriteFailed(f"cannot write to {self.url}: {error}") from error
 
+    def check_conditions(self) -> None:
+        """Tries whether `create` leaves alone what is there, with a small object that is removed again.
+
+        Raises:
+            NoConditions: the store does not know how, or takes no notice.
+            WriteFailed, NoCredentials: it cannot be written.
+        """
+        probe = temporary_name("probe-")
+        try:
+            if self.create(probe, b"first") and self.create(probe, b"second"):
+                raise NoConditions(
+                    f"{self.url} replaces an object that was to be created only if absent (If-None-Match); use a store"
+                    " that knows conditional writes to have that"
+                )
+        finally:
+            with contextlib.suppress(StorageError):
+                self.delete(probe)
+
+    def check_destination(self, key: str) -> None:
+        """Looks whether the key can be written, as far as that shows without writing.
+
+        Raises:
+            UnsafeLink: one of its folders is a link, below the folder that the user named.
+            UnsafeKey: its name is longer than the store takes.
+        """
+        self._store.check_destination(safe_key(key))
+
+    def folder_links(self, prefix: str) -> Iterator[str]:
+        """Keys of the links in the folder `prefix` that lead to folders; nothing is written through them."""
+        return self._store.folder_links(safe_key(prefix))
+
     def folds_names(self) -> tuple[Folding, ...]:
         """What is not told apart here: keys that differ in upper and lower case only, or in Unicode's forms only.
 
@@ -220,19 +258,27 @@ class Bucket:
         return self._store.folds_names()
 
     def contains(self, other: Bucket) -> bool:
-        """Whether the other is this same place, or lies inside it (symbolic links resolved)."""
+        """Whether the other is this same place, or lies inside it (symbolic links and second mounts resolved)."""
         if self.scheme != other.scheme:
             return False
         mine, its = (os.path.realpath(b._root) if b.scheme == "file" else b._root for b in (self, other))
-        return its == mine or its.startswith(mine.rstrip("/") + "/")
+        if its == mine or its.startswith(mine.rstrip("/") + "/"):
+            return True
+        return self.scheme == "file" and any(_are_same(mine, str(each)) for each in (Path(its), *Path(its).parents))
 
-    def _whole(self, key: str, version: str | None, take: Callable[[Iterator[bytes]], Taken]) -> Taken:
+    def _whole(
+        self,
+        key: str,
+        version: str | None,
+        take: Callable[[Iterator[bytes]], Taken],
+        read: Callable[[str, str | None], Iterator[bytes]] | None = None,
+    ) -> Taken:
         """`take` of all bytes of an object, from the beginning again where they turn out to be damaged."""
-        key = safe_key(key)
+        key, read = safe_key(key), read or self._store.read
         for _ in range(READS - 1):
             with contextlib.suppress(DamagedOnTheWay):
-                return take(self._store.read(key, version))
-        return take(self._store.read(key, version))
+                return take(read(key, version))
+        return take(read(key, version))
 
     def _put(self, key: str, source: BinaryIO) -> str:
         self._store.write(safe_key(key), source)
@@ -245,11 +291,11 @@ class Bucket:
     def _store(self) -> Store:
         # a forked child must open its own: sockets and event loops do not survive a fork
         if self._opened is None or self._opened[0] != os.getpid():
-            self._opened = (os.getpid(), _open(self.scheme, self._root))
+            self._opened = (os.getpid(), _open(self.scheme, self._root, self._anchor))
         return self._opened[1]
 
     def __getstate__(self) -> dict[str, object]:
-        return {"scheme": self.scheme, "_root": self._root, "_opened": None}
+        return {"scheme": self.scheme, "_root": self._root, "_anchor": self._anchor, "_opened": None}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
@@ -265,6 +311,19 @@ class Bucket:
 
     def __repr__(self) -> str:
         return f"Bucket({self.url!r})"
+
+
+def _are_same(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
+
+
+def _gathered(chunks: Iterator[bytes]) -> bytes:
+    buffer = io.BytesIO()
+    buffer.writelines(chunks)
+    return buffer.getvalue()
 
 
 @contextlib.contextmanager
@@ -296,11 +355,11 @@ def _parse(url: str) -> tuple[str, str]:
     return scheme, safe_key(rest.strip("/"))
 
 
-def _open(scheme: str, root: str) -> Store:
+def _open(scheme: str, root: str, anchor: str) -> Store:
     if scheme == "file":
         from oldphoto_core.storage.local import LocalStore
 
-        return LocalStore(Path(root))
+        return LocalStore(Path(root), Path(anchor))
     if scheme == "memory":
         from oldphoto_core.storage.memory import MemoryStore
 

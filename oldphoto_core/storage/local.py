@@ -9,21 +9,41 @@ import os
 import stat
 import unicodedata
 from collections.abc import Callable, Iterator
-from itertools import chain, zip_longest
 from pathlib import Path
 from typing import BinaryIO
 
-from oldphoto_core.errors import ChangedWhileReading, SourceMissing, StorageError, WriteFailed
+from oldphoto_core.errors import (
+    ChangedWhileReading,
+    NoConditions,
+    SourceMissing,
+    StorageError,
+    UnsafeKey,
+    UnsafeLink,
+    WriteFailed,
+)
+from oldphoto_core.storage.folders import Folder, open_folder
 from oldphoto_core.storage.keys import Folding, is_temporary, printable
-from oldphoto_core.storage.store import CHUNK, ObjectInfo, Unfinished, chunks_of, why
+from oldphoto_core.storage.local_files import READ, NoLinks, check_name, create_link, regular, write_verified
+from oldphoto_core.storage.local_listing import as_object, links_to_folders, version_of, walk
+from oldphoto_core.storage.store import ObjectInfo, Unfinished, chunks_of, why
 from oldphoto_core.storage.temporary import temporary_name
+
+_SHORT_NAME = 100
+"""Bytes that any file system takes in one name."""
+_LONGEST_PATH = 4095
+"""Bytes of a path that Linux takes; macOS takes 1023, which shows on writing."""
 
 
 class LocalStore:
-    """Files under `root`, an absolute path."""
+    """Files under `root`, an absolute path.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    Reading follows links. Writing and deleting follow none below `anchor`, the folder that the user named, which is
+    `root` or holds it.
+    """
+
+    def __init__(self, root: Path, anchor: Path | None = None) -> None:
+        self.root, self._anchor = root, anchor or root
+        self._below = root.relative_to(self._anchor).parts
 
     def is_there(self) -> bool:
         """Whether the folder exists."""
@@ -34,36 +54,67 @@ class LocalStore:
         if self.root.exists() and not self.root.is_dir():
             raise SourceMissing(f"{printable(str(self.root))} is a file, not a folder: name the folder that holds it")
         folder = self.root / prefix
-        if folder.is_dir():
-            for entry, key in _files(str(folder), f"{prefix}/" if prefix else "", ()):
-                if not is_temporary(entry.name):
-                    yield from _as_object(entry, key)
+        if not folder.is_dir():
+            return
+        with _as_storage_error(str(folder), "listed"):
+            for listed in walk(str(folder), f"{prefix}/" if prefix else ""):
+                if not is_temporary(listed.entry.name):
+                    yield from as_object(listed)
 
     def folders(self, prefix: str) -> Iterator[str]:
         """Names of the folders directly inside."""
         folder = self.root / prefix
-        if folder.is_dir():
-            yield from sorted(entry.name for entry in _entries(str(folder)) if entry.is_dir())
+        if not folder.is_dir():
+            return
+        with _as_storage_error(str(folder), "listed"), os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if os.path.isdir(entry.path))
+        yield from names
+
+    def folder_links(self, prefix: str) -> Iterator[str]:
+        """Links that lead to folders."""
+        folder = self.root / prefix
+        if folder.is_symlink():
+            yield prefix
+        elif folder.is_dir():
+            with _as_storage_error(str(folder), "listed"):
+                yield from links_to_folders(str(folder), f"{prefix}/" if prefix else "")
 
     def info(self, key: str) -> ObjectInfo | None:
         """The file as it is now, or None."""
         found = self._found(key)
-        return ObjectInfo(key, found.st_size, _version(found)) if found else None
+        return ObjectInfo(key, found.st_size, version_of(found)) if found else None
 
     def read(self, key: str, version: str | None) -> Iterator[bytes]:
         """All bytes; the file's time and size must hold from before the first byte to after the last."""
-        with _as_storage_error(self._name(key), "read"), open(self.root / key, "rb") as file:
-            before = _version(os.fstat(file.fileno()))
-            if version in (None, before):
-                yield from chunks_of(file)
-            after = _version(os.fstat(file.fileno()))
+        with _as_storage_error(self._name(key), "read"), regular(os.open(self.root / key, READ)) as file:
+            yield from self._contents(key, file, version)
+
+    def read_inside(self, key: str, version: str | None) -> Iterator[bytes]:
+        """The same of a file that really lies below `root`, whatever links lead to it."""
+        root, path = os.path.realpath(self.root), os.path.realpath(self.root / key)
+        if not path.startswith(root.rstrip("/") + "/"):
+            raise UnsafeLink(f"{self._name(key)} is a link that leads out of {printable(str(self.root))}")
+        *parts, name = Path(path).relative_to(root).parts
+        # no part of a resolved path is a link, unless somebody puts one there meanwhile
+        with (
+            _as_storage_error(self._name(key), "read"),
+            open_folder(Path(root), parts) as folder,
+            regular(folder.open(name, READ)) as file,
+        ):
+            yield from self._contents(key, file, version)
+
+    def _contents(self, key: str, file: BinaryIO, version: str | None) -> Iterator[bytes]:
+        before = version_of(os.fstat(file.fileno()))
+        if version in (None, before):
+            yield from chunks_of(file)
+        after = version_of(os.fstat(file.fileno()))
         if before != after or version not in (None, before):
             raise self._changed(key, after, version or before)
 
     def read_range(self, key: str, version: str | None, start: int, end: int) -> bytes:
         """Some bytes of the file, while it has that time and size."""
-        with _as_storage_error(self._name(key), "read"), open(self.root / key, "rb") as file:
-            found = _version(os.fstat(file.fileno()))
+        with _as_storage_error(self._name(key), "read"), regular(os.open(self.root / key, READ)) as file:
+            found = version_of(os.fstat(file.fileno()))
             data = os.pread(file.fileno(), end - start, start)
         if version not in (None, found):
             raise self._changed(key, found, version)
@@ -71,36 +122,69 @@ class LocalStore:
 
     def write(self, key: str, source: BinaryIO) -> None:
         """Temporary name in the same folder, fsync, read back, rename: a killed writer leaves no such key."""
-        self._place(self.root / key, source, os.replace)
+        try:
+            self._place(key, source, Folder.replace)
+        except OSError as error:
+            raise self._not_written(key, error) from error
 
     def create(self, key: str, source: BinaryIO) -> bool:
         """The same with a hard link for the rename, which fails where the name is taken, over NFS too."""
-        path = self.root / key
         try:
-            self._place(path, source, os.link)
-        except WriteFailed as error:
-            if isinstance(error.__cause__, FileExistsError) and os.path.lexists(path):
+            self._place(key, source, create_link)
+        except FileExistsError as error:
+            if os.path.lexists(self.root / key):
                 return False
-            raise
+            raise self._not_written(key, error) from error
+        except OSError as error:
+            raise self._not_written(key, error) from error
         return True
 
-    def _place(self, path: Path, source: BinaryIO, put: Callable[[Path, Path], None]) -> None:
-        temporary = path.parent / temporary_name()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _write_verified(temporary, source)
-            put(temporary, path)
-            _sync_folder(path.parent)
-        except OSError as error:
-            raise WriteFailed(f"cannot write {printable(str(path))}: {why(error)}; nothing was left there") from error
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+    def _place(self, key: str, source: BinaryIO, put: Callable[[Folder, str, str], None]) -> None:
+        *parts, name = key.split("/")
+        temporary = temporary_name()
+        with open_folder(self._anchor, [*self._below, *parts], create=True) as folder:
+            try:
+                write_verified(folder, temporary, source)
+                put(folder, temporary, name)
+                folder.sync()
+            finally:
+                with contextlib.suppress(OSError):
+                    folder.unlink(temporary)
 
     def delete(self, key: str) -> None:
         """Removes the file; its folder stays."""
-        with _as_storage_error(self._name(key), "deleted"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            os.unlink(self.root / key)
+        *parts, name = key.split("/")
+        with (
+            _as_storage_error(self._name(key), "deleted"),
+            contextlib.suppress(FileNotFoundError, NotADirectoryError),
+            open_folder(self._anchor, [*self._below, *parts]) as folder,
+        ):
+            folder.unlink(name)
+
+    def check_destination(self, key: str) -> None:
+        """Names are looked up, which a file system refuses for those that it does not take."""
+        if len(os.fsencode(self.root / key)) > _LONGEST_PATH:
+            raise UnsafeKey(f"the path of {printable(key)} is longer than {_LONGEST_PATH} bytes: name a shorter target")
+        parts = [*self._below, *key.split("/")]
+        names = [name for name in key.split("/") if len(os.fsencode(name)) > _SHORT_NAME]
+        for root, below in self._nearest(parts[:-1]):
+            try:
+                with open_folder(root, below) as folder:
+                    for name in names:
+                        check_name(folder, name)
+                return
+            except (FileNotFoundError, NotADirectoryError):
+                continue  # it is yet to be made, and then has the file system of the folder above it
+            except OSError as error:
+                if error.errno != errno.ENAMETOOLONG:
+                    return  # writing it says why
+
+    def _nearest(self, parts: list[str]) -> Iterator[tuple[Path, list[str]]]:
+        """A folder below the anchor, then those above it, as anchors and parts below them."""
+        for known in range(len(parts), -1, -1):
+            yield self._anchor, parts[:known]
+        for above in self._anchor.parents:
+            yield above, []
 
     def folds_names(self) -> tuple[Folding, ...]:
         """Tried with a small file, as it depends on the drive."""
@@ -113,14 +197,19 @@ class LocalStore:
             self.delete(name)
 
     def unfinished(self, folders: tuple[str, ...]) -> Iterator[Unfinished]:
-        """Files of temporary names."""
+        """Files of temporary names; no link is followed to look for them."""
         if not self.root.is_dir():
             return
-        here = ((entry, entry.name) for entry in _entries(str(self.root)) if not entry.is_dir())
-        below = (_files(str(self.root / name), f"{name}/", ()) for name in folders if (self.root / name).is_dir())
-        for entry, key in chain(here, chain.from_iterable(below)):
+        with _as_storage_error(str(self.root), "listed"), os.scandir(self.root) as entries:
+            keys = [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
+        for name in folders:
+            below = self.root / name
+            if below.is_dir() and not below.is_symlink():
+                with _as_storage_error(str(below), "listed"):
+                    keys += [listed.key for listed in walk(str(below), f"{name}/", follow=False)]
+        for key in keys:
             # one that has gone meanwhile was somebody's who has ended
-            if is_temporary(entry.name) and (found := self._found(key)):
+            if is_temporary(key) and (found := self._found(key)):
                 yield Unfinished(key, found.st_mtime)
 
     def discard(self, write: Unfinished) -> None:
@@ -139,66 +228,16 @@ class LocalStore:
     def _changed(self, key: str, found: str, wanted: str | None) -> ChangedWhileReading:
         return ChangedWhileReading(f"{self._name(key)} is version {found}, not {wanted}: run again to list it anew")
 
+    def _not_written(self, key: str, error: OSError) -> StorageError:
+        if isinstance(error, NoLinks):
+            return NoConditions(
+                f"{printable(str(self.root))} lies on a file system without hard links, where nothing can be created"
+                " only if it is absent; use another file system to have that"
+            )
+        return WriteFailed(f"cannot write {self._name(key)}: {why(error)}; nothing was left there")
+
     def _name(self, key: str) -> str:
         return printable(str(self.root / key))
-
-
-def _files(folder: str, prefix: str, above: tuple[str, ...]) -> Iterator[tuple[os.DirEntry[str], str]]:
-    """Everything but folders, with its key, in the order of the keys."""
-    real = os.path.realpath(folder)
-    if real in above:
-        return
-    # a folder sorts as "name/", so that the keys of the whole walk come out in order
-    entries = sorted(_entries(folder), key=lambda entry: entry.name + "/" * entry.is_dir())
-    for entry in entries:
-        if entry.is_dir():
-            yield from _files(entry.path, f"{prefix}{entry.name}/", (*above, real))
-        else:
-            yield entry, prefix + entry.name
-
-
-def _as_object(entry: os.DirEntry[str], key: str) -> Iterator[ObjectInfo]:
-    try:
-        found = entry.stat()
-    except FileNotFoundError:
-        if entry.is_symlink():  # a master that is gone must be accounted for, not vanish from the listing
-            yield ObjectInfo(key, 0, "broken link")
-        return
-    except OSError:
-        yield ObjectInfo(key, 0, "unreadable")
-        return
-    if stat.S_ISREG(found.st_mode):
-        yield ObjectInfo(key, found.st_size, _version(found))
-
-
-def _entries(folder: str) -> list[os.DirEntry[str]]:
-    with _as_storage_error(folder, "listed"), os.scandir(folder) as entries:
-        return list(entries)
-
-
-def _version(found: os.stat_result) -> str:
-    return f"{found.st_mtime_ns}-{found.st_size}"
-
-
-def _write_verified(path: Path, source: BinaryIO) -> None:
-    with open(path, "xb") as file:
-        file.writelines(chunks_of(source))
-        file.flush()
-        os.fsync(file.fileno())
-    with open(path, "rb") as file:
-        for number, (ours, back) in enumerate(zip_longest(chunks_of(source), chunks_of(file))):
-            if ours != back:
-                raise OSError(errno.EIO, f"what was read back differs after byte {number * CHUNK}")
-
-
-def _sync_folder(folder: Path) -> None:
-    # some network file systems have no fsync for folders: the rename itself has been done by then
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 @contextlib.contextmanager

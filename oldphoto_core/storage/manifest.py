@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MANIFEST_KEY = "manifest.parquet"
 MANIFEST_COLUMNS = ("key", "size", "version", "kind")
 """key: str; size: int64 bytes; version: str, to pin reads with, empty where a key that was named is not there;
-kind: "image" or "other" (by its name)."""
+kind: "image" or "other" (by its name), "folder" for a folder that cannot be listed (its version says why)."""
 
 
 def take_inventory(source: Bucket, *, limit: int | None = None) -> pd.DataFrame:
@@ -92,6 +92,12 @@ def _as_frame(found: list[ObjectInfo]) -> pd.DataFrame:
         "key": pd.Series([printable(info.key) for info in found], dtype="str"),
         "size": pd.Series([info.size for info in found], dtype="int64"),
         "version": pd.Series([info.version for info in found], dtype="str"),
-        "kind": pd.Series(["image" if is_image_key(info.key) else "other" for info in found], dtype="str"),
+        "kind": pd.Series([_kind(info) for info in found], dtype="str"),
     }
     return pd.DataFrame(columns)
+
+
+def _kind(info: ObjectInfo) -> str:
+    if info.is_unlisted:
+        return "folder"
+    return "image" if is_image_key(info.key) else "other"

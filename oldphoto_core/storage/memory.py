@@ -51,6 +51,10 @@ class MemoryStore:
             raise ChangedWhileReading(f"{printable(key)} is version {found}, not {version}: run again to list it anew")
         yield data
 
+    def read_inside(self, key: str, version: str | None) -> Iterator[bytes]:
+        """The same: there are no links."""
+        return self.read(key, version)
+
     def read_range(self, key: str, version: str | None, start: int, end: int) -> bytes:
         """Some bytes, of exactly this version when one is given."""
         return next(self.read(key, version))[start:end]
@@ -74,6 +78,13 @@ class MemoryStore:
     def delete(self, key: str) -> None:
         """Removes the object if it is there."""
         self.files.store.pop(f"{self.root}/{key}", None)
+
+    def check_destination(self, key: str) -> None:
+        """Takes every key."""
+
+    def folder_links(self, prefix: str) -> Iterator[str]:
+        """None: there are no links."""
+        yield from ()
 
     def folds_names(self) -> tuple[Folding, ...]:
         """Nothing: keys are bytes."""

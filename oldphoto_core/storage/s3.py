@@ -12,13 +12,15 @@ from typing import Any, BinaryIO
 from oldphoto_core.errors import (
     ChangedWhileReading,
     DamagedOnTheWay,
+    NoConditions,
     NoCredentials,
     SourceMissing,
     StorageError,
+    UnsafeKey,
     WriteFailed,
 )
 from oldphoto_core.storage.etags import Digest, ETags, etag_of, md5_of, parts_of
-from oldphoto_core.storage.keys import TEMP_PREFIX, Folding, is_temporary
+from oldphoto_core.storage.keys import MAX_KEY_BYTES, TEMP_PREFIX, Folding, is_temporary
 from oldphoto_core.storage.s3_client import TRIES, breaks, pause
 from oldphoto_core.storage.s3_requests import Requests
 from oldphoto_core.storage.store import ObjectInfo, Unfinished, chunks_of
@@ -100,6 +102,10 @@ class S3Store:
             failures = 0 if came > start else failures + 1
         raise self._requests.broke_off(key, problem) from problem
 
+    def read_inside(self, key: str, version: str | None) -> Iterator[bytes]:
+        """The same: there are no links."""
+        return self.read(key, version)
+
     def read_range(self, key: str, version: str | None, start: int, end: int) -> bytes:
         """Some bytes in one request, which is made three times at most."""
         problem: Exception = TimeoutError("not all bytes came")
@@ -145,7 +151,7 @@ class S3Store:
                 return
             except DamagedOnTheWay as error:
                 problem = error
-            except NoCredentials:
+            except (NoCredentials, NoConditions):
                 raise
             except StorageError as error:
                 raise WriteFailed(f"cannot write {self._requests.name(key)}: {error}") from error
@@ -154,6 +160,19 @@ class S3Store:
     def delete(self, key: str) -> None:
         """Removes the object if it is there."""
         self._requests.call("delete_object", key)
+
+    def check_destination(self, key: str) -> None:
+        """Keys are bounded, and the prefix of the bucket counts."""
+        length = len(f"{self._requests.start()}{key}".encode())
+        if length > MAX_KEY_BYTES:
+            raise UnsafeKey(
+                f"{self._requests.name(key)} would be a key of {length} bytes, and S3 takes {MAX_KEY_BYTES}: rename the"
+                " object, or choose a shorter prefix for the target"
+            )
+
+    def folder_links(self, prefix: str) -> Iterator[str]:
+        """None: there are no links."""
+        yield from ()
 
     def folds_names(self) -> tuple[Folding, ...]:
         """Nothing: keys are bytes."""

@@ -67,10 +67,20 @@ def pause(number: int) -> None:
         time.sleep(PAUSE_SECONDS * 2 ** (number - 1) * random.uniform(0.5, 1.5))  # noqa: S311 - spreads retries, keeps no secret
 
 
+def response_of(error: Exception) -> dict[str, Any]:
+    """What botocore made of the store's reply; empty where there was none."""
+    response = getattr(error.__cause__ or error, "response", None)
+    return response if isinstance(response, dict) else {}
+
+
 def code_of(error: Exception) -> str:
     """The store's word for what went wrong, or empty."""
-    response = getattr(error.__cause__ or error, "response", None) or {}
-    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
+    return str(response_of(error).get("Error", {}).get("Code", ""))
+
+
+def status_of(error: Exception) -> int:
+    """HTTP status of the store's reply; 0 where there was none."""
+    return int(response_of(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def clean(error: Exception) -> str:

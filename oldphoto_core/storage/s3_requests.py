@@ -5,9 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from oldphoto_core.errors import ChangedWhileReading, DamagedOnTheWay, NoCredentials, SourceMissing, StorageError
+from oldphoto_core.errors import (
+    ChangedWhileReading,
+    DamagedOnTheWay,
+    NoConditions,
+    NoCredentials,
+    SourceMissing,
+    StorageError,
+)
 from oldphoto_core.storage.keys import printable
-from oldphoto_core.storage.s3_client import EXPIRED, GARBLED, TRIES, clean, code_of, current_client, pause
+from oldphoto_core.storage.s3_client import (
+    EXPIRED,
+    GARBLED,
+    TRIES,
+    clean,
+    code_of,
+    current_client,
+    pause,
+    response_of,
+    status_of,
+)
 from oldphoto_core.storage.store import CHUNK
 
 PAGE_KEYS = 1000
@@ -23,6 +40,11 @@ _REFUSED = {
     "SignatureDoesNotMatch",
     "403",
 }
+_ARCHIVED = "InvalidObjectState"
+_NOT_KNOWN = {"NotImplemented", "XNotImplemented", "MethodNotAllowed", "UnsupportedOperation", "501", "405"}
+"""What stores say of a request with a condition that they do not know."""
+_NOT_KNOWN_PERHAPS = {"InvalidArgument", "InvalidRequest", "BadRequest", "NotSupported"}
+"""What some of them say with status 400."""
 _NONE_FOUND = {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "TokenRetrievalError"}
 _WAY_IN = (
     "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_ENDPOINT_URL for a store that is not AWS)"
@@ -48,6 +70,11 @@ class Requests:
             except Exception as error:  # the one seam: whatever s3fs, botocore and aiohttp raise is translated here
                 # HEAD has no body to say more in
                 expired = code_of(error) in EXPIRED or (method == "head_object" and code_of(error) == "400")
+                if "IfNoneMatch" in request and _knows_no_condition(error):
+                    raise NoConditions(
+                        f"s3://{self._bucket} does not know the condition If-None-Match ({code_of(error)}), so nothing"
+                        " can be created there only if it is absent; use a store that knows it to have that"
+                    ) from error
                 if not expired or number == TRIES:
                     raise self._translated(error, key) from error
                 pause(number)
@@ -102,6 +129,8 @@ class Requests:
         name = self.name(key or "")
         if type(error).__name__ in _NONE_FOUND:
             return NoCredentials(f"no credentials for s3://{self._bucket}: {_WAY_IN}")
+        if code == _ARCHIVED:
+            return StorageError(f"{name} is in an archive class{_archive_class(error)}: restore it there first")
         if code in _REFUSED or isinstance(error, PermissionError):
             return NoCredentials(f"{name}: the store refused these credentials ({code or 'denied'}): {_WAY_IN}")
         if code == "NoSuchBucket" or (key is None and isinstance(error, FileNotFoundError)):
@@ -113,6 +142,18 @@ class Requests:
         if isinstance(error, FileNotFoundError):
             return SourceMissing(f"{name} is not there, or no longer: run again to list it anew")
         return StorageError(f"{name}: {clean(error)}")
+
+
+def _knows_no_condition(error: Exception) -> bool:
+    code = code_of(error)
+    return code in _NOT_KNOWN or status_of(error) in (405, 501) or code in _NOT_KNOWN_PERHAPS
+
+
+def _archive_class(error: Exception) -> str:
+    """Which one, in brackets, where the store says it."""
+    said = response_of(error).get("Error", {})
+    named = [str(said[name]) for name in ("StorageClass", "AccessTier") if said.get(name)]
+    return f" ({', '.join(named)})" if named else ""
 
 
 async def _chunk(body: Any) -> bytes:

@@ -10,6 +10,8 @@ from oldphoto_core.storage.keys import Folding, printable
 
 CHUNK = 8 * 2**20
 """Bytes of an object that are in memory at once."""
+UNLISTED = "cannot be listed: "
+"""How the version of an entry begins that is a folder which cannot be listed, or of which nobody can tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,11 @@ class ObjectInfo:
     """Bytes."""
     version: str
     """Changes whenever the bytes do: ETag (s3), "mtime_ns-size" (files), content hash (memory)."""
+
+    @property
+    def is_unlisted(self) -> bool:
+        """Whether it stands for a folder that cannot be listed; its version says why."""
+        return self.version.startswith(UNLISTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,9 @@ class Store(Protocol):
     def read(self, key: str, version: str | None) -> Iterator[bytes]:
         """All bytes in chunks, of exactly this version when one is given; what is wrong may show after the last."""
 
+    def read_inside(self, key: str, version: str | None) -> Iterator[bytes]:
+        """`read` of what lies in this store itself; raises UnsafeLink of what a link leads to elsewhere."""
+
     def read_range(self, key: str, version: str | None, start: int, end: int) -> bytes:
         """The bytes from `start` to before `end`, which both lie in the object, of exactly this version if given."""
 
@@ -65,6 +75,12 @@ class Store(Protocol):
 
     def delete(self, key: str) -> None:
         """Removes the object; one that is not there is no error."""
+
+    def check_destination(self, key: str) -> None:
+        """Raises UnsafeLink or UnsafeKey where `write` would; nothing is written, and the rest shows on writing."""
+
+    def folder_links(self, prefix: str) -> Iterator[str]:
+        """Keys of the links in the folder `prefix` that lead to folders; nothing is written through them."""
 
     def folds_names(self) -> tuple[Folding, ...]:
         """What names are not told apart by: upper and lower case, Unicode's forms, or, in most places, nothing."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from drives import exfat_drive
 from runs import put, restore
 
 from oldphoto_core.custody import audit
@@ -21,27 +19,9 @@ KEYS = ["Box/1.png", "box/1.png", "IMG_1.JPG", "img_1.jpg", "\u00e9.png", "e\u03
 
 @pytest.fixture
 def drive(tmp_path: Path) -> Iterator[Bucket]:
-    """A folder of a real exFAT drive, which lies in a file."""
-    tools = ("mkfs.exfat", "mount.exfat-fuse", "losetup", "umount")
-    if missing := [tool for tool in tools if shutil.which(tool) is None]:
-        pytest.skip(f"not installed (apt-get install exfat-fuse exfatprogs): {', '.join(missing)}")
-    if os.geteuid() != 0 or not os.path.exists("/dev/fuse"):
-        pytest.skip("nothing can be mounted here")
-    image, place = tmp_path / "drive.img", tmp_path / "drive"
-    image.write_bytes(bytes(48 * 2**20))
-    place.mkdir()
-    subprocess.run(["mkfs.exfat", image], check=True, capture_output=True)
-    loop = subprocess.run(["losetup", "--find", "--show", image], capture_output=True, text=True).stdout.strip()
-    mounted = loop and subprocess.run(["mount.exfat-fuse", loop, place], capture_output=True).returncode == 0
-    try:
-        if not mounted:
-            pytest.skip("nothing can be mounted here")
+    """A folder of a real exFAT drive."""
+    with exfat_drive(tmp_path) as place:
         yield Bucket(place / "restored")
-    finally:
-        if mounted:
-            subprocess.run(["umount", place], check=True)
-        if loop:
-            subprocess.run(["losetup", "--detach", loop], check=True)
 
 
 def outcomes(run: Bucket) -> dict[str, str]:

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
+from storms import storm_before
 
-from oldphoto_core.errors import NoCredentials, SourceMissing, WriteFailed
+from oldphoto_core.errors import NoCredentials, SourceMissing, StorageError, WriteFailed
 from oldphoto_core.storage import Bucket, s3, s3_requests
 
 
@@ -128,3 +129,21 @@ def test_an_unreachable_store_names_no_password(s3_endpoint: str, monkeypatch: p
     with pytest.raises(StorageError) as caught:
         Bucket("s3://bucket/photos").read("a.jpg")
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_master_in_an_archive_class_is_no_affair_of_credentials(
+    s3_endpoint: str, s3_bucket_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Bucket(s3_bucket_url).write("a.jpg", b"x")
+    with storm_before(s3_endpoint) as (storm, endpoint):
+        storm.refuse(lambda request: request.reads, 403, "InvalidObjectState")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        bucket = Bucket(s3_bucket_url)
+        for use in (
+            lambda: bucket.read("a.jpg"),
+            lambda: bucket.read_range("a.jpg", 0, 1),
+            lambda: bucket.sha256("a.jpg"),
+        ):
+            with pytest.raises(StorageError, match="archive class.*restore it there first") as caught:
+                use()
+            assert not isinstance(caught.value, NoCredentials)
