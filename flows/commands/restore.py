@@ -98,7 +98,8 @@ def restore(
         bool, typer.Option("--no-report", help="Make no thumbnails, and no report to look at.")
     ] = False,
     keys: Annotated[
-        str | None, typer.Option(metavar="FILE|URL", help="Only the photos of this list, one key a line.")
+        str | None,
+        typer.Option(metavar="FILE|URL", help="Only the photos of this list, a key a line; -: from stdin."),
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Only say what would be done with each file.")] = False,
     json: Annotated[bool, typer.Option("--json", help="With --check: everything as JSON, a row per file.")] = False,
@@ -114,14 +115,20 @@ def restore(
     choices = {
         name: given for name, given in locals().items() if name not in ("registry", "check", "json", "no_report")
     }
+    from click import get_current_context
+
     from flows.prefect_session import prefect_session
     from oldphoto_core.checkpoints.registry import place_of
     from oldphoto_core.restoration.job import check_places, job_of
     from oldphoto_core.restoration.models import load_restorer
+    from oldphoto_core.storage.key_list import as_file
 
     model = place_of(model, registry)
     allowed = None if memory is None else parsed_size(memory)
     choices |= {"model": model, "memory": allowed, "report": not no_report}
+    if keys is not None:
+        # a stream can be read only once, and the list is read more often; it is removed when the command ends
+        choices["keys"] = get_current_context().with_resource(as_file(keys))
     job = job_of(**choices)  # what is wrong usage is said before a server is started
     if json and not check:
         raise typer.BadParameter("--json is about --check; give both, or neither")

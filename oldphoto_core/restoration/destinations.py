@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from oldphoto_core.errors import StorageError, UnsafeKey, UnsafeLink
 from oldphoto_core.reports.record import mask_key
 from oldphoto_core.storage import Bucket, LedgerRow
+from oldphoto_core.storage.keys import file_name
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.options import RestoreOptions
@@ -30,7 +31,8 @@ def refuse_unwritable(plan: Plan, source: Bucket, target: Bucket, options: Resto
 
     `keys`: of all that lies in the source. What was restored before stays as it is.
     """
-    destinations = _Destinations(target, Masters(source, keys) if source.scheme == target.scheme == "file" else None)
+    masters = Masters(source.folder, keys) if source.folder and target.folder else None
+    destinations = _Destinations(target, masters)
     planned = [photo.key for photo in plan.photos]
     planned += [row.key for row in plan.skipped if row.reason == "output exists"]
     problems = ((key, destinations.problem(key, options.output_key(key))) for key in planned)
@@ -47,8 +49,8 @@ def refuse_unwritable(plan: Plan, source: Bucket, target: Bucket, options: Resto
 class Masters:
     """Where the masters of a folder really lie, so that no result is written there."""
 
-    def __init__(self, source: Bucket, keys: Iterable[str]) -> None:
-        self._root = Path(source.url)
+    def __init__(self, root: Path, keys: Iterable[str]) -> None:
+        self._root = root
         self._folders: dict[_Identity, str] = {}
         self._files: dict[tuple[_Identity, str], str] = {}
         seen: set[str] = set()
@@ -58,7 +60,7 @@ class Masters:
                 seen.add(folder)
                 self._add_folder(folder)
                 folder = folder.rpartition("/")[0]
-            if os.path.islink(path := self._root / key):
+            if os.path.islink(path := self._root / file_name(key)):
                 self._add_file(key, Path(os.path.realpath(path)))
 
     def folder_at(self, folder: Path) -> str | None:
@@ -72,8 +74,8 @@ class Masters:
         return self._files.get((identity, path.name)) if identity else None
 
     def _add_folder(self, folder: str) -> None:
-        if identity := _identity(self._root / folder):
-            self._folders.setdefault(identity, str(self._root / folder))
+        if identity := _identity(self._root / file_name(folder)):
+            self._folders.setdefault(identity, str(self._root / file_name(folder)))
 
     def _add_file(self, key: str, real: Path) -> None:
         if identity := _identity(real.parent):
@@ -85,6 +87,7 @@ class _Destinations:
 
     def __init__(self, target: Bucket, masters: Masters | None) -> None:
         self._target, self._masters = target, masters
+        self._root = target.folder or Path()
         self._folders: dict[str, StorageError | None] = {}
 
     def problem(self, key: str, output: str) -> StorageError | None:
@@ -98,7 +101,7 @@ class _Destinations:
             self._folders[folder] = self._checked(f"{folder}/x") or self._of_masters(folder)
         if known := self._folders[folder]:
             return known
-        is_long = self._target.scheme != "file" or len(place.encode("utf-8", "replace")) > _SHORT_KEY
+        is_long = self._target.folder is None or len(place.encode("utf-8", "replace")) > _SHORT_KEY
         return (self._checked(place) if is_long else None) or self._is_master(place)
 
     def _checked(self, place: str) -> StorageError | None:
@@ -113,7 +116,7 @@ class _Destinations:
             return None
         here = PurePosixPath(folder)
         for each in (here, *here.parents[:-1]):
-            path = Path(self._target.url) / each
+            path = self._root / file_name(str(each))
             if theirs := self._masters.folder_at(path):
                 return UnsafeLink(
                     f"{path} is {theirs}, a folder of the source, where nothing is written: name another target, or"
@@ -122,7 +125,7 @@ class _Destinations:
         return None
 
     def _is_master(self, place: str) -> StorageError | None:
-        if self._masters and (key := self._masters.key_at(Path(self._target.url) / place)):
+        if self._masters and (key := self._masters.key_at(self._root / file_name(place))):
             return UnsafeLink(
                 f"{place} is where the link {key} of the source leads, and a master is not written over: name another"
                 " target"

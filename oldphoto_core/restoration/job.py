@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from oldphoto_core.errors import ConfigError, UsageError
 from oldphoto_core.restoration.options import Precision, RestoreOptions
 from oldphoto_core.storage import Bucket, look_up, read_key_list, take_inventory
+from oldphoto_core.storage.key_list import is_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,7 +58,8 @@ class RestoreJob:
     """Who is to be named in the records as having run it; nobody unless told: it is never taken from the system."""
 
     keys: str | tuple[str, ...] | None = None
-    """Only these keys of the source: themselves, or the file or URL of a list with one key a line; None: all."""
+    """Only these keys of the source: themselves, or the file or URL of a list with one key a line ("-": the standard
+    input); None: all."""
 
     warn_failure_rate: float = 0.05
     """Above this share (0 to 1) of failed photos somebody is told, once; the run goes on."""
@@ -143,8 +145,8 @@ def check_places(job: RestoreJob, *, writable: bool = True) -> None:
         target.check_destination(f"{folder}/x")
     if job.masks is not None and Bucket(job.masks) == source:
         raise UsageError(f"masks and source are both {source}; name the folder that holds the masks alone")
-    if job.keys is not None:
-        _keys_of(job.keys)
+    if job.keys is not None and not (isinstance(job.keys, str) and is_stream(job.keys)):
+        _keys_of(job.keys)  # a stream can be read only once, and that is not now
     # keys that are gone are rows of the ledger, even if nothing is left in the source
     for place in (job.source if job.keys is None else None, job.masks):
         if place is not None:

@@ -9,10 +9,10 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeVar
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from oldphoto_core.errors import DamagedOnTheWay, NoConditions, StorageError, UsageError, WriteFailed
-from oldphoto_core.storage.keys import Folding, printable, safe_key
+from oldphoto_core.storage.keys import Folding, file_name, key_of, printable, safe_key
 from oldphoto_core.storage.store import ObjectInfo, Store, Unfinished, chunks_of, why
 from oldphoto_core.storage.temporary import temporary_name
 
@@ -39,8 +39,20 @@ class Bucket:
 
     @property
     def url(self) -> str:
-        """The name for messages and records: an absolute path, or scheme://bucket/prefix."""
-        return self._root if self.scheme == "file" else f"{self.scheme}://{self._root}"
+        """The name for messages and records: an absolute path, or scheme://bucket/prefix.
+
+        A path that is not UTF-8, or that this process's locale reads as something else, is a file:// URL: that means
+        the same folder everywhere.
+        """
+        if self.scheme != "file":
+            return f"{self.scheme}://{self._root}"
+        is_plain = file_name(self._root) == self._root == printable(self._root)
+        return self._root if is_plain else f"file://{quote(os.fsencode(self._root))}"
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of this machine, for the operating system's functions; None: it is none."""
+        return Path(self._root) if self.scheme == "file" else None
 
     def exists(self) -> bool:
         """Whether the folder is there; in object stores, which have no folders: whether anything lies in it."""
@@ -199,7 +211,7 @@ class Bucket:
     def join(self, *parts: str) -> Bucket:
         """The bucket of a sub-folder."""
         inner = "/".join(safe_key(part.strip("/")) for part in parts)
-        base = f"file://{self._root.replace('%', '%25')}" if self.scheme == "file" else self.url
+        base = f"file://{key_of(self._root).replace('%', '%25')}" if self.scheme == "file" else self.url
         joined = Bucket(f"{base.rstrip('/')}/{inner.replace('%', '%25') if self.scheme == 'file' else inner}")
         joined._anchor = self._anchor
         return joined
@@ -341,7 +353,7 @@ def _parse(url: str) -> tuple[str, str]:
     if not mark:
         scheme, rest = "file", url
     elif scheme == "file":
-        rest = unquote(rest)
+        rest = file_name(unquote(rest, errors="surrogateescape"))
     if not rest or (scheme != "file" and not rest.strip("/")):
         raise UsageError(f"{url!r} names no bucket: write a folder, s3://bucket/folder or memory://name")
     if scheme == "file":

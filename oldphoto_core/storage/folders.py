@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oldphoto_core.errors import UnsafeLink
-from oldphoto_core.storage.keys import printable
+from oldphoto_core.storage.keys import shown
 
 HAS_HANDLES = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 """Whether the system opens files relative to an open folder (Linux, macOS); elsewhere each component is looked at."""
@@ -111,7 +111,7 @@ def _step(folder: Folder, part: str, *, create: bool) -> Folder:
     # this says why; where a link is put there after it, the open below refuses that
     if is_link(found):
         raise UnsafeLink(
-            f"{printable(str(path))} is a link, and nothing is written or removed through a link below a target:"
+            f"{shown(path)} is a link, and nothing is written or removed through a link below a target:"
             " replace it by a folder, or name the place it leads to as the target"
         )
     if not stat.S_ISDIR(found.st_mode):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 import unicodedata
 from collections.abc import Collection
 from typing import Literal, get_args
@@ -41,6 +43,8 @@ MAX_KEY_BYTES = 1024
 
 _SHOWN = 200
 """Characters of a refused key that its message quotes: notifications may hold one of a megabyte."""
+_FILES_ARE_UTF8 = sys.getfilesystemencoding().lower() in ("utf-8", "utf8")
+"""Python takes the encoding of file names from the locale: in that of C and those of Latin-1 it is another."""
 _NOT_UTF8 = re.compile(r"[\ud800-\udfff]|\\udc[89a-f][0-9a-f]")
 
 
@@ -81,6 +85,21 @@ def is_image_key(key: str) -> bool:
         return False
     stem, dot, extension = parts[-1].rpartition(".")
     return bool(stem and dot) and extension.lower() in IMAGE_EXTENSIONS
+
+
+def file_name(key: str) -> str:
+    """The key, or a part of it, as the operating system's functions want it: keys are UTF-8 on disk in any locale."""
+    return key if _FILES_ARE_UTF8 else os.fsdecode(key.encode("utf-8", "surrogateescape"))
+
+
+def key_of(name: str) -> str:
+    """The key, or the part of one, of a file of this name, as the operating system's functions give it."""
+    return name if _FILES_ARE_UTF8 else os.fsencode(name).decode("utf-8", "surrogateescape")
+
+
+def shown(path: object) -> str:
+    """A path of this machine for messages."""
+    return printable(key_of(str(path)))
 
 
 def is_temporary(key: str) -> bool:

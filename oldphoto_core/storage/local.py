@@ -22,7 +22,7 @@ from oldphoto_core.errors import (
     WriteFailed,
 )
 from oldphoto_core.storage.folders import Folder, open_folder
-from oldphoto_core.storage.keys import Folding, is_temporary, printable
+from oldphoto_core.storage.keys import Folding, file_name, is_temporary, key_of, printable, shown
 from oldphoto_core.storage.local_files import READ, NoLinks, check_name, create_link, regular, write_verified
 from oldphoto_core.storage.local_listing import as_object, links_to_folders, version_of, walk
 from oldphoto_core.storage.store import ObjectInfo, Unfinished, chunks_of, why
@@ -52,8 +52,8 @@ class LocalStore:
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Walks in key order, holding one folder's names at a time; links are followed, loops are not."""
         if self.root.exists() and not self.root.is_dir():
-            raise SourceMissing(f"{printable(str(self.root))} is a file, not a folder: name the folder that holds it")
-        folder = self.root / prefix
+            raise SourceMissing(f"{self._name()} is a file, not a folder: name the folder that holds it")
+        folder = self._path(prefix)
         if not folder.is_dir():
             return
         with _as_storage_error(str(folder), "listed"):
@@ -63,16 +63,16 @@ class LocalStore:
 
     def folders(self, prefix: str) -> Iterator[str]:
         """Names of the folders directly inside."""
-        folder = self.root / prefix
+        folder = self._path(prefix)
         if not folder.is_dir():
             return
         with _as_storage_error(str(folder), "listed"), os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if os.path.isdir(entry.path))
+            names = sorted(key_of(entry.name) for entry in entries if os.path.isdir(entry.path))
         yield from names
 
     def folder_links(self, prefix: str) -> Iterator[str]:
         """Links that lead to folders."""
-        folder = self.root / prefix
+        folder = self._path(prefix)
         if folder.is_symlink():
             yield prefix
         elif folder.is_dir():
@@ -86,14 +86,14 @@ class LocalStore:
 
     def read(self, key: str, version: str | None) -> Iterator[bytes]:
         """All bytes; the file's time and size must hold from before the first byte to after the last."""
-        with _as_storage_error(self._name(key), "read"), regular(os.open(self.root / key, READ)) as file:
+        with _as_storage_error(self._name(key), "read"), regular(os.open(self._path(key), READ)) as file:
             yield from self._contents(key, file, version)
 
     def read_inside(self, key: str, version: str | None) -> Iterator[bytes]:
         """The same of a file that really lies below `root`, whatever links lead to it."""
-        root, path = os.path.realpath(self.root), os.path.realpath(self.root / key)
+        root, path = os.path.realpath(self.root), os.path.realpath(self._path(key))
         if not path.startswith(root.rstrip("/") + "/"):
-            raise UnsafeLink(f"{self._name(key)} is a link that leads out of {printable(str(self.root))}")
+            raise UnsafeLink(f"{self._name(key)} is a link that leads out of {self._name()}")
         *parts, name = Path(path).relative_to(root).parts
         # no part of a resolved path is a link, unless somebody puts one there meanwhile
         with (
@@ -113,7 +113,7 @@ class LocalStore:
 
     def read_range(self, key: str, version: str | None, start: int, end: int) -> bytes:
         """Some bytes of the file, while it has that time and size."""
-        with _as_storage_error(self._name(key), "read"), regular(os.open(self.root / key, READ)) as file:
+        with _as_storage_error(self._name(key), "read"), regular(os.open(self._path(key), READ)) as file:
             found = version_of(os.fstat(file.fileno()))
             data = os.pread(file.fileno(), end - start, start)
         if version not in (None, found):
@@ -132,7 +132,7 @@ class LocalStore:
         try:
             self._place(key, source, create_link)
         except FileExistsError as error:
-            if os.path.lexists(self.root / key):
+            if os.path.lexists(self._path(key)):
                 return False
             raise self._not_written(key, error) from error
         except OSError as error:
@@ -140,7 +140,7 @@ class LocalStore:
         return True
 
     def _place(self, key: str, source: BinaryIO, put: Callable[[Folder, str, str], None]) -> None:
-        *parts, name = key.split("/")
+        *parts, name = file_name(key).split("/")
         temporary = temporary_name()
         with open_folder(self._anchor, [*self._below, *parts], create=True) as folder:
             try:
@@ -153,7 +153,7 @@ class LocalStore:
 
     def delete(self, key: str) -> None:
         """Removes the file; its folder stays."""
-        *parts, name = key.split("/")
+        *parts, name = file_name(key).split("/")
         with (
             _as_storage_error(self._name(key), "deleted"),
             contextlib.suppress(FileNotFoundError, NotADirectoryError),
@@ -163,10 +163,10 @@ class LocalStore:
 
     def check_destination(self, key: str) -> None:
         """Names are looked up, which a file system refuses for those that it does not take."""
-        if len(os.fsencode(self.root / key)) > _LONGEST_PATH:
+        if len(os.fsencode(self._path(key))) > _LONGEST_PATH:
             raise UnsafeKey(f"the path of {printable(key)} is longer than {_LONGEST_PATH} bytes: name a shorter target")
-        parts = [*self._below, *key.split("/")]
-        names = [name for name in key.split("/") if len(os.fsencode(name)) > _SHORT_NAME]
+        parts = [*self._below, *file_name(key).split("/")]
+        names = [name for name in file_name(key).split("/") if len(os.fsencode(name)) > _SHORT_NAME]
         for root, below in self._nearest(parts[:-1]):
             try:
                 with open_folder(root, below) as folder:
@@ -192,7 +192,7 @@ class LocalStore:
         self.write(name, io.BytesIO(b"oldphoto looks how names are told apart here, and removes this again"))
         try:
             others: dict[Folding, str] = {"case": name.upper(), "unicode": unicodedata.normalize("NFD", name)}
-            return tuple(by for by, other in others.items() if os.path.lexists(self.root / other))
+            return tuple(by for by, other in others.items() if os.path.lexists(self._path(other)))
         finally:
             self.delete(name)
 
@@ -201,9 +201,9 @@ class LocalStore:
         if not self.root.is_dir():
             return
         with _as_storage_error(str(self.root), "listed"), os.scandir(self.root) as entries:
-            keys = [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
+            keys = [key_of(entry.name) for entry in entries if not entry.is_dir(follow_symlinks=False)]
         for name in folders:
-            below = self.root / name
+            below = self._path(name)
             if below.is_dir() and not below.is_symlink():
                 with _as_storage_error(str(below), "listed"):
                     keys += [listed.key for listed in walk(str(below), f"{name}/", follow=False)]
@@ -220,7 +220,7 @@ class LocalStore:
         """Of a file; None where there is none."""
         with _as_storage_error(self._name(key), "looked at"):
             try:
-                found = os.stat(self.root / key)
+                found = os.stat(self._path(key))
             except (FileNotFoundError, NotADirectoryError):
                 return None
         return found if stat.S_ISREG(found.st_mode) else None
@@ -231,13 +231,16 @@ class LocalStore:
     def _not_written(self, key: str, error: OSError) -> StorageError:
         if isinstance(error, NoLinks):
             return NoConditions(
-                f"{printable(str(self.root))} lies on a file system without hard links, where nothing can be created"
+                f"{self._name()} lies on a file system without hard links, where nothing can be created"
                 " only if it is absent; use another file system to have that"
             )
         return WriteFailed(f"cannot write {self._name(key)}: {why(error)}; nothing was left there")
 
-    def _name(self, key: str) -> str:
-        return printable(str(self.root / key))
+    def _path(self, key: str) -> Path:
+        return self.root / file_name(key)
+
+    def _name(self, key: str = "") -> str:
+        return shown(self._path(key))
 
 
 @contextlib.contextmanager

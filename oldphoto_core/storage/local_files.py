@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from oldphoto_core.errors import UnsafeKey
 from oldphoto_core.storage.folders import Folder
-from oldphoto_core.storage.keys import printable
+from oldphoto_core.storage.keys import shown
 from oldphoto_core.storage.store import CHUNK, chunks_of
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL, errno.EACCES}
@@ -44,8 +44,8 @@ def check_name(folder: Folder, name: str) -> None:
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise UnsafeKey(
-                f"{printable(name)} is a name of {len(os.fsencode(name))} bytes, which is more than"
-                f" {printable(str(folder.path))} takes: rename the photo, or name a target that takes longer names"
+                f"{shown(name)} is a name of {len(os.fsencode(name))} bytes, which is more than"
+                f" {shown(folder.path)} takes: rename the photo, or name a target that takes longer names"
             ) from error
 
 

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from oldphoto_core.storage.keys import key_of
 from oldphoto_core.storage.store import UNLISTED, ObjectInfo, why
 
 SYSTEM_FOLDERS = frozenset({"$RECYCLE.BIN", "RECYCLER", "System Volume Information"})
@@ -96,7 +97,7 @@ def _sorted(folder: str, prefix: str, *, follow: bool) -> list[Listed | tuple[os
     found: list[tuple[str, Listed | tuple[os.DirEntry[str], str]]] = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            key = prefix + entry.name
+            key = prefix + key_of(entry.name)
             try:
                 # a folder sorts as "name/", so that the keys of the whole walk come out in order
                 is_folder = entry.is_dir(follow_symlinks=follow)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import importlib
+import os
 import re
 import struct
 import zipfile
@@ -58,7 +58,8 @@ INNER = {
     "scans/isolation/messages.py": {"EOFError", "UnpicklingError"},  # ends the decoder, and fails one photo
     "scans/isolation/decoder.py": {"NotStarted"},
     "scans/isolation/pool.py": {"NotStarted", "_Died"},
-    "storage/local.py": {"OSError"},
+    "storage/folders.py": {"NotADirectoryError"},
+    "storage/local_files.py": {"OSError", "IsADirectoryError", "NoLinks"},
     "checkpoints/archives.py": {"BadZipFile"},
     "doctor/file_kinds.py": {"ValueError"},  # a finding of the doctor's, caught by it
 }
@@ -296,12 +297,13 @@ def test_whatever_the_system_says_of_a_folder_is_a_storage_error(
 ) -> None:
     bucket = Bucket(tmp_path / "bucket")
     bucket.write("there", b"bytes")
-    real, system = builtins.open, Raising()
+    real, system = os.open, Raising()
 
     def fail(path: Any, *arguments: Any, **options: Any) -> Any:
-        return system() if str(path).startswith(str(tmp_path)) else real(path, *arguments, **options)
+        inside = options.get("dir_fd") is not None or str(path).startswith(str(tmp_path))
+        return system() if inside else real(path, *arguments, **options)
 
-    monkeypatch.setattr(builtins, "open", fail)
+    monkeypatch.setattr(os, "open", fail)
     of_files = [cls for cls in BUILTIN if issubclass(cls, OSError)]
     calls = {
         "read": system.through(lambda: bucket.read("there")),

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
-from storms import storm_before
 
 from oldphoto_core.errors import NoCredentials, SourceMissing, StorageError, WriteFailed
 from oldphoto_core.storage import Bucket, s3, s3_requests
@@ -131,19 +130,12 @@ def test_an_unreachable_store_names_no_password(s3_endpoint: str, monkeypatch: p
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_master_in_an_archive_class_is_no_affair_of_credentials(
-    s3_endpoint: str, s3_bucket_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Bucket(s3_bucket_url).write("a.jpg", b"x")
-    with storm_before(s3_endpoint) as (storm, endpoint):
-        storm.refuse(lambda request: request.reads, 403, "InvalidObjectState")
-        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-        bucket = Bucket(s3_bucket_url)
-        for use in (
-            lambda: bucket.read("a.jpg"),
-            lambda: bucket.read_range("a.jpg", 0, 1),
-            lambda: bucket.sha256("a.jpg"),
-        ):
-            with pytest.raises(StorageError, match="archive class.*restore it there first") as caught:
-                use()
-            assert not isinstance(caught.value, NoCredentials)
+@pytest.mark.parametrize("storage_class", ["GLACIER", "DEEP_ARCHIVE"])
+def test_a_master_in_an_archive_class_is_no_affair_of_credentials(s3_bucket_url: str, storage_class: str) -> None:
+    name, _, prefix = s3_bucket_url.removeprefix("s3://").partition("/")
+    boto3.client("s3").put_object(Bucket=name, Key=f"{prefix}/a.jpg", Body=b"x", StorageClass=storage_class)
+    bucket = Bucket(s3_bucket_url)
+    for use in (lambda: bucket.read("a.jpg"), lambda: bucket.read_range("a.jpg", 0, 1), lambda: bucket.sha256("a.jpg")):
+        with pytest.raises(StorageError, match=r"archive class.*restore it there first") as caught:
+            use()
+        assert not isinstance(caught.value, NoCredentials)
