@@ -22,7 +22,7 @@ from oldphoto_core.errors import Occupied, RunStopped
 from oldphoto_core.names import visible
 from oldphoto_core.reports.summary import Summary
 from oldphoto_core.restoration import run as core
-from oldphoto_core.restoration.coordination import sole_coordinator
+from oldphoto_core.restoration.coordination import UNKEPT, sole_coordinator
 from oldphoto_core.restoration.job import job_of
 from oldphoto_core.restoration.options import ExistingPolicy, FailurePolicy, Mode, Precision
 from oldphoto_core.scans import OutputFormat
@@ -71,9 +71,15 @@ def restore(
     if job.pool:
         deployment_in(job.pool)  # raises where there is none, before anything is begun
     workers = workers_of(job.pool) if job.pool else 1
-    log = get_run_logger()
-    with sole_coordinator(job.target, lambda line: log.warning(visible(line))) as check_held:
+    log, said = get_run_logger(), list[str]()
+
+    def warn(line: str) -> None:
+        said.append(line)
+        log.warning(visible(line))
+
+    with sole_coordinator(job.target, warn) as check_held:
         run = open_run(job, end_strays, workers, check_held)
+        run.facts["warnings"] = [line for line in said if line.startswith(UNKEPT)]
         try:
             restore_shards(run, check_held)
         except RunCancelled as wish:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from oldphoto_core.reports.summary import Summary
 
 FAILURES_SHOWN = 20
+NOT_THE_FLOWS = ("context", "registry", "check", "json", "no_report")
+"""Parameters of the command that the flow does not have under these names."""
 
 
 def register(app: typer.Typer) -> None:
@@ -22,6 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 def restore(
+    context: typer.Context,
     source: Annotated[
         str, typer.Argument(metavar="SOURCE", help="Folder or URL (s3://bucket/prefix) of old photos; only ever read.")
     ],
@@ -112,11 +115,7 @@ def restore(
     Exit codes: 0 every photo restored or skipped, 1 could not be done, 2 wrong usage, 3 done but some photos failed.
     """
     # every option by its name, which is what the flow calls it
-    choices = {
-        name: given for name, given in locals().items() if name not in ("registry", "check", "json", "no_report")
-    }
-    from click import get_current_context
-
+    choices = {name: given for name, given in locals().items() if name not in NOT_THE_FLOWS}
     from flows.prefect_session import prefect_session
     from oldphoto_core.checkpoints.registry import place_of
     from oldphoto_core.restoration.job import check_places, job_of
@@ -128,7 +127,7 @@ def restore(
     choices |= {"model": model, "memory": allowed, "report": not no_report}
     if keys is not None:
         # a stream can be read only once, and the list is read more often; it is removed when the command ends
-        choices["keys"] = get_current_context().with_resource(as_file(keys))
+        choices["keys"] = context.with_resource(as_file(keys))
     job = job_of(**choices)  # what is wrong usage is said before a server is started
     if json and not check:
         raise typer.BadParameter("--json is about --check; give both, or neither")
@@ -163,6 +162,8 @@ def report(summary: Summary) -> None:
         say(f"failed: {row.key}: {row.reason}: {row.detail}")
     if summary["failed"] > FAILURES_SHOWN:
         say(f"... and {summary['failed'] - FAILURES_SHOWN} more, in the ledger")
+    for warning in summary.get("warnings", ()):
+        say(f"note: {warning}")
     if summary["masks"]["without a photo"]:
         say(f"note: {summary['masks']['without a photo']} masks belong to no photo of the source")
     reasons = ", ".join(f"{count} {reason}" for reason, count in summary["skipped_reasons"].items())

@@ -16,7 +16,8 @@ from typing import Protocol
 from oldphoto_core.arrivals.spool import ArrivalSpool, Batch
 from oldphoto_core.errors import OldPhotoError
 from oldphoto_core.names import visible
-from oldphoto_core.storage import Bucket, write_key_list
+from oldphoto_core.storage import Bucket
+from oldphoto_core.storage.key_list import encode_key_list
 
 LOG = logging.getLogger(__name__)
 AGAIN_SECONDS = 120.0
@@ -83,13 +84,14 @@ class Dispatcher:
             return
         taken = self._orchestrator.taken(min(batch.since for batch in batches))
         for batch in batches:
-            place = f"{self._target.url}/arrivals/{batch.id}.txt"
+            name = f"arrivals/{batch.id}.txt"
+            place = f"{self._target.url}/{name}"
             if place in taken:
                 self._spool.settle(batch)
                 self._announced.pop(batch.id, None)
                 LOG.info("batch %s: a run has its %d keys", batch.id, len(batch.keys))
             elif now - self._announced.get(batch.id, -self._again_seconds) >= self._again_seconds:
-                write_key_list(place, batch.keys)
+                self._target.write(name, encode_key_list(batch.keys))
                 self._orchestrator.announce(batch, place)
                 self._announced[batch.id] = now
                 LOG.info("batch %s: %d keys announced", batch.id, len(batch.keys))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from oldphoto_core.storage import LedgerRow
 
@@ -25,6 +25,8 @@ class RunFacts(TypedDict):
     options: dict[str, Any]
     masks: dict[str, int]
     started: str
+    warnings: NotRequired[list[str]]
+    """What whoever started it should know of the target, in one line each; older runs have none."""
 
 
 class Summary(RunFacts):

@@ -17,6 +17,9 @@ from oldphoto_core.storage.lease_entry import SECONDS
 
 LEASE = "lease"
 
+UNKEPT = "nobody keeps a second run out of this target"
+"""How the line begins that says so."""
+
 log = logging.getLogger("oldphoto.coordination")
 
 
@@ -39,7 +42,7 @@ def sole_coordinator(
         try:
             held.enter_context(lease)
         except NoConditions as error:
-            say(f"nobody keeps a second run out of this target: {error}")
+            say(f"{UNKEPT}: {error}")
             yield lambda: None
         else:
             yield lease.check

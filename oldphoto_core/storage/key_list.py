@@ -69,7 +69,12 @@ def as_file(place: str) -> Iterator[str]:
 def write_key_list(place: str, keys: Iterable[str]) -> str:
     """Writes such a list, atomically; returns its sha256. Keys that hold a line end must not be among them."""
     folder, name = _parted(place)
-    return Bucket(folder).write(name, "".join(f"{key}\n" for key in keys).encode())
+    return Bucket(folder).write(name, encode_key_list(keys))
+
+
+def encode_key_list(keys: Iterable[str]) -> bytes:
+    """The bytes of such a list."""
+    return "".join(f"{key}\n" for key in keys).encode()
 
 
 def _content(place: str) -> bytes:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import threading
 import uuid
 from pathlib import Path
 
@@ -15,6 +19,7 @@ from oldphoto_core.restoration.check import check
 from oldphoto_core.restoration.job import check_places
 from oldphoto_core.restoration.rows import rows_by_key
 from oldphoto_core.storage import Bucket, look_up, read_key_list, read_ledger, write_key_list
+from oldphoto_core.storage.key_list import as_file
 
 HOSTILE = [
     "../secret.png",
@@ -150,3 +155,43 @@ def test_looking_up_sorts_and_counts_each_key_once(source: Bucket) -> None:
     frame = look_up(source, ["b.png", "a.png", "b.png", "gone.png"])
     assert frame["key"].tolist() == ["a.png", "b.png", "gone.png"]
     assert [bool(version) for version in frame["version"]] == [True, True, False]
+
+
+def test_a_list_from_a_pipe_is_read_once_and_may_be_read_again(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(b"a.png\nb.png\n"))
+    writer.start()
+    with as_file(str(pipe)) as place:
+        assert read_key_list(place) == read_key_list(place) == ["a.png", "b.png"]
+    writer.join()
+    assert not os.path.exists(place)
+
+
+@pytest.mark.parametrize("place", ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"])
+def test_a_list_from_the_standard_input_is_read(place: str, tmp_path: Path) -> None:
+    asked = "import sys; from oldphoto_core.storage import read_key_list; print(read_key_list(sys.argv[1]))"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    child = subprocess.run(
+        [sys.executable, "-c", asked, place], input=b"a.png\r\nb.png", env=environment, capture_output=True, check=True
+    )
+    assert child.stdout.decode().strip() == "['a.png', 'b.png']"
+
+
+def test_a_run_reads_a_stream_of_keys_itself(source: Bucket, target: Bucket, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(b"a.png\n"))
+    writer.start()
+    assert restore(source, target, str(pipe))["restored"] == 1
+    writer.join()
+
+
+def test_an_empty_stream_of_keys_is_wrong_usage(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(b""))
+    writer.start()
+    with pytest.raises(UsageError, match="is empty"), as_file(str(pipe)):
+        pass
+    writer.join()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -45,3 +47,14 @@ def test_the_same_as_json(source: Path, tmp_path: Path, oldphoto) -> None:
 
 def test_json_without_check_is_wrong_usage(source: Path, tmp_path: Path, oldphoto) -> None:
     assert oldphoto("restore", source, tmp_path / "new", "--json").code == 2
+
+
+def test_a_list_of_keys_may_come_from_a_pipe(source: Path, tmp_path: Path, oldphoto) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(b"a.jpg\n"))
+    writer.start()
+    ended = oldphoto("restore", source, tmp_path / "new", "--model", "invert", "--keys", pipe, "--check")
+    writer.join()
+    assert ended.code == 0, ended.err
+    assert "1 files found: 1 would be restored" in ended.out
