@@ -181,7 +181,7 @@ class UnsafeKey(StorageError):
 class WriteFailed(StorageError):
     """The store did not take the bytes, or gave other bytes back."""
 
-    reason = "write failed"
+    reason: ClassVar[FailedReason] = "write failed"
 
 
 class UnsafeLink(WriteFailed):

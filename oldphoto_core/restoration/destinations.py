@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from oldphoto_core.errors import StorageError, UnsafeKey, UnsafeLink
 from oldphoto_core.reports.record import mask_key
 from oldphoto_core.storage import Bucket, LedgerRow
-from oldphoto_core.storage.keys import file_name
+from oldphoto_core.storage.keys import awkward, file_name
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.options import RestoreOptions
@@ -44,6 +44,24 @@ def refuse_unwritable(plan: Plan, source: Bucket, target: Bucket, options: Resto
     ]
     plan.photos = [photo for photo in plan.photos if photo.key not in refused]
     plan.skipped = [row for row in plan.skipped if row.key not in refused]
+
+
+def refuse_awkward(plan: Plan, target: Bucket) -> None:
+    """Moves photos with characters that the target takes in no name out of the plan, and to those that fail.
+
+    The target is only asked, with small files, where names hold any.
+    """
+    held = {photo.key: awkward(photo.key) for photo in plan.photos}
+    wanted = set[str]().union(*held.values())
+    refused = target.refuses(sorted(wanted)) if wanted else set()
+    for photo in plan.photos:
+        if refused & held[photo.key]:
+            which = " ".join(repr(each) for each in sorted(refused & held[photo.key]))
+            detail = f"{target} takes no name with {which}, or none that ends so: rename it, or name another target"
+            plan.failed.append(
+                LedgerRow(key=photo.key, version=photo.version, status="failed", reason="unsafe key", detail=detail)
+            )
+    plan.photos = [photo for photo in plan.photos if not refused & held[photo.key]]
 
 
 class Masters:

@@ -11,7 +11,7 @@ from oldphoto_core.errors import RunStopped
 from oldphoto_core.reports.summary import RunFacts, Summary, encode
 from oldphoto_core.restoration import handout
 from oldphoto_core.restoration.clashes import keep_apart
-from oldphoto_core.restoration.destinations import refuse_unwritable
+from oldphoto_core.restoration.destinations import refuse_awkward, refuse_unwritable
 from oldphoto_core.restoration.engine import OnPart, OnRow
 from oldphoto_core.restoration.gauges import gauges_written
 from oldphoto_core.restoration.job import RESULT_FOLDERS, RestoreJob, check_places, manifest_of
@@ -143,6 +143,7 @@ def open_run(
     target = Bucket(job.target)
     settle_killed_runs(target, end_strays, check)
     manifest, plan = plan_job(job, restorer)
+    refuse_awkward(plan, target)
     keep_apart(plan, target)
     check()
     run = Run(job, plan, len(manifest), restorer, workers, check)

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 from urllib.parse import quote, unquote
@@ -268,6 +268,13 @@ class Bucket:
         In folders it depends on the drive, and a small file is written and removed again. Raises WriteFailed.
         """
         return self._store.folds_names()
+
+    def refuses(self, awkward: Iterable[str]) -> set[str]:
+        """Of these characters, and " " or "." for one at the end of a name, what no name can hold here.
+
+        In folders it depends on the drive, and a small file for each is written and removed again.
+        """
+        return self._store.refuses(awkward)
 
     def contains(self, other: Bucket) -> bool:
         """Whether the other is this same place, or lies inside it (symbolic links and second mounts resolved)."""

@@ -38,6 +38,9 @@ Folding = Literal["case", "unicode"]
 FOLDINGS: tuple[Folding, ...] = get_args(Folding)
 """What file systems may not tell apart: upper and lower case; a letter with its accent and the two in a row."""
 
+AWKWARD_CHARACTERS = '"*:<>?\\|'
+"""What names cannot hold on exFAT, FAT32 and many shares, where a dot or a blank at their end is refused or lost, too."""
+
 MAX_KEY_BYTES = 1024
 """The bound of S3; local file systems bound each part of a path by themselves (255 bytes)."""
 
@@ -100,6 +103,12 @@ def key_of(name: str) -> str:
 def shown(path: object) -> str:
     """A path of this machine for messages."""
     return printable(key_of(str(path)))
+
+
+def awkward(key: str) -> set[str]:
+    """What in the parts of a key some places do not take: characters, and " " or "." for one at the end of a part."""
+    found = {character for character in key if character in AWKWARD_CHARACTERS}
+    return found.union(part[-1] for part in key.split("/") if part[-1:] in (" ", "."))
 
 
 def is_temporary(key: str) -> bool:

@@ -8,7 +8,7 @@ import io
 import os
 import stat
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -195,6 +195,21 @@ class LocalStore:
             return tuple(by for by, other in others.items() if os.path.lexists(self._path(other)))
         finally:
             self.delete(name)
+
+    def refuses(self, awkward: Iterable[str]) -> set[str]:
+        """Tried with a small file each, as it depends on the drive."""
+        return {each for each in awkward if not self._takes(f"{temporary_name('probe-')}{each}")}
+
+    def _takes(self, name: str) -> bool:
+        """Whether a file can have this name, and keeps it."""
+        try:
+            self.write(name, io.BytesIO(b"oldphoto looks which names are taken here, and removes this again"))
+            return name in os.listdir(self.root)
+        except WriteFailed:
+            return False
+        finally:
+            with contextlib.suppress(StorageError):
+                self.delete(name)
 
     def unfinished(self, folders: tuple[str, ...]) -> Iterator[Unfinished]:
         """Files of temporary names; no link is followed to look for them."""

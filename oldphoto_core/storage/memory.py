@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from threading import Lock
 from typing import Any, BinaryIO
 
@@ -89,6 +89,10 @@ class MemoryStore:
     def folds_names(self) -> tuple[Folding, ...]:
         """Nothing: keys are bytes."""
         return ()
+
+    def refuses(self, awkward: Iterable[str]) -> set[str]:
+        """Nothing: keys are bytes."""
+        return set()
 
     def unfinished(self, folders: tuple[str, ...]) -> Iterator[Unfinished]:
         """None: what was begun is gone with the process."""

@@ -6,7 +6,7 @@ import base64
 import contextlib
 import mimetypes
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 from oldphoto_core.errors import (
@@ -177,6 +177,10 @@ class S3Store:
     def folds_names(self) -> tuple[Folding, ...]:
         """Nothing: keys are bytes."""
         return ()
+
+    def refuses(self, awkward: Iterable[str]) -> set[str]:
+        """Nothing: keys are bytes."""
+        return set()
 
     def unfinished(self, folders: tuple[str, ...]) -> Iterator[Unfinished]:
         """Probes, and uploads in parts, which cost their room until somebody aborts them."""

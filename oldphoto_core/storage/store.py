@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
@@ -84,6 +84,9 @@ class Store(Protocol):
 
     def folds_names(self) -> tuple[Folding, ...]:
         """What names are not told apart by: upper and lower case, Unicode's forms, or, in most places, nothing."""
+
+    def refuses(self, awkward: Iterable[str]) -> set[str]:
+        """Of these (`keys.awkward`) what no name can hold here; mostly nothing."""
 
     def unfinished(self, folders: tuple[str, ...]) -> Iterator[Unfinished]:
         """Writes under way, or left by the killed: those directly here, and all that are in these folders."""

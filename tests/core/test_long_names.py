@@ -74,3 +74,27 @@ def test_a_path_that_is_too_long_is_refused_before_any_work(tmp_path: Path) -> N
     keys = [f"{folder}/{named(30)}", f"{folder}/{'g' * 200}/{'h' * 200}/a.jpg"]
     put(source, keys)
     assert outcomes(source, target) == {keys[0]: "restored", keys[1]: "unsafe key"}
+
+
+AWKWARD = ["12:30.jpg", "why?/1.jpg", "a*b.jpg", "dot./1.jpg", "plain.jpg"]
+
+
+def test_characters_that_a_drive_takes_in_no_name_are_refused_before_any_work(tmp_path: Path) -> None:
+    source = Bucket(tmp_path / "scans")
+    put(source, AWKWARD)
+    with exfat_drive(tmp_path) as place:
+        target = Bucket(place / "new")
+        summary = restore(source, target)
+        ledger = read_ledger(target.join("runs", summary["run_id"])).set_index("key")
+        assert audit(target).is_clean
+    assert summary["restored"] >= 1
+    assert ledger.loc["plain.jpg", "status"] == "restored"
+    assert {ledger.loc[key, "reason"] for key in AWKWARD[:3]} == {"unsafe key"}
+    assert "takes no name with ':'" in ledger.loc["12:30.jpg", "detail"]
+
+
+def test_a_target_that_takes_them_gets_them(bucket_url: str, tmp_path: Path) -> None:
+    source, target = Bucket(tmp_path / "scans"), Bucket(bucket_url)
+    put(source, AWKWARD)
+    assert restore(source, target)["restored"] == len(AWKWARD)
+    assert list(target.unfinished(())) == []
