@@ -39,7 +39,7 @@ FOLDINGS: tuple[Folding, ...] = get_args(Folding)
 """What file systems may not tell apart: upper and lower case; a letter with its accent and the two in a row."""
 
 AWKWARD_CHARACTERS = '"*:<>?\\|'
-"""What names cannot hold on exFAT, FAT32 and many shares, where a dot or a blank at their end is refused or lost, too."""
+"""What names cannot hold on exFAT, FAT32 and many shares, which refuse or lose a dot or a blank at their end, too."""
 
 MAX_KEY_BYTES = 1024
 """The bound of S3; local file systems bound each part of a path by themselves (255 bytes)."""
