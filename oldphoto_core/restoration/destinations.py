@@ -37,7 +37,7 @@ def refuse_unwritable(plan: Plan, source: Bucket, target: Bucket, options: Resto
     planned += [row.key for row in plan.skipped if row.reason == "output exists"]
     problems = ((key, destinations.problem(key, options.output_key(key))) for key in planned)
     refused = {key: problem for key, problem in problems if problem}
-    versions = {item.key: item.version for item in (*plan.photos, *plan.skipped) if item.key in refused}
+    versions = {photo.key: photo.version for photo in plan.photos} | {row.key: row.version for row in plan.skipped}
     plan.failed += [
         LedgerRow(key=key, version=versions[key], status="failed", reason=error.reason, detail=str(error))
         for key, error in refused.items()

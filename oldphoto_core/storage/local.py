@@ -8,7 +8,7 @@ import io
 import os
 import stat
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -179,7 +179,7 @@ class LocalStore:
                 if error.errno != errno.ENAMETOOLONG:
                     return  # writing it says why
 
-    def _nearest(self, parts: list[str]) -> Iterator[tuple[Path, list[str]]]:
+    def _nearest(self, parts: Sequence[str]) -> Iterator[tuple[Path, Sequence[str]]]:
         """A folder below the anchor, then those above it, as anchors and parts below them."""
         for known in range(len(parts), -1, -1):
             yield self._anchor, parts[:known]
