@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _SHORT_KEY = 100
 """Bytes of a key that a folder of any file system takes, so that its folder alone needs a look."""
+_SHORT_KEY_OF_OBJECTS = 1000
+"""Bytes of a URL and a key together that any object store takes."""
 _Identity = tuple[int, int]
 """Device and inode of a folder."""
 
@@ -78,8 +80,13 @@ class Masters:
                 seen.add(folder)
                 self._add_folder(folder)
                 folder = folder.rpartition("/")[0]
-            if os.path.islink(path := self._root / file_name(key)):
+            if os.path.islink(path := os.path.join(self._root, file_name(key))):
                 self._add_file(key, Path(os.path.realpath(path)))
+
+    @property
+    def has_links(self) -> bool:
+        """Whether any photo of the source is a link."""
+        return bool(self._files)
 
     def folder_at(self, folder: Path) -> str | None:
         """The source's name of this folder; None: it is none of the source's, or is not there."""
@@ -106,6 +113,7 @@ class _Destinations:
     def __init__(self, target: Bucket, masters: Masters | None) -> None:
         self._target, self._masters = target, masters
         self._root = target.folder or Path()
+        self._bound = _SHORT_KEY if target.folder else _SHORT_KEY_OF_OBJECTS - len(target.url.encode())
         self._folders: dict[str, StorageError | None] = {}
 
     def problem(self, key: str, output: str) -> StorageError | None:
@@ -119,7 +127,7 @@ class _Destinations:
             self._folders[folder] = self._checked(f"{folder}/x") or self._of_masters(folder)
         if known := self._folders[folder]:
             return known
-        is_long = self._target.folder is None or len(place.encode("utf-8", "replace")) > _SHORT_KEY
+        is_long = len(place.encode("utf-8", "replace")) > self._bound
         return (self._checked(place) if is_long else None) or self._is_master(place)
 
     def _checked(self, place: str) -> StorageError | None:
@@ -143,7 +151,7 @@ class _Destinations:
         return None
 
     def _is_master(self, place: str) -> StorageError | None:
-        if self._masters and (key := self._masters.key_at(self._root / file_name(place))):
+        if self._masters and self._masters.has_links and (key := self._masters.key_at(self._root / file_name(place))):
             return UnsafeLink(
                 f"{place} is where the link {key} of the source leads, and a master is not written over: name another"
                 " target"
