@@ -156,8 +156,15 @@ def test_a_source_that_cannot_be_listed_at_all_is_an_error(tmp_path: Path, monke
         list(Bucket(tmp_path).list())
 
 
-def test_folders_within_folders_are_listed_as_deep_as_paths_go(tmp_path: Path) -> None:
-    deep, handle = 1500, os.open(tmp_path, os.O_RDONLY)
+@pytest.fixture
+def abyss(tmp_path: Path) -> Iterator[Path]:
+    """A folder for folders so deep that Python does not remove them."""
+    yield tmp_path
+    subprocess.run(["rm", "-rf", tmp_path], check=True)
+
+
+def test_folders_within_folders_are_listed_as_deep_as_paths_go(abyss: Path) -> None:
+    deep, handle = 1500, os.open(abyss, os.O_RDONLY)
     for _ in range(deep):
         os.mkdir("d", dir_fd=handle)
         below = os.open("d", os.O_RDONLY, dir_fd=handle)
@@ -165,23 +172,21 @@ def test_folders_within_folders_are_listed_as_deep_as_paths_go(tmp_path: Path) -
         handle = below
     os.close(os.open("1.jpg", os.O_CREAT | os.O_WRONLY, dir_fd=handle))
     os.close(handle)
-    assert [info.key for info in Bucket(tmp_path).list()] == [f"{'d/' * deep}1.jpg"]
-    subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)
+    assert [info.key for info in Bucket(abyss).list()] == [f"{'d/' * deep}1.jpg"]
 
 
-def test_folders_deeper_than_a_path_may_be_are_one_failed_row(tmp_path: Path) -> None:
-    put(Bucket(tmp_path), ["a.jpg"])
-    handle = os.open(tmp_path, os.O_RDONLY)
+def test_folders_deeper_than_a_path_may_be_are_one_failed_row(abyss: Path) -> None:
+    put(Bucket(abyss), ["a.jpg"])
+    handle = os.open(abyss, os.O_RDONLY)
     for _ in range(20):
         os.mkdir("d" * 250, dir_fd=handle)
         below = os.open("d" * 250, os.O_RDONLY, dir_fd=handle)
         os.close(handle)
         handle = below
     os.close(handle)
-    first, second = Bucket(tmp_path).list()
+    first, second = Bucket(abyss).list()
     assert (first.key, first.is_unlisted) == ("a.jpg", False)
     assert (second.is_unlisted, "too long" in second.version) == (True, True)
-    subprocess.run(["rm", "-rf", tmp_path / ("d" * 250)], check=True)
 
 
 def test_a_named_pipe_that_a_list_of_keys_names_is_not_waited_for(tmp_path: Path) -> None:
