@@ -14,7 +14,6 @@ import os
 import secrets
 import signal
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +24,7 @@ from infra.postgres import Postgres, programs_of_postgres
 from infra.prefect_events import runs_of
 from infra.processes import Processes, answers, free_port
 from oldphoto_core.errors import OldPhotoError
+from oldphoto_core.folders import temporary_folder
 from oldphoto_core.storage import Bucket
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -181,7 +181,7 @@ def main(
 ) -> None:
     """Start a fleet, drop photos into its bucket, show the run, stop everything."""
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
-    with tempfile.TemporaryDirectory(prefix="oldphoto-fleet-") as folder:
+    with temporary_folder("fleet") as folder:
         fleet = Fleet(Path(folder))
         with fleet:
             typer.echo(f"starting {WORKERS} workers and all that they need; logs in {fleet.processes.logs} ...")

@@ -34,6 +34,7 @@ class Postgres:
 
     def start(self, processes: Processes) -> None:
         """Make the database and start it as the process `postgres`. Raises NotStarted."""
+        # not in the private folder of this process, which the user who runs it cannot enter
         self._folder = Path(tempfile.mkdtemp(prefix="oldphoto-postgres-"))
         password = self._folder / "password"
         password.write_text(self._password)

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import ClusterAway, UsageError
+from oldphoto_core.folders import temporary_folder
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, LocalCluster
 
 SECONDS_TO_ANSWER = 30
 PROTOCOLS = ("tcp", "tls", "ws", "wss", "ucx")
@@ -40,12 +41,23 @@ def dask_client(
             on_link(client.dashboard_link)
             yield client
         return
-    import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
-    with dask.config.set(_KEEP_FREED_MEMORY):
+    # by itself Dask imports from, and writes to, a fixed name in TMPDIR
+    with temporary_folder("dask") as scratch, _cluster(workers, scratch) as cluster, Client(cluster) as client:
+        on_link(client.dashboard_link)
+        yield client
+
+
+def _cluster(workers: int | None, scratch: str) -> LocalCluster:
+    import dask
+    from distributed import LocalCluster
+
+    # what a worker writes goes with the folder, though it may be killed
+    environment = {"distributed.nanny.pre-spawn-environ.TMPDIR": scratch}
+    with dask.config.set({**_KEEP_FREED_MEMORY, **environment}):
         # without host and dashboard address Dask listens on every interface
-        cluster = LocalCluster(
+        return LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             host="127.0.0.1",
@@ -53,10 +65,9 @@ def dask_client(
             worker_dashboard_address="127.0.0.1:0",
             security=True,
             silence_logs=40,
+            local_directory=scratch,
+            scheduler_kwargs={"local_directory": scratch},
         )
-        with cluster, Client(cluster) as client:
-            on_link(client.dashboard_link)
-            yield client
 
 
 def _client_of(address: str) -> Client:

@@ -14,6 +14,7 @@ CORE = ROOT / "oldphoto_core"
 FLOORS = [
     {"names"},
     {"errors"},
+    {"folders"},
     {"nets", "clusters", "colour_difference"},
     {"storage", "scans"},
     {"arrivals", "checkpoints", "degradation", "inventory", "reports", "metrics", "devices"},

@@ -13,7 +13,6 @@ import hashlib
 import io
 import json
 import tarfile
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from oldphoto_core.degradation.published import PublishedRecipe
 from oldphoto_core.degradation.recipe import Degraded, Recipe, degrade, item_rng
 from oldphoto_core.degradation.registry import recipe_record
 from oldphoto_core.errors import ConfigError, ScanError, UnsafeKey
+from oldphoto_core.folders import temporary_folder
 from oldphoto_core.scans import RawPixels, read_header, read_scan, spool_scan
 from oldphoto_core.scans.convert import to_rgb8
 from oldphoto_core.storage import Bucket
@@ -119,7 +119,7 @@ def _tar(shard: PairShard, clean: Bucket) -> tuple[bytes, list[tuple[int, str, s
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for number, key in enumerate(shard.keys, start=shard.first):
             try:
-                with tempfile.TemporaryDirectory(prefix="oldphoto-", ignore_cleanup_errors=True) as folder:
+                with temporary_folder("pairs") as folder:
                     photo, version, sha256 = _photo(clean, key, Path(folder))
                     crop, aged = make_item(photo, shard, number, key)
                     if isinstance(photo, RawPixels):

@@ -10,12 +10,12 @@ import atexit
 import functools
 import math
 import os
-import tempfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from oldphoto_core.errors import FailedReason, ScanError, StorageError
+from oldphoto_core.folders import temporary_folder
 from oldphoto_core.inventory.statistics import Tone, statistics_of
 from oldphoto_core.scans import Decoders, FileFacts
 from oldphoto_core.storage import Bucket, is_image_key
@@ -74,7 +74,7 @@ COLUMNS = tuple(field.name for field in fields(InventoryRow))
 def examine(source: Bucket, info: ObjectInfo) -> InventoryRow:
     """Everything about one object; what goes wrong is in the row."""
     known: dict[str, Any] = {"key": printable(info.key), "size": info.size, "version": info.version}
-    with tempfile.TemporaryDirectory(prefix="oldphoto-inventory-", ignore_cleanup_errors=True) as folder:
+    with temporary_folder("inventory") as folder:
         path, digest = Path(folder) / "file", ""
         try:
             if info.is_unlisted:

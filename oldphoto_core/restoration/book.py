@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oldphoto_core.errors import ScanError, UnsupportedScan
+from oldphoto_core.folders import temporary_folder
 from oldphoto_core.restoration import blending
 from oldphoto_core.scans import FileView, TiffBook, can_copy, write_empty_mask
 
@@ -53,9 +54,7 @@ class Book:
     with_masks: bool
     """Whether masks are to be written."""
     done: list[DonePage] = field(default_factory=list)
-    _folder: tempfile.TemporaryDirectory[str] = field(
-        default_factory=lambda: tempfile.TemporaryDirectory(prefix="oldphoto-", ignore_cleanup_errors=True)
-    )
+    _folder: tempfile.TemporaryDirectory[str] = field(default_factory=lambda: temporary_folder("multipage"))
     _files: ExitStack = field(default_factory=ExitStack)
     _pages: TiffBook | None = None
     _masks: TiffBook | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oldphoto_core.errors import ScanError, StorageError
+from oldphoto_core.folders import temporary_folder
 from oldphoto_core.restoration.book import check_holds
 from oldphoto_core.restoration.forecast import BYTES_BASIS, Estimate, estimated_bytes, estimated_seconds
 from oldphoto_core.restoration.held import check_mask_pages
@@ -116,7 +116,7 @@ def check(job: RestoreJob, on_photo: Callable[[int, int], None] = lambda _done, 
     sizes = dict(manifest[["key", "size"]].itertuples(index=False, name=None))
     files = [_settled(row, sizes[row.key]) for row in (*plan.skipped, *plan.failed)]
     with (
-        tempfile.TemporaryDirectory(prefix="oldphoto-check-") as folder,
+        temporary_folder("check") as folder,
         Decoders(default_threads(), isolated=job.options.isolate) as decoders,
     ):
         look = Look(job, restorer, Path(folder), decoders)

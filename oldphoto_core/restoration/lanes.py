@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from oldphoto_core.folders import temporary_folder
+
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, LocalCluster
 
 _STARTING = threading.Lock()
 """Dask imports its pages while it starts, and two threads that do so side by side find them half imported."""
@@ -33,20 +35,32 @@ def dask_threads(count: int = 0) -> Iterator[Client]:
 
     Hand it functions of importable modules with small arguments: Dask pickles both, even within one process.
     """
-    from distributed import Client, LocalCluster
+    from distributed import Client
+
+    # by itself Dask imports from, and writes to, a fixed name in TMPDIR
+    with (
+        temporary_folder("dask") as scratch,
+        _cluster(count or default_threads(), scratch) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def _cluster(threads: int, scratch: str) -> LocalCluster:
+    from distributed import LocalCluster
 
     with _STARTING, warnings.catch_warnings():
         # without a network Dask wonders aloud what this machine's address is, and then does not need it
         warnings.filterwarnings("ignore", message="Couldn't detect a suitable IP address")
-        cluster = LocalCluster(
+        return LocalCluster(
             n_workers=1,
-            threads_per_worker=count or default_threads(),
+            threads_per_worker=threads,
             processes=False,
             protocol="inproc://",
             dashboard_address="127.0.0.1:0",  # left out, Dask would open its pages on every address
             worker_dashboard_address="127.0.0.1:0",
             memory_limit=None,  # the engine bounds megapixels itself; Dask would pause threads by the process's size
             silence_logs=logging.ERROR,
+            local_directory=scratch,
+            scheduler_kwargs={"local_directory": scratch},
         )
-    with cluster, Client(cluster, set_as_default=False) as client:
-        yield client

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from oldphoto_core.folders import private_folder
 from oldphoto_core.nets.norms import Moments
 from oldphoto_core.nets.padding import reflected
 
@@ -47,7 +48,7 @@ class Plane:
         self._device = device
         self._row = 4 * size.width * size.channels
         # closed with the plane, by whoever lets go of it last
-        self._file = tempfile.TemporaryFile(prefix="oldphoto-", buffering=0)  # noqa: SIM115
+        self._file = tempfile.TemporaryFile(dir=private_folder(), buffering=0)  # noqa: SIM115
 
     def put(self, top: int, rows: Tensor) -> None:
         """Stores 1CHW rows from `top` on."""

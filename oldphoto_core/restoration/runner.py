@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from oldphoto_core.checkpoints import Model
 from oldphoto_core.devices import keep_freed_memory, place, resolve_device
 from oldphoto_core.errors import ScanTooLarge, UsageError
+from oldphoto_core.folders import use_private_compiler_cache
 from oldphoto_core.nets.architectures import architecture_named
 from oldphoto_core.nets.presets import HasPath
 from oldphoto_core.nets.winograd import with_fewer_products
@@ -169,4 +170,5 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def _compiled(networks: nn.Module) -> Callable[..., Tensor]:
     """With CUDA graphs where there is CUDA; one compilation a shape, and the tiles of a picture have one."""
+    use_private_compiler_cache()
     return torch.compile(networks, fullgraph=True, dynamic=False, mode="reduce-overhead")

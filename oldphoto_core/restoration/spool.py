@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import ScanTooLarge
+from oldphoto_core.folders import temporary_folder
 from oldphoto_core.restoration import blending
 from oldphoto_core.restoration.colours import SrgbView
 from oldphoto_core.restoration.held import HeldPhoto, PageOf
@@ -33,7 +33,7 @@ class Spool(HeldPhoto):
 
     def __init__(self, of: PageOf | None = None) -> None:
         """`of`: the page that it is, of a file that stays; None: a file that is put into the folder."""
-        self._folder = tempfile.TemporaryDirectory(prefix="oldphoto-", ignore_cleanup_errors=True)
+        self._folder = temporary_folder("photo")
         self.folder = Path(self._folder.name)
         self.of = of
         self.master = of.file if of else self.folder / "master"

@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import nn
 
+from oldphoto_core.folders import use_private_compiler_cache
+
 BACKEND = "inductor"
 
 
@@ -18,6 +20,7 @@ def compile_in_place(network: nn.Module) -> None:
 
     # a graph is kept while the gradients of several networks are asked for, so nothing of it may be reused
     functorch.donated_buffer = False
+    use_private_compiler_cache()
     parts = [part for name, part in network.named_children() if name in ("encoder", "decoder")]
     for part in parts or [network]:
         part.compile(backend=BACKEND)

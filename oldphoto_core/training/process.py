@@ -11,13 +11,13 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from oldphoto_core.errors import ConfigError, OldPhotoError, TrainingError
+from oldphoto_core.folders import temporary_folder
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training.config import StageConfig, config_from_record, default_config
 from oldphoto_core.training.loop import Progress
@@ -77,7 +77,7 @@ def train_in_processes(
 
     Nothing listens beyond loopback. When one fails the others are ended, and TrainingError has their last words.
     """
-    with tempfile.TemporaryDirectory(prefix="oldphoto-training-") as folder, ExitStack() as stack:
+    with temporary_folder("training") as folder, ExitStack() as stack:
         command = [
             sys.executable, "-m", "oldphoto_core.training.process", "--config", json.dumps(config.record()),
             "--clean", clean, "--old", old, "--out", out, "--device", device,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import urlsplit
 
 from oldphoto_core.errors import SourceMissing, UsageError, WriteFailed
+from oldphoto_core.folders import temporary_folder
 from oldphoto_core.reports.exports.bag import Bag
 from oldphoto_core.reports.exports.dublin_core import DublinCore
 from oldphoto_core.reports.exports.iiif import Iiif
@@ -91,7 +91,7 @@ def _collected(target: Bucket, run_id: str, options: ExportOptions, on_photo: Ca
     place = f"runs/{run_id}/{EXPORTS}" if run_id else EXPORTS
     keys = _keys_of(target, run_id)
     count, left_out = 0, Counter[str]()
-    with tempfile.TemporaryDirectory(prefix="oldphoto-") as folder:
+    with temporary_folder("export") as folder:
         forms = _forms(Path(folder), target.url, place, run_id or target.url, options)
         for photo in _photos(target, run_id, keys):
             if isinstance(photo, str):

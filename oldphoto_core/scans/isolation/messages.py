@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oldphoto_core.errors import ScanError
+from oldphoto_core.folders import private_folder
 from oldphoto_core.scans.scan import Format, Pixels
 from oldphoto_core.scans.selection import ALL_PAGES, PageSelection
 
@@ -152,7 +153,7 @@ def in_memory(parts: Iterable[bytes | Pixels]) -> Iterator[int]:
     if hasattr(os, "memfd_create"):
         file = os.memfd_create("oldphoto")
     else:
-        file, path = tempfile.mkstemp()
+        file, path = tempfile.mkstemp(dir=private_folder())
         os.unlink(path)
     try:
         for part in parts:
