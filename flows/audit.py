@@ -16,7 +16,7 @@ from tasks.custody import audit_target
 ROWS_SHOWN = 1000
 
 
-@flow(name="audit", persist_result=False)
+@flow(name="audit", persist_result=False, retries=0, log_prints=False)
 def audit(
     target: Annotated[str, Field(description="Target of restorations: a folder, file://, s3:// or memory://")],
     out: Annotated[str | None, Field(description="Where audit.json and audit.csv are written; none: nowhere")] = None,

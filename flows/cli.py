@@ -25,6 +25,7 @@ from flows.commands import (
     train,
 )
 from flows.commands.terminal import say
+from flows.surroundings import settle_in
 from oldphoto_core.errors import OldPhotoError
 
 GROUPS = (demo, doctor, inventory, restore, report, custody, export, train, retrain, degradations, models)
@@ -46,6 +47,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        settle_in(say)
         app(prog_name="oldphoto")
     except OldPhotoError as error:
         say(f"oldphoto: {error}")

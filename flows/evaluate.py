@@ -16,7 +16,7 @@ from oldphoto_core.storage import Bucket
 from tasks.evaluation import evaluate_models, evaluate_on_real
 
 
-@flow(name="evaluate", persist_result=False)
+@flow(name="evaluate", persist_result=False, retries=0, log_prints=False)
 def evaluate(
     clean: Annotated[str, Field(description="Bucket of clean photos")],
     out: Annotated[str, Field(description="Bucket that receives tables and contact sheets")],

@@ -11,7 +11,7 @@ from oldphoto_core.reports.exports.run import ExportOptions, ExportResult
 from tasks.export import export_records
 
 
-@flow(name="export", persist_result=False)
+@flow(name="export", persist_result=False, retries=0, log_prints=False)
 def export(
     target: Annotated[str, Field(description="Bucket that holds photos/, masks/, records/ and runs/")],
     run_id: Annotated[str, Field(description="Of a finished run; empty for everything in the target")] = "",

@@ -15,7 +15,7 @@ from oldphoto_core.inventory import InventoryReport
 from tasks.inventory import take_stock
 
 
-@flow(name="inventory", persist_result=False)
+@flow(name="inventory", persist_result=False, retries=0, log_prints=False)
 def inventory(
     source: Annotated[str, Field(description="Bucket of the collection; only ever read")],
     out: Annotated[str, Field(description="File or object that receives the table, .parquet or .csv")],

@@ -29,7 +29,7 @@ from oldphoto_core.scans import OutputFormat
 from tasks.restoration import close_run, open_run
 
 
-@flow(name="restore", persist_result=False)
+@flow(name="restore", persist_result=False, retries=0, log_prints=False)
 def restore(
     source: Annotated[str, Field(description="Bucket of the old photos: a folder, file://, s3:// or memory://")],
     target: Annotated[str, Field(description="Bucket that receives photos/, masks/, records/ and runs/")],

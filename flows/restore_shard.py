@@ -16,7 +16,7 @@ from oldphoto_core.storage import LedgerRow
 from tasks.restoration import restore_handed_out
 
 
-@flow(name="restore-shard", persist_result=False)
+@flow(name="restore-shard", persist_result=False, retries=0, log_prints=False)
 def restore_shard(
     target: Annotated[str, Field(description="Bucket of the run")],
     run_id: Annotated[str, Field(description="Folder of the run in TARGET/runs")],

@@ -19,7 +19,7 @@ from oldphoto_core.retraining import Outcome, Plan, RetrainConfig, make_plan, oc
 from tasks.retraining import conclude_retraining, open_retraining, train_challenger
 
 
-@flow(name="retrain", persist_result=False)
+@flow(name="retrain", persist_result=False, retries=0, log_prints=False)
 def retrain(
     incoming: Annotated[str, Field(description="Bucket in which old photos arrive")],
     clean: Annotated[str, Field(description="Bucket of clean photos")],

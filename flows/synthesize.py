@@ -15,7 +15,7 @@ from oldphoto_core.storage import Bucket
 from tasks.synthesis import synthesize_shards
 
 
-@flow(name="synthesize", persist_result=False)
+@flow(name="synthesize", persist_result=False, retries=0, log_prints=False)
 def synthesize(
     clean: Annotated[str, Field(description="Bucket of clean photos")],
     target: Annotated[str, Field(description="Bucket that receives the shards")],

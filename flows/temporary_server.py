@@ -15,6 +15,8 @@ import threading
 def main() -> None:
     """Serve until stdin ends."""
     listener = socket.create_server(("127.0.0.1", 0))
+    # pages of other sites may not ask for anything, and this server has none of its own
+    os.environ["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] = f"http://127.0.0.1:{listener.getsockname()[1]}"
     sys.stdout.write(f"{listener.getsockname()[1]}\n")
     sys.stdout.flush()
     threading.Thread(target=_leave_with_the_parent, daemon=True).start()

@@ -21,7 +21,7 @@ from tasks.training import train_stage
 StageChoice = Literal["all", "vae_old", "vae_clean", "mapping", "scratches", "pix2pix"]
 
 
-@flow(name="train", persist_result=False)
+@flow(name="train", persist_result=False, retries=0, log_prints=False)
 def train(
     stage: Annotated[StageChoice, Field(description="One stage, or all of them in order")],
     clean: Annotated[str, Field(description="Bucket of clean photos (domain Y)")],

@@ -108,9 +108,9 @@ class Bench:
     def _begin(self) -> subprocess.Popen[bytes]:
         reading, writing = os.pipe()
         process = subprocess.Popen(
-            [sys.executable, "-m", "infra.shard_process"],
+            [sys.executable, "-P", "-m", "infra.shard_process"],
             stdin=subprocess.PIPE,
-            env={**os.environ, **self._environment, PIPE: str(writing)},
+            env={**os.environ, **self._environment, "PYTHONSAFEPATH": "1", PIPE: str(writing)},
             pass_fds=(writing,),
             # Ctrl-C is for the worker, which hands back; what is started in the background ignores SIGINT otherwise
             start_new_session=True,

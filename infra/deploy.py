@@ -64,7 +64,7 @@ def pools_of_project(project: Path = PROJECT / "prefect.yaml") -> dict[str, str]
 
 def deploy_all(project: Path = PROJECT) -> None:
     """`prefect deploy --all`. Raises NotDeployed."""
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    command = [sys.executable, "-P", "-m", "prefect", "--no-prompt", "deploy", "--all"]
     environment = {**os.environ, "OLDPHOTO_HOME": str(project)}
     ended = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
     if ended.returncode != 0:

@@ -97,7 +97,7 @@ class Fleet:
         if self.postgres is not None:
             environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = self.postgres.url
         command = ("prefect", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui")
-        self.processes.start_program("server", sys.executable, "-m", *command, env=environment)
+        self.processes.start_program("server", sys.executable, "-P", "-m", *command, env=environment)
 
     def start_receivers(self) -> None:
         """The HTTP receiver, and the poller of the bucket's queue."""
@@ -127,6 +127,7 @@ class Fleet:
             **kept,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}",
             "PYTHONPATH": str(ROOT),
+            "PYTHONSAFEPATH": "1",
             "PREFECT_HOME": str(self.folder / "prefect"),
             "PREFECT_API_URL": self.api,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

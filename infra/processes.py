@@ -34,8 +34,8 @@ class Processes:
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, module: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """`python -m module arguments`, with its output in `logs/name.log`, in a process group of its own."""
-        return self.start_program(name, sys.executable, "-m", module, *arguments)
+        """`python -P -m module arguments`, with its output in `logs/name.log`, in a process group of its own."""
+        return self.start_program(name, sys.executable, "-P", "-m", module, *arguments)
 
     def start_program(self, name: str, *command: str, **options: Any) -> subprocess.Popen[bytes]:
         """The same with a command that is not Python's; `options` are those of subprocess.Popen."""

@@ -53,8 +53,11 @@ def _cluster(workers: int | None, scratch: str) -> LocalCluster:
     import dask
     from distributed import LocalCluster
 
-    # what a worker writes goes with the folder, though it may be killed
-    environment = {"distributed.nanny.pre-spawn-environ.TMPDIR": scratch}
+    # what a worker writes goes with the folder, though it may be killed; and it imports nothing from the working folder
+    environment = {
+        "distributed.nanny.environ.TMPDIR": scratch,
+        "distributed.nanny.pre-spawn-environ.PYTHONSAFEPATH": 1,
+    }
     with dask.config.set({**_KEEP_FREED_MEMORY, **environment}):
         # without host and dashboard address Dask listens on every interface
         return LocalCluster(

@@ -12,7 +12,7 @@ from oldphoto_core import custody as core
 from oldphoto_core.storage import Bucket
 
 
-@task(cache_policy=NO_CACHE, persist_result=False)
+@task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
 def audit_target(target: str, out: str | None, on_object: Callable[[int, int], None]) -> core.AuditReport:
     """Read everything again; the report is written to `out`, if there is one."""
     report = core.audit(Bucket(target), on_object, out=Bucket(out) if out is not None else None)

@@ -13,7 +13,7 @@ from oldphoto_core.evaluation import run as core
 from oldphoto_core.storage import Bucket
 
 
-@task(cache_policy=NO_CACHE, persist_result=False)
+@task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
 def evaluate_models(
     clean: str,
     out: str,
@@ -28,7 +28,7 @@ def evaluate_models(
     return table
 
 
-@task(cache_policy=NO_CACHE, persist_result=False)
+@task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
 def evaluate_on_real(
     clean: str, old: str, out: str, models: Sequence[str], config: EvaluationConfig, on_photo: Callable[[], None]
 ) -> str:

@@ -10,7 +10,7 @@ from oldphoto_core.reports.exports import run as core
 from oldphoto_core.storage import Bucket
 
 
-@task(cache_policy=NO_CACHE, persist_result=False)
+@task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
 def export_records(target: str, run_id: str, options: core.ExportOptions) -> core.ExportResult:
     """Every form that was asked for; returns what was written."""
     result = core.export_records(Bucket(target), run_id, options)

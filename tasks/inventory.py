@@ -12,7 +12,7 @@ from oldphoto_core import inventory as core
 from oldphoto_core.storage import Bucket
 
 
-@task(cache_policy=NO_CACHE, persist_result=False)
+@task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
 def take_stock(
     source: str,
     out: str,

@@ -16,7 +16,7 @@ from oldphoto_core.restoration.job import RestoreJob
 from oldphoto_core.restoration.shard import Ears
 
 
-@task(cache_policy=NO_CACHE, persist_result=False)
+@task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
 def open_run(
     job: RestoreJob, end_strays: Callable[[list[str]], None], workers: int, check: Callable[[], None]
 ) -> core.Run:
@@ -26,28 +26,28 @@ def open_run(
     return run
 
 
-@task(cache_policy=NO_CACHE, persist_result=False)
+@task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
 def hand_out(run: core.Run) -> None:
     """Write the shards down for other processes."""
     core.hand_out(run)
     get_run_logger().info("run %s: %d shards handed out", run.run_id, len(run.shards))
 
 
-@task(cache_policy=NO_CACHE, persist_result=False, task_run_name="restore-shard-{number}")
+@task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False, task_run_name="restore-shard-{number}")
 def restore_shard(run: core.Run, number: int, on_row: OnRow, on_part: OnPart, device: str = "") -> None:
     """Restore the photos of one shard; each is a row of the ledger and a call of `on_row`."""
     core.restore_shard(run, number, on_row, on_part, device)
     get_run_logger().info("run %s: shard %d of %d done", run.run_id, number + 1, len(run.shards))
 
 
-@task(cache_policy=NO_CACHE, persist_result=False)
+@task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
 def restore_handed_out(target: str, run_id: str, number: int, attempt: int, ears: Ears) -> None:
     """Restore what is left of a shard that another process handed out."""
     count = shard.restore_handed_out(target, run_id, number, attempt, ears)
     get_run_logger().info("run %s: shard %d done at attempt %d, %d rows", run_id, number, attempt, count)
 
 
-@task(cache_policy=NO_CACHE, persist_result=False)
+@task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
 def close_run(run: core.Run) -> Summary:
     """Merge the ledger, hold it against manifest and bucket, write the summary."""
     summary = core.close_run(run)

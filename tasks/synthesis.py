@@ -14,7 +14,7 @@ from oldphoto_core.degradation import synthesis as core
 from oldphoto_core.storage import Bucket
 
 
-@task(cache_policy=NO_CACHE, persist_result=False)
+@task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
 def synthesize_shards(
     shards: list[PairShard],
     clean: str,

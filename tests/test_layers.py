@@ -14,7 +14,7 @@ CORE = ROOT / "oldphoto_core"
 FLOORS = [
     {"names"},
     {"errors"},
-    {"folders"},
+    {"folders", "proxies"},
     {"nets", "clusters", "colour_difference"},
     {"storage", "scans"},
     {"arrivals", "checkpoints", "degradation", "inventory", "reports", "metrics", "devices"},

@@ -63,9 +63,13 @@ def _examine(url: str, write: bool) -> Iterator[Finding]:
 
 def _prefect() -> Finding:
     from flows.prefect_session import named_server
+    from flows.prefect_settings import PrefectMisconfigured
     from oldphoto_core.doctor import Finding
 
-    url, answers = named_server()
+    try:
+        url, answers = named_server()
+    except PrefectMisconfigured as error:
+        return Finding("prefect", "settings", "bad", str(error))
     if not url:
         return Finding("prefect", "server", "ok", "none named: each command starts a temporary one")
     if answers:

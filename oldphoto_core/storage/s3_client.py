@@ -10,6 +10,7 @@ import threading
 import time
 from typing import Any
 
+from oldphoto_core.proxies import bypass_loopback
 from oldphoto_core.storage.keys import printable
 
 CONNECT_SECONDS, STALL_SECONDS = 5.0, 15.0
@@ -32,6 +33,7 @@ def current_client(instead_of: Any = None) -> Any:
 
     A new one reads credentials anew, from wherever they come.
     """
+    bypass_loopback()
     settings = tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith(("AWS_", "FSSPEC_"))))
     with _choosing:
         client = _client(os.getpid(), settings, (CONNECT_SECONDS, STALL_SECONDS))

@@ -79,7 +79,7 @@ def train_in_processes(
     """
     with temporary_folder("training") as folder, ExitStack() as stack:
         command = [
-            sys.executable, "-m", "oldphoto_core.training.process", "--config", json.dumps(config.record()),
+            sys.executable, "-P", "-m", "oldphoto_core.training.process", "--config", json.dumps(config.record()),
             "--clean", clean, "--old", old, "--out", out, "--device", device,
         ]  # fmt: skip
         running = [stack.enter_context(_process(command, rank, processes, folder)) for rank in range(processes)]
@@ -120,6 +120,7 @@ def _said_by(world: World) -> Progress:
 @contextmanager
 def _process(command: list[str], rank: int, size: int, folder: str) -> Iterator[subprocess.Popen[str]]:
     environment = os.environ | {
+        "PYTHONSAFEPATH": "1",
         "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size),
         STORE: f"{folder}/store",
     }  # fmt: skip

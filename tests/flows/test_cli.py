@@ -65,7 +65,7 @@ print(server.wait(timeout=60))
 
 
 def test_two_commands_at_once_do_not_share_a_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.prefect_session import _home
+    from flows.own_server import _home
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     first, lock = _home()
