@@ -17,6 +17,8 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from flows.prefect_settings import import_prefect
+from flows.surroundings import settle_in
 from oldphoto_core.errors import OldPhotoError
 
 PROJECT = Path(os.environ.get("OLDPHOTO_HOME") or Path(__file__).resolve().parents[1])
@@ -112,6 +114,8 @@ def main(
     ] = False,
 ) -> None:
     """Make pools, deployments and the automation."""
+    settle_in(typer.echo)
+    import_prefect()
     made = create_pools(pools_of_project())
     typer.echo(f"work pools: {', '.join(made) or 'all there'}")
     if not skip_deployments:

@@ -20,6 +20,7 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.surroundings import settle_in
 from infra.postgres import Postgres, programs_of_postgres
 from infra.prefect_events import runs_of
 from infra.processes import Processes, answers, free_port
@@ -34,7 +35,7 @@ WORKERS = 2
 
 
 class Fleet:
-    """Everything in `folder`: databases, logs, spools, the receiver's token. Nothing runs before `start`.
+    """Everything in `folder`: databases, logs, spools, secrets. Nothing runs before `start`.
 
     Use it as a context manager: what was started is stopped at the end. Prefect's database is PostgreSQL where that is
     installed, as in a real fleet, else SQLite.
@@ -46,6 +47,7 @@ class Fleet:
         self.store = f"http://127.0.0.1:{free_port()}"
         self.receiver = f"http://127.0.0.1:{free_port()}"
         self.token = secrets.token_hex(32)
+        self.auth_string = f"oldphoto:{secrets.token_urlsafe(32)}"
         self.queue = ""
         programs = programs_of_postgres()
         self.postgres = Postgres(programs) if programs else None
@@ -61,7 +63,8 @@ class Fleet:
 
     def start(self, workers: int = WORKERS, *, receivers: bool = True) -> None:
         """The store first, then Prefect with its deployments, workers and receivers. Raises NotStarted."""
-        self.folder.joinpath("token").write_text(self.token)
+        _write_secret(self.folder / "token", self.token)
+        _write_secret(self.folder / "prefect-auth", self.auth_string)
         # children read them from their environment, and so does this process
         os.environ.update({name: self.processes.environment[name] for name in _SHARED})
         port = self.store.rpartition(":")[2]
@@ -94,6 +97,8 @@ class Fleet:
         """Prefect's server; again after it was stopped, with what it knew."""
         port = self.api.removesuffix("/api").rpartition(":")[2]
         environment = dict(self.processes.environment)
+        environment["PREFECT_SERVER_API_AUTH_STRING"] = self.auth_string
+        environment["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] = self.api.removesuffix("/api")
         if self.postgres is not None:
             environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = self.postgres.url
         command = ("prefect", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui")
@@ -130,6 +135,7 @@ class Fleet:
             "PYTHONSAFEPATH": "1",
             "PREFECT_HOME": str(self.folder / "prefect"),
             "PREFECT_API_URL": self.api,
+            "PREFECT_API_AUTH_STRING": self.auth_string,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
             "PREFECT_WORKER_QUERY_SECONDS": "2",
@@ -153,6 +159,7 @@ class Fleet:
 _SHARED = (
     "PREFECT_HOME",
     "PREFECT_API_URL",
+    "PREFECT_API_AUTH_STRING",
     "AWS_ENDPOINT_URL",
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -161,6 +168,12 @@ _SHARED = (
     "AWS_SHARED_CREDENTIALS_FILE",
     "AWS_EC2_METADATA_DISABLED",
 )
+
+
+def _write_secret(path: Path, content: str) -> None:
+    """A file that its owner alone may read, from its first byte on."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(content)
 
 
 def wait_for_runs(count: int, seconds: float = 600) -> list[dict[str, Any]]:
@@ -182,6 +195,7 @@ def main(
 ) -> None:
     """Start a fleet, drop photos into its bucket, show the run, stop everything."""
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
+    settle_in()
     with temporary_folder("fleet") as folder:
         fleet = Fleet(Path(folder))
         with fleet:
@@ -194,7 +208,9 @@ def main(
             typer.echo(f"{count} scans dropped into {SOURCE}; the bucket notifies, 5 s of quiet gather them ...")
             _show(wait_for_runs(1)[0])
             if stay:
-                typer.echo(f"PREFECT_API_URL={fleet.api} AWS_ENDPOINT_URL={fleet.store}; Ctrl-C stops everything")
+                auth = fleet.folder / "prefect-auth"
+                typer.echo(f"PREFECT_API_URL={fleet.api} PREFECT_API_AUTH_STRING=$(cat {auth})")
+                typer.echo(f"AWS_ENDPOINT_URL={fleet.store}; Ctrl-C stops everything")
                 signal.pause()
     typer.echo("everything is stopped")
 

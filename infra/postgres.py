@@ -37,6 +37,7 @@ class Postgres:
         # not in the private folder of this process, which the user who runs it cannot enter
         self._folder = Path(tempfile.mkdtemp(prefix="oldphoto-postgres-"))
         password = self._folder / "password"
+        password.touch(mode=0o600)
         password.write_text(self._password)
         if os.geteuid() == 0:
             for path in (self._folder, password):

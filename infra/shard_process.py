@@ -12,6 +12,7 @@ import queue
 import signal
 import sys
 import threading
+from typing import Any
 from uuid import UUID
 
 from oldphoto_core.restoration.hands import PIPE
@@ -21,7 +22,10 @@ HANDED_BACK = 128 + signal.SIGTERM
 
 def main() -> None:
     """Serve until there is nothing more to come."""
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from flows.prefect_settings import import_prefect, taken_back
+
+    settings = import_prefect()
+    from prefect.settings import temporary_settings
 
     from flows import restore_shard  # noqa: F401 - before it says that it is ready
 
@@ -31,7 +35,8 @@ def main() -> None:
     threading.Thread(target=_listen, args=(orders, busy), daemon=True).start()
     os.write(pipe, b"ready\n")
     # the worker beats for its runs; the flow's own thread would cost a second to join
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    ours: dict[Any, Any] = taken_back(settings, named_server=True) | {"flows.heartbeat_frequency": None}
+    with temporary_settings(ours):
         while name := orders.get():
             busy.set()
             code = serve(UUID(name))

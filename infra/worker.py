@@ -16,6 +16,8 @@ from typing import Annotated
 
 import typer
 
+from flows.prefect_settings import import_prefect
+from flows.surroundings import settle_in
 from infra.bench import Bench
 from oldphoto_core.errors import OldPhotoError
 
@@ -52,10 +54,12 @@ def main(
     patience: Annotated[float, typer.Option(min=10, help="Seconds without progress that end a process.")] = 1800.0,
 ) -> None:
     """Restore shards until SIGTERM."""
+    settle_in(typer.echo)
     for variable, value in _DEFAULTS.items():
         os.environ.setdefault(variable, value)
     import anyio
 
+    import_prefect()
     from infra.shard_worker import ShardWorker, work  # Prefect reads the settings when it is imported
 
     environments = devices_of(device)

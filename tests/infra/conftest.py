@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from fakes import register
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
 from infra.fleet import Fleet
 
@@ -29,7 +29,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     with fleet:
         fleet.start()
         # settings of a server that other tests of this process have started come before the environment
-        with temporary_settings({PREFECT_API_URL: fleet.api}):
+        with temporary_settings({PREFECT_API_URL: fleet.api, PREFECT_API_AUTH_STRING: fleet.auth_string}):
             yield fleet
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.environ.clear()

@@ -11,6 +11,7 @@ import signal
 import subprocess
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -167,9 +168,30 @@ def test_everything_listens_on_loopback_alone(fleet: Fleet) -> None:
     assert listening == {"127.0.0.1"}
 
 
+def test_a_stranger_can_make_no_worker_run_a_command(fleet: Fleet) -> None:
+    """Whoever can post a run with `job_variables.command` runs commands as the worker."""
+    with httpx.Client(base_url=fleet.api, timeout=60) as stranger:
+        found = stranger.post("/deployments/filter", json={})
+        run = {"job_variables": {"command": "touch stolen"}, "state": {"type": "SCHEDULED"}}
+        posted = stranger.post(f"/deployments/{UUID(int=1)}/create_flow_run", json=run)
+        asked = {"Origin": "https://page.example", "Access-Control-Request-Method": "POST"}
+        preflight = stranger.options("/flow_runs/", headers=asked)
+    assert (found.status_code, posted.status_code) == (401, 401)
+    assert "access-control-allow-origin" not in preflight.headers
+
+
+def test_no_secret_is_an_argument_of_a_process(fleet: Fleet) -> None:
+    secrets = (fleet.token, fleet.auth_string, fleet.processes.environment["AWS_SECRET_ACCESS_KEY"])
+    for process in fleet.processes.running.values():
+        for each in (psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)):
+            arguments = " ".join(each.cmdline())
+            assert not [secret for secret in secrets if secret in arguments], arguments
+    assert {fleet.folder.joinpath(name).stat().st_mode & 0o777 for name in ("token", "prefect-auth")} == {0o600}
+
+
 def test_no_credential_is_in_logs_parameters_or_events(fleet: Fleet) -> None:
-    secrets = (fleet.token, fleet.processes.environment["AWS_SECRET_ACCESS_KEY"])
-    files = [path for path in fleet.folder.rglob("*") if path.is_file() and path.name != "token"]
+    secrets = (fleet.token, fleet.auth_string, fleet.processes.environment["AWS_SECRET_ACCESS_KEY"])
+    files = [path for path in fleet.folder.rglob("*") if path.is_file() and path.name not in ("token", "prefect-auth")]
     assert {path.stem for path in files} >= {"server", "receiver", "poller", "coordinator", "worker-1"}
     for path in files:
         content = path.read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -38,7 +39,7 @@ def test_the_image_runs_as_nobody_in_particular_from_a_pinned_base() -> None:
     assert any(line.startswith("HEALTHCHECK") for line in lines)
 
 
-@pytest.mark.parametrize("script", ["make-secrets", "docker/buckets.sh"])
+@pytest.mark.parametrize("script", ["make-secrets", "docker/buckets.sh", "docker/entrypoint"])
 def test_a_script_is_one_that_sh_can_read(script: str) -> None:
     assert subprocess.run(["sh", "-n", INFRA / script], check=False).returncode == 0
 
@@ -100,8 +101,78 @@ def test_the_gpu_worker_reserves_a_gpu_and_is_asked_for_by_name() -> None:
 def test_no_environment_holds_a_secret() -> None:
     for name, service in SERVICES.items():
         for variable in service.get("environment", {}):
-            secret = re.search(r"PASSWORD|SECRET|TOKEN|ACCESS_KEY", variable)
+            secret = re.search(r"PASSWORD|SECRET|TOKEN|ACCESS_KEY|AUTH", variable)
             assert not secret or variable.endswith("_FILE"), (name, variable)
+
+
+def test_a_container_has_its_secrets_in_its_environment_and_in_no_argument(tmp_path: Path) -> None:
+    (tmp_path / "prefect-auth").write_text("oldphoto:planted\n")
+    command = ["sh", str(INFRA / "docker/entrypoint"), sys.executable, "-c", SEEN_BY_A_PROCESS]
+    environment = {**os.environ, "OLDPHOTO_SECRETS": str(tmp_path)}
+    seen = json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
+    assert seen["environment"]["PREFECT_API_AUTH_STRING"] == "oldphoto:planted"
+    assert seen["environment"]["PREFECT_SERVER_API_AUTH_STRING"] == "oldphoto:planted"
+    assert "PREFECT_SERVER_DATABASE_PASSWORD" not in seen["environment"]
+    assert "planted" not in seen["arguments"]
+
+
+def test_the_stores_passwords_are_arguments_of_no_command(tmp_path: Path) -> None:
+    """`mc` of MinIO is stood in for by a script that writes down its arguments and its input."""
+    for name in ("bin", "secrets"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "bin/mc").write_text(f'#!/bin/sh\n{{ echo "$MC_HOST_store: $*"; cat; }} >>{tmp_path}/seen\n')
+    (tmp_path / "bin/mc").chmod(0o755)
+    (tmp_path / "secrets/store-root-password").write_text("of-the-root")
+    account = "[default]\naws_access_key_id = worker\naws_secret_access_key = of-the-worker\n"
+    (tmp_path / "secrets/store-credentials").write_text(account)
+    environment = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "OLDPHOTO_SECRETS": str(tmp_path / "secrets")}
+    command = ["sh", str(INFRA / "docker/buckets.sh")]
+    subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=True)
+    seen = (tmp_path / "seen").read_text().splitlines()
+    arguments = [line.partition("store:9000: ")[2] for line in seen if "store:9000: " in line]
+    assert "admin user add store worker" in arguments
+    assert "of-the-worker" in seen, "the secret comes over stdin"
+    assert not [line for line in arguments if "of-the" in line]
+
+
+SEEN_BY_A_PROCESS = """
+import json, os, pathlib
+arguments = pathlib.Path('/proc/self/cmdline').read_text()
+print(json.dumps({'environment': dict(os.environ), 'arguments': arguments}))
+"""
+
+
+def test_prefects_api_asks_for_a_secret_and_everybody_who_needs_it_has_it() -> None:
+    using = [name for name, service in SERVICES.items() if "PREFECT_API_URL" in service.get("environment", {})]
+    assert len(using) >= 4
+    for name in ("server", *using):
+        assert "prefect-auth" in SERVICES[name]["secrets"], name
+    origins = SERVICES["server"]["environment"]["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"]
+    assert set(origins.split(",")) == {"http://127.0.0.1:4200", "http://localhost:4200"}
+
+
+def test_pods_that_speak_with_prefect_get_its_secret_by_reference() -> None:
+    wanted = {"secretKeyRef": {"name": "oldphoto-prefect", "key": "auth-string"}}
+    for pod in pods():
+        for container in pod["containers"]:
+            given = {each["name"]: each for each in container["env"]}
+            side = {"server": "PREFECT_SERVER_API_AUTH_STRING"}.get(container["name"], "PREFECT_API_AUTH_STRING")
+            if container["name"] != "prefect-job":  # Prefect's worker puts it into jobs, by the two names below
+                assert given[side]["valueFrom"] == wanted, container["name"]
+    (worker,) = [each for pod in pods() for each in pod["containers"] if "kubernetes" in each["args"]]
+    given = {each["name"]: each.get("value") for each in worker["env"]}
+    prefix = "PREFECT_INTEGRATIONS_KUBERNETES_WORKER_API_AUTH_STRING_SECRET"
+    assert (given[f"{prefix}_NAME"], given[f"{prefix}_KEY"]) == ("oldphoto-prefect", "auth-string")
+
+
+def test_pods_are_reached_by_those_alone_who_need_them() -> None:
+    policies = {each["metadata"]["name"]: each["spec"] for each in MANIFESTS if each["kind"] == "NetworkPolicy"}
+    assert policies["nobody"] == {"podSelector": {}, "policyTypes": ["Ingress"]}
+    (rule,) = policies["prefect-server"]["ingress"]
+    (peer,) = rule["from"]
+    (wanted,) = peer["podSelector"]["matchExpressions"]
+    templates = [each["spec"]["template"] for each in [*MANIFESTS, job()] if each["kind"] in ("Deployment", "Job")]
+    assert set(wanted["values"]) == {each["metadata"]["labels"]["app"] for each in templates} - {"prefect-server"}
 
 
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda each: f"{each['kind']} {each['metadata']['name']}")
