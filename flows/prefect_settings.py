@@ -113,9 +113,10 @@ def _in_one_line(error: Exception) -> str:
 
 
 def _broken_file() -> str:
-    """The first of the files with settings that is not what it should be, for those errors that do not name it."""
+    """The first of the files with settings that is not what it should be, else all there are, for whoever looks."""
     home = Path(os.environ.get("PREFECT_HOME") or (home_folder() or Path()) / ".prefect")
     profiles = Path(os.environ.get("PREFECT_PROFILES_PATH") or home / "profiles.toml")
+    found = []
     for path in (Path(".env"), Path("prefect.toml"), Path("pyproject.toml"), profiles):
         try:
             text = path.read_text(encoding="utf-8")
@@ -125,4 +126,5 @@ def _broken_file() -> str:
             continue
         except (OSError, ValueError):
             return f"{path}: "
-    return ""
+        found.append(str(path))
+    return f"{' or '.join(found)}: " if found else ""
