@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo fleet test test-all lint types audit bench fuzz soak install clean
+.PHONY: demo fleet test test-all lint types audit bench fuzz soak install lock install-locked clean
 
 # one resolution for every machine: versions come from constraints.txt
 $(STAMP): pyproject.toml constraints.txt
@@ -14,6 +14,17 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 install: $(STAMP)
+
+# every file by its SHA-256, as this machine's index has it now; `make install-locked` installs those or nothing
+lock: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --dry-run --ignore-installed --report - \
+		-c constraints.txt -e '.[demo,dev]' | $(BIN)/python -m infra.lock > requirements.lock
+
+install-locked:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $(STAMP)
 
 demo: install
 	$(BIN)/oldphoto demo

@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.lock import locked
+from oldphoto_core.errors import OldPhotoError
+
 INFRA = Path(__file__).parents[2] / "infra"
 BIN = Path(sys.executable).parent
 COMPOSE: dict[str, Any] = yaml.safe_load((INFRA / "compose.yaml").read_text())
@@ -33,8 +36,9 @@ def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
 def test_the_image_runs_as_nobody_in_particular_from_a_pinned_base() -> None:
     lines = (INFRA / "docker/Dockerfile").read_text().splitlines()
     bases = [line.split()[1] for line in lines if line.startswith("FROM")]
-    assert bases
-    assert all(re.fullmatch(r"python:\d+\.\d+\.\d+-slim-\w+", base) for base in bases)
+    assert bases == ["${PYTHON_IMAGE}"] * 2, "a build names it by its digest; infra/pin-images finds that"
+    (base,) = [line.removeprefix("ARG PYTHON_IMAGE=") for line in lines if line.startswith("ARG PYTHON_IMAGE=")]
+    assert re.fullmatch(r"python:\d+\.\d+\.\d+-slim-\w+", base)
     assert [line for line in lines if line.startswith("USER")] == ["USER 10001"]
     assert any(line.startswith("HEALTHCHECK") for line in lines)
 
@@ -78,7 +82,7 @@ def test_compose_names_what_it_uses() -> None:
         assert set(service.get("secrets", ())) <= COMPOSE["secrets"].keys(), name
         volumes = {volume.split(":")[0] for volume in service.get("volumes", ()) if volume[0] not in "./"}
         assert volumes <= COMPOSE["volumes"].keys(), name
-        assert re.search(r":(cpu|cuda|[\w.-]*\d[\w.-]*)$", service["image"]), f"{name}: the image is not pinned"
+        assert re.search(r":(cpu|cuda|[\w.-]*\d[\w.-]*)}?$", service["image"]), f"{name}: the image is not pinned"
 
 
 def test_services_that_others_wait_for_say_how_they_are() -> None:
@@ -114,6 +118,36 @@ def test_a_container_has_its_secrets_in_its_environment_and_in_no_argument(tmp_p
     assert seen["environment"]["PREFECT_SERVER_API_AUTH_STRING"] == "oldphoto:planted"
     assert "PREFECT_SERVER_DATABASE_PASSWORD" not in seen["environment"]
     assert "planted" not in seen["arguments"]
+
+
+def test_images_are_pinned_by_the_digests_that_the_registry_has(tmp_path: Path) -> None:
+    """`docker` is stood in for by a script: what it is asked, and what becomes of its answers."""
+    shutil.copy(INFRA / "pin-images", tmp_path)
+    digest = f"sha256:{'0' * 64}"
+    (tmp_path / "docker").write_text(f"#!/bin/sh\necho {digest}\n")
+    (tmp_path / "docker").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(["sh", tmp_path / "pin-images"], env=environment, check=True)
+    pinned = dict(line.split("=", 1) for line in (tmp_path / ".env").read_text().splitlines())
+    used = (INFRA / "compose.yaml").read_text()
+    by_tag = dict(re.findall(r"\$\{(\w+_IMAGE):-([^}]+)\}", used))
+    assert pinned == {name: f"{tag}@{digest}" for name, tag in by_tag.items()}
+
+
+def test_no_package_is_looked_for_in_two_indexes_at_once() -> None:
+    """With an extra index, whoever has a name there with a higher version is installed."""
+    commands = [line for line in (INFRA / "docker/Dockerfile").read_text().splitlines() if not line.startswith("#")]
+    assert "extra-index-url" not in " ".join(commands)
+
+
+def test_a_lock_has_the_hash_of_every_file() -> None:
+    def file(name: str, **information: Any) -> dict[str, Any]:
+        return {"metadata": {"name": name, "version": "1.0"}, "download_info": information}
+
+    hashed = file("b", archive_info={"hashes": {"sha256": "abc"}})
+    assert locked({"install": [hashed, file("oldphoto", dir_info={"editable": True})]}) == ["b==1.0 --hash=sha256:abc"]
+    with pytest.raises(OldPhotoError, match=r"no SHA-256 of c 1\.0"):
+        locked({"install": [file("c", archive_info={})]})
 
 
 def test_the_stores_passwords_are_arguments_of_no_command(tmp_path: Path) -> None:
