@@ -26,6 +26,8 @@ _LARGE = 3_900_000_000
 """Bytes from which the places in a file may not fit into 32 bits."""
 _WORST = 2
 """Bytes of a file per byte of pixels, at most: LZW of what cannot be compressed, and the levels of pyramids."""
+MASK_PAGE = "it is marked as a mask of another page (infrared, perhaps), and was carried through as it is"
+"""What a record says of such a page."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +106,7 @@ class Book:
                         restored=False,
                         megapixels=self.header.megapixels,
                         source=_facts_of(files, self.master, self.number),
+                        warnings=(MASK_PAGE,) if self.header.is_mask else (),
                     )
                 )
 

@@ -20,7 +20,7 @@ from oldphoto_core.restoration.models import restorer_of
 from oldphoto_core.restoration.photo import check_size, detector_of
 from oldphoto_core.restoration.recovery import lost_rows
 from oldphoto_core.restoration.run import plan_job
-from oldphoto_core.scans import Decoders, Foreseen, ScanHeader, SparseCopy, TooScattered
+from oldphoto_core.scans import Decoders, Foreseen, ScanHeader, SparseCopy, TooScattered, photos_of
 from oldphoto_core.scans.masks import check_mask_size
 from oldphoto_core.scans.selection import ALL_PAGES, PageSelection
 from oldphoto_core.storage import Bucket
@@ -179,7 +179,7 @@ class Look:
         written = self._options.output_format(photo.key, pages[0].format)
         if len(pages) > 1:
             check_holds(len(pages), written)
-        chosen = self._options.selection.of(len(pages)) if len(pages) > 1 else (1,)
+        chosen = photos_of(pages, self._options.selection) if len(pages) > 1 else (1,)
         for number in chosen:
             name = f"page {number} of {photo.key}" if len(pages) > 1 else photo.key
             check_size(name, pages[number - 1], self._restorer, self._options)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from oldphoto_core.errors import ScanError
 from oldphoto_core.nets.nonlocal_attention import SEED
 from oldphoto_core.reports.record import build_record
-from oldphoto_core.restoration.book import DonePage, pages_of_record
+from oldphoto_core.restoration.book import MASK_PAGE, DonePage, pages_of_record
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.work import Work
@@ -80,6 +80,7 @@ def done_page(work: Work) -> DonePage:
     assert work.book is not None
     assert work.source_facts is not None
     chosen = work.book.is_chosen
+    about_page = (MASK_PAGE,) if work.book.header.is_mask else ()
     return DonePage(
         number=work.book.number,
         restored=chosen,
@@ -87,7 +88,7 @@ def done_page(work: Work) -> DonePage:
         source=asdict(work.source_facts),
         mask_coverage=_known(work.mask_coverage) if chosen else None,
         difference=work.difference if chosen else None,
-        warnings=_about(work),
+        warnings=(*about_page, *_about(work)),
     )
 
 

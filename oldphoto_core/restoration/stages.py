@@ -27,6 +27,7 @@ from oldphoto_core.restoration.photo import RestoresCanvases, check_size
 from oldphoto_core.restoration.recording import done_page, sum_up
 from oldphoto_core.restoration.showing import show
 from oldphoto_core.restoration.spool import Spool
+from oldphoto_core.scans import photos_of
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.work import Work
@@ -68,7 +69,7 @@ def _open_book(work: Work, data: bytes) -> None:
     options, key = work.place.options, work.photo.key
     headers = work.files.pages(spool.master, options.selection)
     check_holds(len(headers), options.output_format(key, "tiff"))
-    chosen = options.selection.of(len(headers))
+    chosen = photos_of(headers, options.selection)
     for number in chosen:
         check_size(f"page {number} of {key}", headers[number - 1], work.place.restorer, options)
     work.book = Book(headers, chosen, with_masks=not (work.photo.masks and work.place.mask_is_output))
@@ -162,7 +163,7 @@ def deliver(work: Work) -> None:
     if work.place.options.mode == "scratches":
         held.keep_intact()
     work.difference = held.difference()
-    work.notes += held.scan.left_out
+    work.notes += (*held.scan.remarks, *held.scan.left_out)
     if work.book is not None:
         _keep_page(work)
         _turn_page(work)

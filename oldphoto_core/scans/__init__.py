@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         write_mask,
         write_mask_file,
     )
+    from oldphoto_core.scans.pages import photos_of
     from oldphoto_core.scans.raw import RawPixels
     from oldphoto_core.scans.reader import read_scan, spool_scan
     from oldphoto_core.scans.scan import Format, OutputFormat, Scan, ScanHeader, SpooledScan
@@ -60,6 +61,7 @@ __all__ = [
     "damage_of",
     "file_extension",
     "foresee",
+    "photos_of",
     "read_facts",
     "read_header",
     "read_header_of",
@@ -96,6 +98,7 @@ _HOMES = {
         "write_mask",
         "write_mask_file",
     ),
+    "pages": ("photos_of",),
     "raw": ("RawPixels",),
     "reader": ("read_scan", "spool_scan"),
     "scan": ("Format", "OutputFormat", "Scan", "ScanHeader", "SpooledScan"),

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 from oldphoto_core.errors import UnreadableScan
 from oldphoto_core.scans.ifd import Entry, Layout, long8s, longs, next_ifd, read_ifd, write_ifd
 from oldphoto_core.scans.pages import pages_of
-from oldphoto_core.scans.tiff import OFFSETS_AND_COUNTS, compression_code
+from oldphoto_core.scans.tiff import compression_code
+from oldphoto_core.scans.tiff_faults import inspect
+from oldphoto_core.scans.tiff_parts import OFFSETS_AND_COUNTS
 from oldphoto_core.scans.views import Data, FileView, pieces_of
 from oldphoto_core.scans.vips import translated
 
@@ -43,7 +45,7 @@ class TiffBook:
             layout = Layout.of(data)
             at = layout.first
             while at:
-                self._add(data, layout, at)
+                self._link(*self._put(data, layout, read_ifd(data, layout, at), with_levels=True))
                 at = next_ifd(data, layout, at)
 
     def add_copy(self, data: Data, number: int) -> None:
@@ -55,21 +57,23 @@ class TiffBook:
         if not can_copy(data, number):
             raise UnreadableScan(f"page {number} cannot be taken over as it is coded: decode it")
         with translated("written"):
-            self._add(data, Layout.of(data), pages_of(data)[number - 1].offset, with_levels=False)
+            layout, offset = Layout.of(data), pages_of(data)[number - 1].offset
+            at, pointer = self._put(data, layout, dict(inspect(data, offset).entries), with_levels=False)
+            self._link(at, pointer)
 
     def close(self) -> None:
         """Closing twice is no error."""
         self._file.close()
 
-    def _add(self, data: Data, layout: Layout, offset: int, *, with_levels: bool = True) -> None:
-        at, pointer = self._moved(data, layout, offset, with_levels=with_levels)
+    def _link(self, at: int, pointer: int) -> None:
+        """Makes the directory at `at`, which names the one behind it at `pointer`, the last of the chain."""
         self._file.seek(self._pointer)
         self._file.write(struct.pack(self._word, at))
         self._pointer = pointer
 
-    def _moved(self, data: Data, layout: Layout, offset: int, *, with_levels: bool) -> tuple[int, int]:
+    def _put(self, data: Data, layout: Layout, found: Mapping[int, Entry], *, with_levels: bool) -> tuple[int, int]:
         """Puts a directory and its parts at the end; returns where it lies, and where it names the one behind it."""
-        entries = {tag: entry for tag, entry in read_ifd(data, layout, offset).items() if tag not in _POINTERS}
+        entries = {tag: entry for tag, entry in found.items() if tag not in _POINTERS}
         below = entries.pop(_SUB_IFDS, None)
         for places, counts in OFFSETS_AND_COUNTS:
             if places in entries and counts in entries:
@@ -77,7 +81,8 @@ class TiffBook:
                 entries[places] = self._numbers(self._parts(data, entries[places].integers(), lengths))
                 entries[counts] = self._numbers(lengths)
         if below is not None and with_levels:
-            levels = [self._moved(data, layout, level, with_levels=False)[0] for level in below.integers()]
+            below_it = (read_ifd(data, layout, level) for level in below.integers())
+            levels = [self._put(data, layout, level, with_levels=False)[0] for level in below_it]
             entries[_SUB_IFDS] = self._numbers(levels)
         at = self._end()
         self._file.write(write_ifd(entries, at, big=self._big))
@@ -121,7 +126,7 @@ def can_copy(data: Data, number: int) -> bool:
     """
     with translated("read"):
         layout = Layout.of(data)
-        entries = read_ifd(data, layout, pages_of(data)[number - 1].offset)
+        entries = inspect(data, pages_of(data)[number - 1].offset).entries
     if compression_code(entries) == _OLD_JPEG or not _has_parts(entries):
         return False
     wide = _BITS in entries and max(entries[_BITS].integers(), default=1) > 8

@@ -43,6 +43,10 @@ class Encoding:
     """Of a tiled TIFF with smaller copies of its picture: where they lie."""
     tile: tuple[int, int] | None = None
     """Of a pyramid: width and height of a tile."""
+    subfile: int = 0
+    """What a TIFF page says of its purpose (NewSubfileType): 2 for a page of several, 4 for a mask; 0: nothing."""
+    unspecified_channel: bool = False
+    """Of a TIFF: its channel beside the colours does not say that it is alpha. It may be infrared."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +62,9 @@ class Carried:
     """What the pixels were stored as, where they were converted on reading: "CMYK" or "CIELab" (into sRGB, whose
     profile is `icc_profile` then) "float" or "9 bits" to "15 bits" (into 16 bits)."""
     left_out: tuple[str, ...] = ()
-    """Other pictures in the file that nobody reads, for people."""
+    """What else is in the file and in no derivative: other pictures, videos, data behind the end; for people."""
+    remarks: tuple[str, ...] = ()
+    """Errors of the file's structure that touch no pixel, and channels of unknown meaning; for people."""
     metadata: Mapping[str, bytes] = field(default_factory=dict)
     """"exif" (a TIFF structure), "xmp" (a packet), "iptc" (IIM), "photoshop" (8BIM resources), byte for byte,
     and pieces that only this format knows, named "<format>:<number>:<piece>"."""

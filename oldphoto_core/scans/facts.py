@@ -38,6 +38,7 @@ class FileFacts:
     sample: str
     """"integer" or "float"."""
     alpha: bool
+    """Whether there is a channel that the file calls alpha: one of unknown meaning does not count."""
     profile: str | None
     """The name that the ICC profile gives itself; None without a profile."""
     compression: str
@@ -76,7 +77,7 @@ def _facts(data: Data, page: int | None) -> FileFacts:
         channels=channels,
         bits=header.bits,
         sample="float" if carried.converted == "float" else "integer",
-        alpha=header.bands > channels,
+        alpha=header.bands > channels and not carried.encoding.unspecified_channel,
         profile=profile_name(carried.icc_profile),
         compression=_compression(data, header.format, page),
         lossless=carried.encoding.lossless,

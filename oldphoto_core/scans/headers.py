@@ -9,12 +9,13 @@ from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
-from oldphoto_core.errors import ScanError, ScanTooLarge, UnsupportedScan
-from oldphoto_core.scans import heif, jpeg, jpeg2000, kinds, pages, png, tiff, webp
+from oldphoto_core.errors import ScanError, ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
+from oldphoto_core.scans import heif, jpeg, jpeg2000, jpeg_structure, kinds, packed, pages, png, tiff, webp
 from oldphoto_core.scans.carried import Carried
 from oldphoto_core.scans.formats import HEAD, recognise
 from oldphoto_core.scans.scan import Format, ScanHeader
 from oldphoto_core.scans.selection import ALL_PAGES, PageSelection
+from oldphoto_core.scans.tiff_faults import bare
 from oldphoto_core.scans.views import Data, FileView
 from oldphoto_core.scans.vips import translated
 
@@ -31,7 +32,7 @@ READ_CARRIED: dict[Format, Callable[[Data], Carried]] = {
     "avif": heif.read_carried,
 }
 CHECK_WHOLE: dict[Format, Callable[[Data], None]] = {
-    "jpeg": jpeg.check_whole,
+    "jpeg": jpeg_structure.check_whole,
     "png": png.check_whole,
     "tiff": pages.check_whole,
     "webp": webp.check_whole,
@@ -39,10 +40,18 @@ CHECK_WHOLE: dict[Format, Callable[[Data], None]] = {
     "heif": heif.check_whole,
     "avif": heif.check_whole,
 }
-IN_ONE_PIECE: dict[Format, ModuleType] = {"jpeg2000": jpeg2000, "heif": heif, "avif": heif}
-"""Who decodes the formats whose pictures no library gives row by row."""
+_IN_ONE_PIECE: dict[Format, ModuleType] = {"jpeg2000": jpeg2000, "heif": heif, "avif": heif}
+_MENDED: dict[Format, Callable[[Data], Data]] = {"jpeg": jpeg_structure.sound_head, "png": png.sound, "tiff": bare}
 _DEPTHS = {"uchar": 8, "char": 8, "ushort": 16, "short": 16, "uint": 32, "int": 32, "float": 32, "double": 64}
 _KINDS = ("b-w", "grey16", "srgb", "rgb16", "rgb")
+
+
+def decoder_of(data: Data, format: Format) -> ModuleType | None:  # noqa: A002
+    """Who decodes a picture that no library gives row by row; None: libvips does.
+
+    Of a TIFF it is the first page that counts.
+    """
+    return packed if format == "tiff" and packed.is_packed(data) else _IN_ONE_PIECE.get(format)
 
 
 def read_header(data: bytes) -> ScanHeader:
@@ -87,9 +96,10 @@ def judge_pages(
     found = pages.pages_of(data)
     if len(found) == 1:
         return (judge_header(pages.viewed(data, found[0]), max_pixels=max_pixels),)
-    chosen = selection.of(len(found))
+    chosen = pages.photos_of(found, selection)
     if not chosen:
-        raise UnsupportedScan(f"a TIFF of {len(found)} pages, and --pages {selection} names none of them")
+        named = "masks alone" if selection.of(len(found)) else "none of them"
+        raise UnsupportedScan(f"a TIFF of {len(found)} pages, and --pages {selection} names {named}")
     headers = []
     for number, page in enumerate(found, start=1):
         header = pages.stated_header(page, len(found))
@@ -108,7 +118,7 @@ def judge_header(data: Data, *, max_pixels: int | None = None) -> ScanHeader:
     """
     with translated("read"):
         format_ = recognise(data[:HEAD])
-        if (decoder := IN_ONE_PIECE.get(format_)) is not None:
+        if (decoder := decoder_of(data, format_)) is not None:
             header: ScanHeader = decoder.read_header(data)
             check_size(header, max_pixels)
             decoder.check_kind(data)
@@ -118,7 +128,7 @@ def judge_header(data: Data, *, max_pixels: int | None = None) -> ScanHeader:
             header = webp.read_header(data)
             check_size(header, max_pixels)
             return header
-        image = kinds.open_scan(data, format_)
+        image = opened(data, format_)
         header = header_of(format_, image)
         check_size(header, max_pixels)
         check_kind(format_, kinds.as_grey_or_rgb(image))
@@ -139,9 +149,9 @@ def read_stored(data: Data, page: int | None = None) -> tuple[ScanHeader, Carrie
     if format_ == "tiff":
         data, _, _ = pages.page_view(data, page)
     carried = READ_CARRIED[format_](data)
-    if (decoder := IN_ONE_PIECE.get(format_)) is not None:
+    if (decoder := decoder_of(data, format_)) is not None:
         return decoder.stored_header(data), carried
-    image = kinds.open_scan(data, format_)
+    image = opened(data, format_)
     header = ScanHeader(format_, image.width, image.height, image.bands, _DEPTHS.get(image.format, 0))
     return header, replace(carried, converted=kinds.kind_of(image))
 
@@ -178,19 +188,29 @@ def _of_page(number: int) -> Iterator[None]:
 def _judged_header(data: Data) -> ScanHeader:
     format_ = recognise(data[:HEAD])
     try:
-        if (decoder := IN_ONE_PIECE.get(format_)) is not None:
-            found_header: ScanHeader = decoder.read_header(data)
-            return found_header
         if format_ == "tiff":
             found = pages.pages_of(data)
             if len(found) > 1:
                 return pages.stated_header(found[0], len(found))
             data = pages.viewed(data, found[0])
-        return header_of(format_, kinds.open_scan(data, format_))
+        if (decoder := decoder_of(data, format_)) is not None:
+            found_header: ScanHeader = decoder.read_header(data)
+            return found_header
+        return header_of(format_, opened(data, format_))
     except ScanError:
         # of a file that was cut short, the decoder only says that it cannot make sense of it
         CHECK_WHOLE[recognise(data[:HEAD])](data)
         raise
+
+
+def opened(data: Data, format_: Format) -> Any:
+    """A pyvips image; of a file over whose structure the decoder stumbles, as it should have been written."""
+    try:
+        return kinds.open_scan(data, format_)
+    except (UnreadableScan, TruncatedScan, UnsupportedScan):
+        if (mended := _MENDED.get(format_)) is None:
+            raise
+        return kinds.open_scan(mended(data), format_)
 
 
 def header_of(format_: Format, image: Any) -> ScanHeader:

@@ -108,10 +108,11 @@ def read_ifd(
     depth: int = 0,
     *,
     only: Collection[int] | None = None,
+    dropped: list[int] | None = None,
 ) -> dict[int, Entry]:
     """The entries of a directory (the first one by default), EXIF, GPS and interoperability directories included.
 
-    `only` names the tags that are wanted; None: all of them.
+    `only` names the tags that are wanted; None: all of them. `dropped` receives the tags that cannot be read.
 
     Raises:
         BrokenIfdError: the directory itself cannot be read; single entries that point outside are left out.
@@ -129,9 +130,23 @@ def read_ifd(
             continue
         value = _value(data, layout, position, kind)
         # thousands of tags that all claim the whole file would fill the memory
-        if value is not None and (budget := budget - len(value)) >= 0:
-            entries[tag] = _followed(data, layout, tag, Entry(kind, value), depth)
+        if value is None or (budget := budget - len(value)) < 0:
+            entry = None
+        else:
+            entry = _followed(data, layout, tag, Entry(kind, value), depth)
+        if entry is not None:
+            entries[tag] = entry
+        elif dropped is not None:
+            dropped.append(tag)
     return entries
+
+
+def tags_of(data: Data, layout: Layout, offset: int) -> list[int]:
+    """The tags of a directory in the order in which they stand there. Raises BrokenIfdError as `read_ifd`."""
+    count, size = _head(data, layout, offset)
+    start = offset + (8 if layout.big else 2)
+    table = data[start : start + count * size]
+    return [struct.unpack_from(layout.order + "H", table, at)[0] for at in range(0, len(table), size)]
 
 
 def next_ifd(data: Data, layout: Layout, offset: int) -> int:
@@ -155,10 +170,40 @@ def value_position(data: Data, layout: Layout, tag: int) -> int | None:
     return None
 
 
-def write_ifd(entries: Mapping[int, Entry], at: int, *, big: bool = False, following: int = 0) -> bytes:
-    """A little-endian directory that will lie at offset `at` (even), with what it points to behind it.
+def extents_of_ifd(data: Data, layout: Layout, offset: int) -> list[tuple[int, int]]:
+    """(start, end) of a directory and of each value that it points to; EXIF and the like do not count."""
+    count, size = _head(data, layout, offset)
+    start, word = offset + (8 if layout.big else 2), "Q" if layout.big else "I"
+    extents = [(offset, start + count * size + struct.calcsize(word))]
+    table = data[start : start + count * size]
+    for at in range(0, len(table), size):
+        _, kind, number, place = struct.unpack_from(f"{layout.order}HH{word}{word}", table, at)
+        length = number * _UNIT_SIZES.get(kind, 0) * _PER_VALUE.get(kind, 1)
+        if length > struct.calcsize(word) and place + length <= len(data):
+            extents.append((place, place + length))
+    return extents
 
-    `following`: offset of the directory that comes after it; 0: none does.
+
+def looks_like_ifd(data: Data, layout: Layout, offset: int) -> bool:
+    """Whether a directory stands at this offset, or the beginning of one that the end of the file cuts."""
+    word, size = ("Q", 20) if layout.big else ("H", 12)
+    start = offset + struct.calcsize(word)
+    if start > len(data):
+        return True
+    count = _unpack(layout.order + word, data, offset)[0]
+    table = data[start : start + min(count, _MOST_ENTRIES) * size]
+    kinds = [struct.unpack_from(layout.order + "H", table, at + 2)[0] for at in range(0, len(table) - 3, size)]
+    if not any(data[offset : offset + size // 2]):  # no entry, and none that follows
+        return False
+    return count < _MOST_ENTRIES and 4 * sum(kind in _UNIT_SIZES for kind in kinds) >= 3 * len(kinds)
+
+
+def write_ifd(
+    entries: Mapping[int, Entry], at: int, *, big: bool = False, following: int = 0, order: str = "<"
+) -> bytes:
+    """A directory that will lie at offset `at` (even), with what it points to behind it.
+
+    `following`: offset of the directory that comes after it; 0: none does. `order`: "<" for little-endian, ">".
     """
     word, inline, size = ("Q", 8, 20) if big else ("I", 4, 12)
     table_end = at + (16 if big else 6) + len(entries) * size
@@ -166,15 +211,17 @@ def write_ifd(entries: Mapping[int, Entry], at: int, *, big: bool = False, follo
     for tag, entry in sorted(entries.items()):
         behind += b"\0" * (len(behind) % 2)
         kind, count, data = entry.type, entry.count, entry.data
+        if order == ">" and data:
+            data = _swapped(data, _UNIT_SIZES[kind])
         if entry.children:
             kind, count = (LONG8 if big else LONG), 1
-            data = struct.pack(f"<{word}", table_end + len(behind))
-            behind += write_ifd(entry.children, table_end + len(behind), big=big)
+            data = struct.pack(order + word, table_end + len(behind))
+            behind += write_ifd(entry.children, table_end + len(behind), big=big, order=order)
         elif len(data) > inline:
-            data, behind = struct.pack(f"<{word}", table_end + len(behind)), behind + data
-        table.append(struct.pack(f"<HH{word}", tag, kind, count) + data.ljust(inline, b"\0"))
-    head = struct.pack("<Q" if big else "<H", len(entries))
-    return head + b"".join(table) + struct.pack(f"<{word}", following) + behind
+            data, behind = struct.pack(order + word, table_end + len(behind)), behind + data
+        table.append(struct.pack(f"{order}HH{word}", tag, kind, count) + data.ljust(inline, b"\0"))
+    head = struct.pack(order + ("Q" if big else "H"), len(entries))
+    return head + b"".join(table) + struct.pack(order + word, following) + behind
 
 
 def as_exif(entries: Mapping[int, Entry]) -> bytes:
@@ -212,14 +259,16 @@ def _value(data: Data, layout: Layout, position: int, kind: int) -> bytes | None
     return raw if layout.order == "<" else _swapped(raw, _UNIT_SIZES[kind])
 
 
-def _followed(data: Data, layout: Layout, tag: int, entry: Entry, depth: int) -> Entry:
+def _followed(data: Data, layout: Layout, tag: int, entry: Entry, depth: int) -> Entry | None:
+    """The directory that an entry points to, or the entry itself; None: there is no such directory."""
     targets = entry.integers()
     if tag not in _SUB_IFDS or not targets or depth > 2:
         return entry
     try:
         return Entry(LONG, b"", read_ifd(data, layout, targets[0], depth + 1))
     except BrokenIfdError:
-        return entry
+        # an offset that leads nowhere here would lead anywhere in another file
+        return None
 
 
 def _swapped(raw: bytes, size: int) -> bytes:

@@ -10,15 +10,16 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from oldphoto_core.errors import TruncatedScan
 from oldphoto_core.scans import exif as exif_blocks
 from oldphoto_core.scans import xmp
 from oldphoto_core.scans.carried import MM_PER_UNIT, Carried, Encoding, Resolution, Unit
+from oldphoto_core.scans.jpeg_structure import segments_of, sound
+from oldphoto_core.scans.jpeg_trailers import left_out_of
 from oldphoto_core.scans.views import Data, pieces_of
 
 _EXIF, _XMP, _ICC, _PHOTOSHOP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"Photoshop 3.0\0"
 _XMP_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
-_APP0, _APP1, _APP2, _APP13, _COMMENT, _SCAN = 0xE0, 0xE1, 0xE2, 0xED, 0xFE, 0xDA
+_APP0, _APP1, _APP2, _APP13, _COMMENT = 0xE0, 0xE1, 0xE2, 0xED, 0xFE
 _LONGEST = 65_533
 """Bytes that one segment can hold."""
 _PART = 65_000
@@ -35,6 +36,8 @@ def read_carried(data: Data) -> Carried:
     entries = exif_blocks.entries_of(metadata.get("exif", b""))
     return Carried(
         encoding=_encoding(data),
+        left_out=left_out_of(data),
+        remarks=sound(data)[1],
         orientation=exif_blocks.orientation_of(entries),
         resolution=_density(segments) or exif_blocks.resolution_of(entries),
         icc_profile=_profile(segments),
@@ -75,12 +78,6 @@ def in_segments(metadata: Mapping[str, bytes], warn: Callable[[str], None]) -> d
     return fitting
 
 
-def check_whole(data: Data) -> None:
-    """Raises TruncatedScan when nothing ends the picture: libjpeg invents its end, and what is missing is grey."""
-    if data.rfind(b"\xff\xd9", start_of_pixels(data)) < 0:
-        raise TruncatedScan(f"the file ends at byte {len(data)}, before the picture does: copy it again")
-
-
 def start_of_pixels(data: Data) -> int:
     """Where the segments before the first scan end."""
     return max((end for _, _, end in _positions(data)), default=2)
@@ -92,17 +89,7 @@ def _is_application(marker: int) -> bool:
 
 def _positions(data: Data) -> Iterator[tuple[int, int, int]]:
     """(marker, start, end) of every segment before the first scan."""
-    at = 2
-    while len(head := data[at : at + 4]) == 4 and head[0] == 0xFF:
-        marker = head[1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-            continue
-        end = at + 2 + int.from_bytes(head[2:], "big")
-        if marker == _SCAN or end > len(data):
-            return
-        yield marker, at, end
-        at = end
+    return ((segment.marker, segment.start, segment.end) for segment in segments_of(data))
 
 
 def _segments(data: Data) -> Iterator[tuple[int, bytes]]:

@@ -38,7 +38,7 @@ def read_mask(data: bytes, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
 def damage_of(mask: Scan, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """`read_mask` of a file that was read."""
     check_mask_size(mask, size)
-    return _damaged(mask.pixels, mask.alpha, mask.bits)
+    return _damaged(mask.pixels, None if mask.encoding.unspecified_channel else mask.alpha, mask.bits)
 
 
 def spool_mask(path: str | os.PathLike[str], folder: str | os.PathLike[str], size: tuple[int, int]) -> RawPixels:
@@ -61,8 +61,9 @@ def spool_damage(mask: SpooledScan, folder: str | os.PathLike[str], size: tuple[
     try:
         check_mask_size(mask, size)
         with new_pixels(folder, "mask", (*size, 1), np.uint8) as damage:
+            transparency = None if mask.encoding.unspecified_channel else mask.alpha
             for top, bottom in mask.pixels.slabs():
-                alpha = None if mask.alpha is None else mask.alpha.read(top, bottom)[..., 0]
+                alpha = None if transparency is None else transparency.read(top, bottom)[..., 0]
                 damage.write(top, _as_white(_damaged(mask.pixels.read(top, bottom), alpha, mask.bits))[..., np.newaxis])
         return damage
     finally:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from oldphoto_core.errors import ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
-from oldphoto_core.scans import tiff
+from oldphoto_core.errors import TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans.carried import Carried, Pyramid
-from oldphoto_core.scans.ifd import BrokenIfdError, Entry, Layout, first_integer, next_ifd, read_ifd
+from oldphoto_core.scans.ifd import BrokenIfdError, Entry, Layout, first_integer, read_ifd
 from oldphoto_core.scans.scan import ScanHeader
-from oldphoto_core.scans.views import Data, PageView
+from oldphoto_core.scans.selection import PageSelection
+from oldphoto_core.scans.tiff_chain import chain_of, leads_nowhere
+from oldphoto_core.scans.tiff_faults import corrected, inspect
+from oldphoto_core.scans.views import AssembledView, Data, PageView
 
-MOST = 4000
-"""Directories of a file; each is looked at for every page that is read."""
-_SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _BITS, _CHANNELS = 254, 255, 256, 257, 258, 277
+_SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _CHANNELS = 254, 255, 256, 257, 258, 262, 277
 _TILE_WIDTH, _TILE_HEIGHT, _SUB_IFDS, _RAW = 322, 323, 330, 50706
 _TAGS = (
-    *(_SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _BITS, _CHANNELS),
+    *(_SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _CHANNELS),
     *(_TILE_WIDTH, _TILE_HEIGHT, _SUB_IFDS, _RAW),
 )
 _SHARED = 16
@@ -61,6 +61,10 @@ class Page:
     """What lies in directories below its own."""
     others: int = 0
     """Smaller copies in front of the first page, which are nobody's."""
+    is_mask: bool = False
+    """Whether it says that it is no photo, but a mask of one: infrared, transparency."""
+    faults: tuple[str, ...] = ()
+    """Errors around it that touch no pixel, for people."""
 
     @property
     def pyramid(self) -> Pyramid | None:
@@ -85,38 +89,59 @@ def pages_of(data: Data) -> tuple[Page, ...]:
 
     Raises:
         TruncatedScan: a directory lies behind the end.
-        UnreadableScan: the directories form a ring, or none holds a picture.
+        UnreadableScan: none holds a picture, one was overwritten, or they form a ring.
         UnsupportedScan: a camera's raw file, or nothing but thumbnails.
         ScanTooLarge: more than MOST directories.
     """
     layout = Layout.of(data)
     pages: list[Page] = []
-    others = 0
-    for index, offset in enumerate(_chain(data, layout)):
+    smaller: list[Page] = []
+    offsets, faults = chain_of(data, layout)
+    for index, offset in enumerate(offsets):
         entries = _read(data, layout, offset)
         if index == 0 and (_RAW in entries or data[8:10] == b"CR"):
             raise UnsupportedScan("a camera's raw file: develop it, and save the picture as TIFF")
         level = _level(entries)
         if level is None:
             continue
+        below, lost = _levels_below(data, layout, entries)
+        page = Page(offset, index, level, below=below, is_mask=_says_mask(entries), faults=lost)
         if _says_smaller(entries) or (pages and level.is_half_of((pages[-1].level, *pages[-1].copies)[-1])):
-            others += not pages
             if pages:
                 pages[-1] = replace(pages[-1], copies=(*pages[-1].copies, level))
+            else:
+                smaller.append(page)
             continue
-        below = tuple(_levels_below(data, layout, entries))
-        pages.append(Page(offset, index, level, below=below, others=0 if pages else others))
-    if not pages and others:
-        raise UnsupportedScan("nothing but a thumbnail, as in camera raw files: save the picture itself as TIFF")
-    if not pages:
+        pages.append(page if pages else replace(page, others=len(smaller)))
+    pages = pages or _only(smaller)
+    pages[-1] = replace(pages[-1], faults=(*pages[-1].faults, *faults))
+    return tuple(pages) if not all(page.is_mask for page in pages) else tuple(map(_no_mask, pages))
+
+
+def photos_of(pages: Sequence[Page] | Sequence[ScanHeader], selection: PageSelection) -> tuple[int, ...]:
+    """The numbers of the pages of a file that are selected and are photos, not masks or the like."""
+    return tuple(number for number in selection.of(len(pages)) if not pages[number - 1].is_mask)
+
+
+def _only(smaller: list[Page]) -> list[Page]:
+    """Of a file in which everything calls itself a smaller copy: its only picture. Raises ScanError."""
+    if not smaller:
         raise UnreadableScan("a TIFF directory without a picture: open it in another program and save it again")
-    return tuple(pages)
+    if len(smaller) > 1 or smaller[0].below:
+        raise UnsupportedScan("nothing but a thumbnail, as in camera raw files: save the picture itself as TIFF")
+    fault = "its only picture is marked as a smaller copy of another one"
+    return [replace(smaller[0], faults=(*smaller[0].faults, fault))]
+
+
+def _no_mask(page: Page) -> Page:
+    return replace(page, is_mask=False, faults=(*page.faults, "it is marked as a mask, and of no other picture"))
 
 
 def page_view(data: Data, number: int | None) -> tuple[Data, Page, int]:
     """A TIFF as if this page came first, the page, and how many there are; None: the only one.
 
-    Raises as `pages_of`, and UnsupportedScan where there are several and none is named, or there is no such page.
+    Raises as `pages_of` and `inspect`, and UnsupportedScan where there are several and none is named, or there is no
+    such page.
     """
     pages = pages_of(data)
     if number is None and len(pages) > 1:
@@ -124,25 +149,32 @@ def page_view(data: Data, number: int | None) -> tuple[Data, Page, int]:
     if number is not None and not 1 <= number <= len(pages):
         raise UnsupportedScan(f"page {number} of a TIFF of {len(pages)}: there is none")
     page = pages[(number or 1) - 1]
-    return viewed(data, page), page, len(pages)
+    view, faults = _sound(data, page)
+    return view, replace(page, faults=faults), len(pages)
 
 
 def viewed(data: Data, page: Page) -> Data:
-    """The file as if this page came first."""
-    if page.index == 0 or isinstance(data, PageView):
-        return data
+    """The file as if this page came first, and its directory had no faults. Raises as `inspect`."""
+    return _sound(data, page)[0]
+
+
+def _sound(data: Data, page: Page) -> tuple[Data, tuple[str, ...]]:
+    found = inspect(data, page.offset)
+    if faults := (*page.faults, *found.faults):
+        return corrected(data, found.entries), faults
+    if page.index == 0 or isinstance(data, PageView | AssembledView):
+        return data, ()
     layout = Layout.of(data)
     at, word = (8, "Q") if layout.big else (4, "I")
-    return PageView(data, page.index, data[:at] + struct.pack(layout.order + word, page.offset))
+    return PageView(data, page.index, data[:at] + struct.pack(layout.order + word, page.offset)), ()
 
 
 def check_whole(data: Data) -> None:
-    """Looks at every page as `tiff.whole_directory` does. Raises TruncatedScan that names it, or as `pages_of`."""
-    tiff.whole_directory(data)
+    """Looks at every page as `inspect` does. Raises TruncatedScan that names it, or as `pages_of`."""
     pages, claimed = pages_of(data), 0
     for number, page in enumerate(pages, start=1):
         try:
-            entries = tiff.whole_directory(viewed(data, page))
+            entries = inspect(data, page.offset).entries
             # thousands of pages that all claim the whole file would take hours to copy
             claimed += sum(len(entry.data) for entry in entries.values())
             if claimed > _SHARED * len(data):
@@ -154,31 +186,14 @@ def check_whole(data: Data) -> None:
 def stated_header(page: Page, pages: int) -> ScanHeader:
     """What the directory of a page says of it; whether it can be read is not tried."""
     level = page.level
-    return ScanHeader("tiff", level.width, level.height, level.channels, max(8, level.bits), pages)
+    bits = max(8, level.bits)
+    return ScanHeader("tiff", level.width, level.height, level.channels, bits, pages, is_mask=page.is_mask)
 
 
 def with_pages(carried: Carried, page: Page) -> Carried:
     """What a page carries, with what lies around it."""
     encoding = replace(carried.encoding, pyramid=page.pyramid, tile=page.level.tile if page.pyramid else None)
-    return replace(carried, encoding=encoding, left_out=page.left_out)
-
-
-def _chain(data: Data, layout: Layout) -> list[int]:
-    """Offsets of the directories; one that names itself as the next is the last."""
-    offsets: dict[int, None] = {}
-    at = layout.first
-    while at and at not in offsets:
-        if len(offsets) == MOST:
-            raise ScanTooLarge(f"a TIFF of more than {MOST} directories: split it into several files")
-        offsets[at] = None
-        try:
-            following = next_ifd(data, layout, at)
-        except BrokenIfdError as error:
-            raise TruncatedScan(f"{error}: the file ends at byte {len(data)}; copy it again") from error
-        if following in offsets and following != at:
-            raise UnreadableScan(f"the directories of this TIFF form a ring at byte {following}: copy it again")
-        at = following
-    return list(offsets)
+    return replace(carried, encoding=encoding, left_out=page.left_out, remarks=(*carried.remarks, *page.faults))
 
 
 def _read(data: Data, layout: Layout, offset: int) -> Mapping[int, Entry]:
@@ -188,10 +203,21 @@ def _read(data: Data, layout: Layout, offset: int) -> Mapping[int, Entry]:
         raise TruncatedScan(f"{error}: the file ends at byte {len(data)}; copy it again") from error
 
 
-def _levels_below(data: Data, layout: Layout, entries: Mapping[int, Entry]) -> list[Level]:
+def _levels_below(
+    data: Data, layout: Layout, entries: Mapping[int, Entry]
+) -> tuple[tuple[Level, ...], tuple[str, ...]]:
+    """What lies in directories below one, and what is wrong with it: copies that are missing cost no pixel."""
     offsets = entries[_SUB_IFDS].integers()[:_MOST_LEVELS] if _SUB_IFDS in entries else ()
-    levels = (_level(_read(data, layout, offset)) for offset in offsets)
-    return [level for level in levels if level is not None]
+    found, lost = [], 0
+    for offset in offsets:
+        try:
+            nowhere = leads_nowhere(data, layout, offset)
+            found.append(None if nowhere else _level(read_ifd(data, layout, offset, only=_TAGS)))
+            lost += nowhere
+        except BrokenIfdError:
+            lost += 1
+    levels = tuple(level for level in found if level is not None)
+    return levels, (f"{lost} of its {len(offsets)} SubIFDs lead nowhere, and were left out",) if lost else ()
 
 
 def _level(entries: Mapping[int, Entry]) -> Level | None:
@@ -205,3 +231,7 @@ def _level(entries: Mapping[int, Entry]) -> Level | None:
 
 def _says_smaller(entries: Mapping[int, Entry]) -> bool:
     return bool(first_integer(entries, _SUBFILE, 0) & 1) or first_integer(entries, _OLD_SUBFILE, 0) == 2
+
+
+def _says_mask(entries: Mapping[int, Entry]) -> bool:
+    return bool(first_integer(entries, _SUBFILE, 0) & 4) or first_integer(entries, _PHOTOMETRIC, 0) == 4

@@ -9,18 +9,35 @@ from collections.abc import Iterator
 from oldphoto_core.errors import TruncatedScan, UnreadableScan
 from oldphoto_core.scans import exif as exif_blocks
 from oldphoto_core.scans.carried import Carried, Encoding, Resolution
-from oldphoto_core.scans.views import Data, pieces_of
+from oldphoto_core.scans.views import AssembledView, Data, pieces_of
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _XMP = b"XML:com.adobe.xmp\0"
 _KEPT = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"tEXt", b"zTXt", b"iTXt", b"tIME")
+_NO_PIXELS = (*_KEPT, b"eXIf", b"iCCP", b"pHYs", b"bKGD", b"hIST", b"sBIT", b"sPLT", b"oFFs", b"sTER", b"vpAg", b"orNT")
+"""Chunks that no pixel depends on. (tRNS, which is as ancillary as they are, makes pixels transparent.)"""
+_SNIFFED = 2**20
 _LONGEST = 64 * 2**20
 """Bytes that are inflated of a profile or a text: a few bytes can say a million zeros."""
 
 
 def check_whole(data: Data) -> None:
-    """Raises TruncatedScan when the last chunk is missing, UnreadableScan when a chunk's checksum is wrong."""
-    at, kind = 8, b""
+    """Raises TruncatedScan when the last chunk is missing, UnreadableScan when what the pixels need is damaged."""
+    _wrong_chunks(data)
+
+
+def sound(data: Data) -> Data:
+    """The file without chunks whose checksums are wrong, none of which the pixels need. Raises as `check_whole`."""
+    wrong, end = _wrong_chunks(data)
+    if not wrong:
+        return data
+    starts, ends = [8, *(stop for _, _, stop in wrong)], [*(start for _, start, _ in wrong), end]
+    return AssembledView([_SIGNATURE, *((data, start, stop) for start, stop in zip(starts, ends, strict=True))])
+
+
+def _wrong_chunks(data: Data) -> tuple[list[tuple[bytes, int, int]], int]:
+    """(kind, start, end) of chunks with a wrong checksum that touch no pixel, and where the picture ends."""
+    at, kind, wrong = 8, b"", []
     while kind != b"IEND":
         if at + 12 > len(data):
             raise TruncatedScan(f"the file ends at byte {len(data)}, before the picture does: copy it again")
@@ -29,18 +46,37 @@ def check_whole(data: Data) -> None:
         if end > len(data):
             raise TruncatedScan(f"the file ends at byte {len(data)}, inside its {_name(kind)} chunk: copy it again")
         if _checksum(data, at + 4, end - 4) != int.from_bytes(data[end - 4 : end], "big"):
-            raise UnreadableScan(
-                f"damaged: the checksum of the {_name(kind)} chunk at byte {at} is wrong: copy it again"
-            )
+            # another name than a known one may be that of a chunk that the picture needs
+            if kind not in _NO_PIXELS or not data[end + 4 : end + 8].isalpha():
+                raise UnreadableScan(
+                    f"damaged: the checksum of the {_name(kind)} chunk at byte {at} is wrong: copy it again"
+                )
+            wrong.append((kind, at, end))
         at = end
+    return wrong, at
+
+
+def _about(data: Data, wrong: list[tuple[bytes, int, int]], end: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is wrong without touching a pixel, and what is in no derivative; for people."""
+    remarks = [f"the checksum of its {_name(kind)} chunk is wrong, and it was left out" for kind, _, _ in wrong]
+    left_out = []
+    frames = next((data[start + 8 : start + 12] for kind, start, _ in _positions(data) if kind == b"acTL"), b"")
+    if (count := int.from_bytes(frames, "big")) > 1:
+        left_out.append(f"{count - 1} other pictures of an animation (APNG) were left out")
+    if data[end : end + _SNIFFED].strip(b"\0"):
+        left_out.append(f"data ({len(data) - end:,} bytes) behind the picture's end was left out")
+    return tuple(remarks), tuple(left_out)
 
 
 def read_carried(data: Data) -> Carried:
     """Everything but the pixels."""
     metadata: dict[str, bytes] = {}
     profile, resolution = None, None
+    wrong, picture_end = _wrong_chunks(data)
+    remarks, left_out = _about(data, wrong, picture_end)
+    damaged = {start for _, start, _ in wrong}
     for number, (kind, start, end) in enumerate(_positions(data)):
-        if kind == b"IDAT":
+        if kind == b"IDAT" or start in damaged:
             continue
         payload = data[start + 8 : end - 4]
         if kind == b"eXIf":
@@ -49,6 +85,8 @@ def read_carried(data: Data) -> Carried:
             metadata["xmp"] = xmp
         elif kind == b"iCCP":
             profile = _inflated(payload.partition(b"\0")[2][1:])
+            if profile is None:
+                remarks += ("its ICC profile cannot be unpacked, and was left out",)
         elif kind == b"pHYs" and len(payload) == 9:
             resolution = _resolution(payload)
         elif kind in _KEPT:
@@ -56,6 +94,8 @@ def read_carried(data: Data) -> Carried:
     entries = exif_blocks.entries_of(metadata.get("exif", b""))
     return Carried(
         encoding=Encoding(lossless=True),
+        remarks=remarks,
+        left_out=left_out,
         orientation=exif_blocks.orientation_of(entries),
         resolution=resolution or exif_blocks.resolution_of(entries),
         icc_profile=profile,
@@ -92,9 +132,9 @@ def _outgoing(carried: Carried) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _positions(data: Data) -> Iterator[tuple[bytes, int, int]]:
-    """(kind, start, end) of every chunk."""
-    at = 8
-    while at + 12 <= len(data):
+    """(kind, start, end) of every chunk; none behind the picture's end counts."""
+    at, kind = 8, b""
+    while at + 12 <= len(data) and kind != b"IEND":
         length, kind = struct.unpack(">I4s", data[at : at + 8])
         yield kind, at, at + 12 + length
         at += 12 + length

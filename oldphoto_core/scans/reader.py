@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from types import ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
 
-from oldphoto_core.errors import ScanError, ScanTooLarge, UnreadableScan
-from oldphoto_core.scans import kinds, pages, tiff
+from oldphoto_core.errors import ScanError, ScanTooLarge, TruncatedScan, UnreadableScan
+from oldphoto_core.scans import jpeg_structure, kinds, pages, png, tiff
 from oldphoto_core.scans.carried import Carried
 from oldphoto_core.scans.formats import HEAD, recognise
-from oldphoto_core.scans.headers import CHECK_WHOLE, IN_ONE_PIECE, READ_CARRIED, check_kind, check_size, header_of, seen
+from oldphoto_core.scans.headers import CHECK_WHOLE, READ_CARRIED, check_kind, check_size, decoder_of, header_of, seen
 from oldphoto_core.scans.raw import RawPixels, new_pixels
 from oldphoto_core.scans.scan import Format, Pixels, Scan, SpooledScan, fields_of
+from oldphoto_core.scans.tiff_faults import bare
 from oldphoto_core.scans.views import Data, FileView
 from oldphoto_core.scans.vips import dtype_of, image_of, slabs_of, translated
 
 T = TypeVar("T")
+Taken = tuple[T, kinds.Kind | None, tuple[str, ...]]
 
 _JPEG = "vipsjpeg"
 """What the JPEG decoder's own messages hold."""
-_HARMLESS = ("extraneous bytes before marker", "unknown adobe color transform")
+_HARMLESS = re.compile(r"extraneous bytes before marker 0x(?!d[0-7])")
+"""Stray bytes behind the pixels of a scan. Before a restart marker they show that the pixels before it are garbled."""
 
 
 def read_scan(file: bytes | str | os.PathLike[str], *, max_pixels: int | None = None, page: int | None = None) -> Scan:
@@ -83,10 +88,8 @@ def _read(
 def _read_page(
     data: Data, max_pixels: int | None, take: Callable[[Any], T], number: int | None
 ) -> tuple[Format, T, Carried]:
-    """The same of one page: it must be whole itself, and what of the others there is lies where it should."""
-    tiff.whole_directory(data)
+    """The same of one page, which must be whole."""
     view, page, _ = pages.page_view(data, number)
-    tiff.whole_directory(view)
     format_, taken, carried = _read_image(view, max_pixels, take, "tiff")
     return format_, taken, pages.with_pages(carried, page)
 
@@ -94,17 +97,42 @@ def _read_page(
 def _read_image(
     data: Data, max_pixels: int | None, take: Callable[[Any], T], format_: Format
 ) -> tuple[Format, T, Carried]:
-    if (decoder := IN_ONE_PIECE.get(format_)) is not None:
+    if (decoder := decoder_of(data, format_)) is not None:
         return format_, take(_image_in_one_piece(decoder, data, max_pixels)), decoder.read_carried(data)
+    carried = READ_CARRIED[format_](data)
+    if format_ == "jpeg":
+        data, _ = jpeg_structure.sound(data)
+    elif format_ == "png":
+        data = png.sound(data)
+    try:
+        taken, kind, remarks = _taken(data, max_pixels, take, format_)
+    except (UnreadableScan, TruncatedScan) as error:
+        if format_ != "tiff":
+            raise
+        taken, kind, _ = _taken_bare(data, max_pixels, take, error)
+        remarks = (f"some of its tags make no sense ({error})",)
+    return format_, taken, kinds.carried_by(replace(carried, remarks=(*carried.remarks, *remarks)), kind)
+
+
+def _taken(data: Data, max_pixels: int | None, take: Callable[[Any], T], format_: Format) -> Taken[T]:
+    """What `take` makes of an image, what its pixels were converted from, and what is wrong without touching one."""
     image = kinds.open_scan(data, format_)
     check_size(header_of(format_, image), max_pixels)
     check_kind(format_, kinds.as_grey_or_rgb(image))
     kind = kinds.kind_of(image)
-    carried = kinds.carried_by(READ_CARRIED[format_](data), kind)
     if kind == "float":
         # opened anew, as an image gives its pixels only once
         kinds.check_values(kinds.open_scan(data, format_))
-    return format_, _decoded(data, format_, image, lambda image: take(kinds.as_grey_or_rgb(image))), carried
+    taken, remarks = _decoded(data, format_, image, lambda image: take(kinds.as_grey_or_rgb(image)))
+    return taken, kind, remarks
+
+
+def _taken_bare(data: Data, max_pixels: int | None, take: Callable[[Any], T], why: ScanError) -> Taken[T]:
+    """The same without the tags that the pixels do not need, as the decoder may have stumbled over one of those."""
+    try:
+        return _taken(bare(data), max_pixels, take, "tiff")
+    except (UnreadableScan, TruncatedScan):
+        raise why from None
 
 
 def _image_in_one_piece(decoder: ModuleType, data: Data, max_pixels: int | None) -> Any:
@@ -114,18 +142,19 @@ def _image_in_one_piece(decoder: ModuleType, data: Data, max_pixels: int | None)
     return image_of(decoder.decode(data))
 
 
-def _decoded(data: Data, format_: Format, image: Any, take: Callable[[Any], T]) -> T:
+def _decoded(data: Data, format_: Format, image: Any, take: Callable[[Any], T]) -> tuple[T, tuple[str, ...]]:
+    """What `take` makes of an image, and what its decoder said that is no damage."""
     if format_ == "tiff" and tiff.is_fax(data):
-        return _fax_decoded(data, take)
+        return _fax_decoded(data, take), ()
     if format_ != "jpeg":
-        return take(image)
+        return take(image), ()
     try:
         # of damage inside the picture libjpeg only warns, and goes on with grey
-        return take(kinds.open_scan(data, format_, strict=True))
+        return take(kinds.open_scan(data, format_, strict=True)), ()
     except ScanError as error:
         if not _is_harmless(str(error)):
             raise
-    return take(image)
+    return take(image), ("there are stray bytes behind the pixels of a scan",)
 
 
 def _fax_decoded(data: Data, take: Callable[[Any], T]) -> T:
@@ -142,7 +171,7 @@ def _fax_decoded(data: Data, take: Callable[[Any], T]) -> T:
 def _is_harmless(message: str) -> bool:
     # libvips has one list of messages for all images and threads: a line of another photo excuses nothing in this one
     lines = [line for line in message.lower().split("; ") if _JPEG in line]
-    return bool(lines) and all(any(phrase in line for phrase in _HARMLESS) for line in lines)
+    return bool(lines) and all(_HARMLESS.search(line) for line in lines)
 
 
 def _in_memory(image: Any) -> tuple[Pixels, Pixels | None]:

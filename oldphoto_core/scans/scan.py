@@ -37,6 +37,8 @@ class ScanHeader:
     """Of a channel, as decoded: 8 or 16; other depths are named for the message that refuses them."""
     pages: int = 1
     """Pictures in the file; of several, the rest is about the first one."""
+    is_mask: bool = False
+    """Of a page of several: whether it says that it is a mask of another one, as infrared pages do. No photo."""
 
     @property
     def megapixels(self) -> float:

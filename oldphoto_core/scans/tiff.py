@@ -6,7 +6,6 @@ import os
 import struct
 from collections.abc import Iterator, Mapping
 
-from oldphoto_core.errors import TruncatedScan, UnreadableScan
 from oldphoto_core.scans import exif as exif_blocks
 from oldphoto_core.scans.carried import MM_PER_UNIT, Carried, Encoding, Resolution
 from oldphoto_core.scans.ifd import (
@@ -20,6 +19,7 @@ from oldphoto_core.scans.ifd import (
     Layout,
     as_exif,
     first_integer,
+    longs,
     next_ifd,
     rational,
     read_ifd,
@@ -30,10 +30,15 @@ from oldphoto_core.scans.ifd import (
 from oldphoto_core.scans.views import Data, FileView, pieces_of
 
 _WIDTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _CHANNELS = 256, 258, 259, 262, 277
-_EXTRA = 338
+_SUBFILE, _EXTRA = 254, 338
+_COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3, 9: 3}
+"""Channels of a picture, by its photometric interpretation."""
+_ALPHA = (1, 2)
+_UNSPECIFIED = (
+    "its channel beside the colours does not say what it is (infrared, perhaps): it was carried through untouched, and"
+    " not taken for alpha"
+)
 _XMP, _IPTC, _PHOTOSHOP, _ICC = 700, 33723, 34377, 34675
-OFFSETS_AND_COUNTS = ((273, 279), (324, 325))
-"""Where strips lie and how long they are; tiles likewise."""
 _LOSSLESS = {1: "none", 5: "lzw", 8: "deflate", 32946: "deflate", 32773: "packbits"}
 _LOSSY = {6, 7, 34892}
 _FAX = {2, 3, 4}
@@ -57,28 +62,6 @@ _OF_INKS = (333, 337)
 """Text that names the inks and the printer of a CMYK picture, whose derivative is none."""
 
 
-def whole_directory(data: Data) -> Mapping[int, Entry]:
-    """The first directory, whose picture is there.
-
-    Raises TruncatedScan when the directory, a strip or a tile lies outside, UnreadableScan without a picture.
-    """
-    try:
-        layout = Layout.of(data)
-        if layout.first >= len(data):
-            raise TruncatedScan(f"the directory should stand at byte {layout.first}, but {_cut(data)}")
-        entries = read_ifd(data, layout)
-    except BrokenIfdError as error:
-        raise TruncatedScan(f"{error}: {_cut(data)}") from error
-    if _WIDTH not in entries:
-        raise UnreadableScan("a TIFF directory without a picture: open it in another program and save it again")
-    for offsets, counts in OFFSETS_AND_COUNTS:
-        if offsets in entries and counts in entries:
-            pairs = zip(entries[offsets].integers(), entries[counts].integers(), strict=False)
-            if max((at + count for at, count in pairs), default=0) > len(data):
-                raise TruncatedScan(f"a part of the picture lies behind the end: {_cut(data)}")
-    return entries
-
-
 def is_fax(data: Data) -> bool:
     """Whether the pixels are compressed as CCITT does: Huffman, group 3 or group 4."""
     return compression_code(read_ifd(data)) in _FAX
@@ -86,7 +69,7 @@ def is_fax(data: Data) -> bool:
 
 def has_alpha(data: Data) -> bool:
     """Whether the channel behind the colours is said to be alpha, and not just one more."""
-    return first_integer(read_ifd(data), _EXTRA, 0) in (1, 2)
+    return first_integer(read_ifd(data), _EXTRA, 0) in _ALPHA
 
 
 def lab_as_rgb(data: Data) -> tuple[int, bytes] | None:
@@ -110,8 +93,10 @@ def read_carried(data: Data) -> Carried:
     described = {tag: entry for tag, entry in entries.items() if _describes(tag, entry)}
     if described:
         metadata["exif"] = as_exif(described)
+    encoding = _encoding(entries, layout)
     return Carried(
-        encoding=_encoding(entries, layout),
+        encoding=encoding,
+        remarks=(_UNSPECIFIED,) if encoding.unspecified_channel else (),
         orientation=exif_blocks.orientation_of(entries),
         resolution=exif_blocks.resolution_of(entries),
         icc_profile=entries[_ICC].data if _ICC in entries else None,
@@ -172,6 +157,10 @@ def _describes(tag: int, entry: Entry) -> bool:
 def _own_tags(carried: Carried) -> dict[int, Entry]:
     metadata = carried.metadata
     tags = {exif_blocks.ORIENTATION: shorts(carried.orientation)}
+    if carried.encoding.subfile:
+        tags[_SUBFILE] = longs(carried.encoding.subfile)
+    if carried.encoding.unspecified_channel:
+        tags[_EXTRA] = shorts(0)
     tags |= {tag: entry for tag, entry in _resolution_tags(carried.resolution).items() if entry is not None}
     if carried.icc_profile:
         tags[_ICC] = Entry(UNDEFINED, carried.icc_profile)
@@ -200,8 +189,14 @@ def _encoding(entries: Mapping[int, Entry], layout: Layout) -> Encoding:
         tiff_compression=_LOSSLESS.get(code, "deflate"),
         bigtiff=layout.big,
         white_is_zero=first_integer(entries, _PHOTOMETRIC, 1) == 0,
+        # that it is a smaller copy is not true of what is read as a page
+        subfile=first_integer(entries, _SUBFILE, 0) & ~1,
+        unspecified_channel=_has_unspecified(entries),
     )
 
 
-def _cut(data: Data) -> str:
-    return f"the file ends at byte {len(data)}; copy it again"
+def _has_unspecified(entries: Mapping[int, Entry]) -> bool:
+    """Whether there is one channel beside the colours, and it is not said to be alpha."""
+    colours = _COLOURS.get(first_integer(entries, _PHOTOMETRIC, -1), 0)
+    beside = first_integer(entries, _CHANNELS, 1) - colours
+    return bool(colours) and beside == 1 and first_integer(entries, _EXTRA, 0) not in _ALPHA

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import io
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Self
 
 from oldphoto_core.errors import OldPhotoError
@@ -38,17 +40,6 @@ class FileView:
             pieces.append(piece)
             start += len(piece)
         return b"".join(pieces)
-
-    def rfind(self, wanted: bytes, start: int) -> int:
-        """Where `wanted` stands last, not before `start`; -1 when nowhere."""
-        end = self._size
-        while end - start >= len(wanted):
-            at = max(start, end - _PIECE)
-            if (found := self[at:end].rfind(wanted)) >= 0:
-                return at + found
-            # what is wanted may lie across the border of two pieces
-            end = at + len(wanted) - 1 if at > start else start
-        return -1
 
     def close(self) -> None:
         """Closing twice is no error."""
@@ -118,13 +109,54 @@ class PageView:
         own = self._header[start:end]
         return own + piece[len(own) :]
 
-    def rfind(self, wanted: bytes, start: int) -> int:
-        """As of the whole file."""
-        return self.whole.rfind(wanted, start)
+
+class AssembledView:
+    """A file as it should have been written: parts of another one, and bytes of our own between them."""
+
+    def __init__(self, parts: Sequence[bytes | tuple[Data, int, int]]) -> None:
+        """Each part is bytes, or (whole, start, end) of the bytes from `start` to before `end` of another file."""
+        self._parts = tuple((part, 0, len(part)) if isinstance(part, bytes) else part for part in parts)
+        self._ends = tuple(itertools.accumulate(end - start for _, start, end in self._parts))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __getitem__(self, part: slice) -> bytes:
+        first, last, _ = part.indices(len(self))
+        pieces, number = [], bisect.bisect_right(self._ends, first)
+        while first < last:
+            whole, _, end = self._parts[number]
+            at = end - (self._ends[number] - first)
+            pieces.append(whole[at : min(end, at + last - first)])
+            first, number = self._ends[number], number + 1
+        return b"".join(pieces)
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether none of it lies in a file."""
+        wholes = (_innermost(whole) for whole, _, _ in self._parts)
+        return all(
+            isinstance(whole, bytes) or (not isinstance(whole, FileView) and whole.is_in_memory) for whole in wholes
+        )
+
+    def opened_anew(self) -> AssembledView:
+        """The same over files of its own, for a reader that outlives the present one; a hole reads as zeros."""
+        return AssembledView([(_opened_anew(whole), start, end) for whole, start, end in self._parts])
 
 
-Data = bytes | FileView | PageView
+Data = bytes | FileView | PageView | AssembledView
 """A whole file."""
+
+
+def _innermost(data: Data) -> bytes | FileView | AssembledView:
+    return data.whole if isinstance(data, PageView) else data
+
+
+def _opened_anew(data: Data) -> Data:
+    whole = _innermost(data)
+    if isinstance(whole, FileView):
+        return FileView(whole.path)
+    return whole.opened_anew() if isinstance(whole, AssembledView) else whole
 
 
 def pieces_of(data: Data, start: int, end: int) -> Iterator[bytes]:

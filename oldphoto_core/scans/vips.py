@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyvips
@@ -13,7 +15,7 @@ import pyvips
 from oldphoto_core.errors import OldPhotoError, ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans.raw import RawPixels
 from oldphoto_core.scans.scan import Format, Pixels
-from oldphoto_core.scans.views import Data, FileView, PageView
+from oldphoto_core.scans.views import AssembledView, Data, FileView, PageView, pieces_of
 
 # libvips remembers its last operations, and with them whole scans: in a batch nothing is ever asked twice
 pyvips.cache_set_max(0)
@@ -29,8 +31,8 @@ _CUT_SHORT = (
     "short read",
 )
 _NOT_BUILT_IN = ("not configured", "not implemented", "unsupported")
-_OTHER_SAMPLES = ("samples out of range",)
-"""What libvips says of a TIFF of 64-bit float."""
+_OTHER_SAMPLES = {"samples out of range": "64-bit float", "not a whole number of bytes": "samples of an odd depth"}
+"""What libvips says of samples that it does not read, and what they are."""
 _IN_ONE_PIECE = "cumulated memory allocation"
 """libtiff takes 50 MiB at most for a strip or tile, compressed or not."""
 _DISK_FULL = ("no space left", "disk quota exceeded", "file too large")
@@ -48,12 +50,29 @@ def open_image(data: Data, format: Format, *, strict: bool = False) -> Any:  # n
         data = data.whole
     with translated("read"):
         loader = _LOADERS.get(format, format)
+        if isinstance(data, AssembledView) and data.is_in_memory:
+            data = data[:]
         if isinstance(data, bytes):
             return getattr(pyvips.Image, f"{loader}load_buffer")(data, **how)
         # by descriptor, so that messages name no path, as they name none for bytes; opened anew, as images move it
-        with open(data.path, "rb") as file:
+        with _copy_of(data) if isinstance(data, AssembledView) else open(data.path, "rb") as file:
             source = pyvips.Source.new_from_descriptor(file.fileno())
         return getattr(pyvips.Image, f"{loader}load_source")(source, **how)
+
+
+def _copy_of(data: AssembledView) -> IO[bytes]:
+    """A file without a name that holds what is assembled, and goes with the last one who reads it."""
+    copy = tempfile.TemporaryFile(prefix="oldphoto-")  # noqa: SIM115 - closed by the caller
+    whole = data.opened_anew()
+    for piece in pieces_of(whole, 0, len(whole)):
+        # what was never fetched of a file elsewhere takes no room here either
+        if any(piece):
+            copy.write(piece)
+        else:
+            copy.seek(len(piece), os.SEEK_CUR)
+    copy.truncate(len(whole))
+    copy.seek(0)
+    return copy
 
 
 def image_of(pixels: Pixels | RawPixels) -> Any:
@@ -114,8 +133,8 @@ def translated(done: str) -> Iterator[None]:
         if _IN_ONE_PIECE in message.lower():
             way_out = "save it again in more, smaller ones"
             raise UnsupportedScan(f"cannot be {done}: a strip or tile of more than 50 MiB: {way_out}") from error
-        if any(phrase in message.lower() for phrase in _OTHER_SAMPLES):
-            way_out = "64-bit float: save it as grey or RGB of 8 or 16 bits"
+        if samples := [name for phrase, name in _OTHER_SAMPLES.items() if phrase in message.lower()]:
+            way_out = f"{samples[0]}: save it as grey or RGB of 8 or 16 bits"
             raise UnsupportedScan(f"cannot be {done}: {message}: {way_out}") from error
         if any(phrase in message.lower() for phrase in _NOT_BUILT_IN):
             raise UnsupportedScan(f"cannot be {done}: {message}: save it again with another compression") from error

@@ -52,7 +52,10 @@ def read_carried(data: Data) -> Carried:
     if b"XMP " in chunks:
         metadata["xmp"] = chunks[b"XMP "]
     entries = exif_blocks.entries_of(metadata.get("exif", b""))
+    end = int.from_bytes(data[4:8], "little") + 8
+    behind = len(data) - end if data[end:].strip(b"\0") else 0
     return Carried(
+        left_out=(f"data ({behind:,} bytes) behind the picture's end was left out",) if behind else (),
         encoding=Encoding(lossless=b"VP8L" in chunks),
         orientation=exif_blocks.orientation_of(entries),
         resolution=exif_blocks.resolution_of(entries),
@@ -87,8 +90,8 @@ def _has_alpha(picture: list[tuple[bytes, bytes]]) -> bool:
 
 
 def _chunks(data: Data) -> Iterator[tuple[bytes, bytes]]:
-    at = 12
-    while at + 8 <= len(data):
+    at, all_end = 12, min(len(data), int.from_bytes(data[4:8], "little") + 8)
+    while at + 8 <= all_end:
         kind, length = struct.unpack("<4sI", data[at : at + 8])
         yield kind, data[at + 8 : at + 8 + length]
         at += 8 + length + length % 2

@@ -163,12 +163,17 @@ def _removed_on_failure(path: str) -> Iterator[None]:
 def _file_image(scan: Scan | SpooledScan, pixels: Pixels | RawPixels, target: Format) -> Any:
     """A pyvips image of all bands that the file will hold."""
     image = image_of(pixels)
-    alpha = None if scan.alpha is None else image_of(scan.alpha)
+    alpha = image_of(scan.alpha) if scan.alpha is not None and _holds_channel(scan, target) else None
     if target != "jpeg":
         return image if alpha is None else image.bandjoin(alpha)
     if alpha is not None and alpha.min() < 2**scan.bits - 1:
         raise UnsupportedScan("a JPEG cannot hold this scan's transparency: choose png or tiff")
     return image if scan.bits == 8 else _rounded(image)
+
+
+def _holds_channel(scan: Scan | SpooledScan, target: Format) -> bool:
+    """Whether a format can say of the channel beside the colours what it is: all but TIFF would call it alpha."""
+    return target == "tiff" or not scan.encoding.unspecified_channel
 
 
 def _rounded(image: Any) -> Any:
@@ -227,6 +232,8 @@ def _metadata(
     """What the file is to carry: what the scan does, and the label."""
     if scan.encoding.pyramid and target != "tiff":
         warn(f"its pyramid of smaller copies was left out, as {target} holds none")
+    if not _holds_channel(scan, target):
+        warn(f"its channel beside the colours was left out, as {target} would take it for alpha")
     metadata = scan.metadata
     if label is not None:
         metadata = {**metadata, "xmp": with_label(metadata.get("xmp"), label, warn)}

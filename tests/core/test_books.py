@@ -10,6 +10,7 @@ import jsonschema
 import numpy as np
 import pytest
 from fakes import DetectingRestorer, InvertingRestorer, picture, scratched
+from faulty_files import tiff
 from PIL import Image
 from runs import contents, restore
 from scan_files import encoded, mixed_pages, paged, photo
@@ -20,6 +21,8 @@ from oldphoto_core.custody import audit, plan_rollback, roll_back
 from oldphoto_core.reports.record import record_schema
 from oldphoto_core.restoration import recovery
 from oldphoto_core.scans import Scan, read_pages, read_scan
+from oldphoto_core.scans.ifd import longs, read_ifd, shorts
+from oldphoto_core.scans.pages import pages_of
 from oldphoto_core.storage import Bucket, read_ledger
 
 WAYS: list[dict[str, Any]] = [{}, ALL_FROM_DISK]
@@ -262,3 +265,40 @@ def test_memory_holds_one_page_at_a_time(tmp_path: Path) -> None:
     rows = run(tmp_path, InvertingRestorer(max_megapixels=0.0024), in_flight_megapixels=0.0024, threads=2)
     assert {row.status for row in rows.values()} == {"restored"}
     assert [len(read_pages(tmp_path / f"new/photos/{key}")) for key in rows] == [6, 6]
+
+
+@pytest.mark.parametrize("options", [{}, {"mode": "scratches"}])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_infrared_and_other_masks_among_the_pages_are_carried_through_with_their_mark(
+    tmp_path: Path, order: str, way: dict[str, Any], options: dict[str, Any]
+) -> None:
+    mark, infrared = {254: longs(4)}, photo(1, 16)
+    put(tmp_path, tiff((photo(3, 16), {}), (infrared, mark), (photo(3, 8), {}), (photo(1, 8), mark), order=order))
+    row = run(tmp_path, InvertingRestorer(), **options, **way)["book.tif"]
+    assert (row.status, row.detail) == ("restored", "")
+    found = record(tmp_path)
+    assert [one["status"] for one in found["pages"]] == ["restored", "copied", "restored", "copied"]
+    assert "page 2: it is marked as a mask of another page" in " ".join(found["warnings"])
+    data = (tmp_path / "new/photos/book.tif").read_bytes()
+    marks = [read_ifd(data, None, one.offset).get(254) for one in pages_of(data)]
+    assert [mark.integers() if mark else () for mark in marks] == [(), (4,), (), (4,)]
+    assert np.array_equal(page(tmp_path, 2).pixels, infrared)
+    assert np.array_equal(page(tmp_path, 4).pixels, photo(1, 8))
+    assert [header.is_mask for header in read_pages(data)] == [False, True, False, True]
+
+
+def test_pages_that_are_masks_alone_are_not_restored_though_they_are_named(tmp_path: Path) -> None:
+    put(tmp_path, tiff((photo(3, 8), {}), (photo(1, 8), {254: longs(4)})))
+    row = run(tmp_path, InvertingRestorer(), pages="2")["book.tif"]
+    assert (row.status, row.reason) == ("failed", "unsupported")
+    assert "names masks alone" in row.detail
+
+
+def test_what_is_wrong_with_a_master_and_touches_no_pixel_is_said_in_its_record(tmp_path: Path) -> None:
+    put(tmp_path, tiff((photo(3, 8), {274: shorts(0)}), following=0xFFFFFFFF))
+    assert run(tmp_path, InvertingRestorer())["book.tif"].status == "restored"
+    assert record(tmp_path)["warnings"] == [
+        "its last directory names one at byte 4294967295, where there is none",
+        "its orientation is 0, which does not exist: taken as 1",
+    ]

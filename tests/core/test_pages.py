@@ -187,7 +187,7 @@ def test_a_thumbnail_is_left_out_and_told_of() -> None:
         assert np.array_equal(scan.pixels, photo(3, 8))
         assert scan.left_out == ("1 smaller or other pictures inside the master's file were left out",)
     with pytest.raises(UnsupportedScan, match="nothing but a thumbnail"):
-        read_scan(paged((thumbnail, {"exif": info})))
+        read_scan(paged((thumbnail, {"exif": info}), (thumbnail, {"exif": info})))
 
 
 def test_pages_are_put_together_as_they_were(tmp_path: Path) -> None:

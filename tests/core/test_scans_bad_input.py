@@ -50,7 +50,12 @@ def test_a_file_cut_anywhere_is_never_read(kind: str) -> None:
     for sixteenth in range(16):
         with pytest.raises(ScanError):
             read_scan(data[: len(data) * sixteenth // 16])
-    for lost in (1, 2, 8, 40):
+    # the last two bytes of a JPEG are the mark of its end: without them its pixels are whole, and it is read
+    whole = (1, 2) if kind in ("jpeg", "grey jpeg", "cmyk jpeg") else ()
+    for lost in (1, 2, 3, 8, 40):
+        if lost in whole:
+            assert np.array_equal(read_scan(data[:-lost]).pixels, read_scan(data).pixels)
+            continue
         with pytest.raises(ScanError):
             read_scan(data[:-lost])
 
