@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import re
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,9 @@ from oldphoto_core.scans.vips import open_image, translated
 MOST_PIXELS = 100_000_000
 """Of one picture: it is decoded in one piece."""
 _AVIF, _HEIF = {b"avif", b"avis"}, {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+_AUXILIARY = re.compile(rb"auxC\0\0\0\0([!-~]{4,200})\0")
+"""What the property of an auxiliary picture says that it is."""
+_LARGEST_META = 16 * 2**20
 _TO_SAVE = "save it as TIFF"
 _BANDS = {"L": 1, "RGB": 3, "RGBA": 4}
 """Channels, by the modes of pi-heif."""
@@ -39,7 +44,13 @@ def format_of(head: bytes) -> Format | None:
 
 def check_whole(data: Data) -> None:
     """Raises TruncatedScan when a box ends behind the file's end, UnreadableScan when the boxes make no sense."""
-    at, kinds = 0, set()
+    if not {b"ftyp", b"meta"} <= {kind for kind, _, _ in _boxes(data)}:
+        raise _cut(data)
+
+
+def _boxes(data: Data) -> Iterator[tuple[bytes, int, int]]:
+    """(kind, start, end) of every box of the file. Raises as `check_whole`."""
+    at = 0
     while at < len(data):
         head = data[at : at + 16]
         if len(head) < 8:
@@ -51,12 +62,31 @@ def check_whole(data: Data) -> None:
             length = len(data) - at
         if length < 8:
             raise UnreadableScan(f"damaged: the box at byte {at} has {length} bytes: copy it again")
-        at += length
-        kinds.add(kind)
-        if at > len(data):
+        if at + length > len(data):
             raise _cut(data)
-    if not {b"ftyp", b"meta"} <= kinds:
-        raise _cut(data)
+        yield kind, at, at + length
+        at += length
+
+
+def _left_out(data: Data) -> tuple[str, ...]:
+    """What is in the file besides its picture and its transparency, for people."""
+    found: dict[str, None] = {}
+    for kind, start, end in _boxes(data):
+        if kind == b"mpvd":
+            found[f"a video (of a motion photo) ({end - start:,} bytes)"] = None
+        if kind == b"meta" and end - start < _LARGEST_META:
+            kinds = [named[1].decode("ascii", "replace").lower() for named in _AUXILIARY.finditer(data[start:end])]
+            found |= {name: None for kind in kinds if (name := _auxiliary_name(kind))}
+    return tuple(f"{name} beside the picture was left out" for name in found)
+
+
+def _auxiliary_name(kind: str) -> str:
+    """What an auxiliary picture is, by the URN that it states; "" for transparency, which is read."""
+    if kind.endswith(("alpha", "auxid:1")):
+        return ""
+    if "depth" in kind or "disparity" in kind or kind.endswith("auxid:2"):
+        return "a depth map"
+    return "a gain map (HDR)" if "gainmap" in kind else f"an auxiliary picture ({kind})"
 
 
 def read_header(data: Data) -> ScanHeader:
@@ -116,6 +146,7 @@ def read_carried(data: Data) -> Carried:
     profile = _field(image, "icc-profile-data", None)
     return Carried(
         encoding=Encoding(lossless=False),
+        left_out=_left_out(data),
         resolution=exif_blocks.resolution_of(exif_blocks.entries_of(metadata.get("exif", b""))),
         icc_profile=None if profile is None else bytes(profile),
         converted=bits_as_kind(_bits(image)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -173,3 +174,15 @@ def test_it_is_restored_into_a_tiff_whose_record_says_what_it_was(tmp_path: Path
     jsonschema.validate(record, record_schema())
     assert (record["source"]["format"], record["source"]["bits"], record["derivative"]["bits"]) == ("heif", 10, 16)
     assert "the master has 10 bits a channel: its samples were spread over 16 bits" in record["warnings"][0]
+
+
+def test_what_lies_beside_its_picture_is_left_out_and_said_by_name() -> None:
+    transparent = avif(photo(4, 8))
+    assert read_scan(transparent).left_out == ()
+    alpha = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha"
+    assert alpha in transparent
+    deep = read_scan(transparent.replace(alpha, alpha.replace(b"alpha", b"depth")))
+    assert deep.left_out == ("a depth map beside the picture was left out",)
+    assert deep.alpha is None
+    moving = read_scan(avif(photo(3, 8)) + struct.pack(">I4s", 20, b"mpvd") + bytes(12))
+    assert moving.left_out == ("a video (of a motion photo) (20 bytes) beside the picture was left out",)
