@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from waiting import wait_until
 
 from infra.prefect_events import PrefectEvents
 from infra.receiver import MAX_BYTES
@@ -81,15 +82,16 @@ def start(folder: Path, **settings: str) -> Receiver:
     with log.open("wb") as lines:
         process = subprocess.Popen([sys.executable, "-m", "infra.receiver"], env=environment, stderr=lines, cwd=ROOT)
     receiver = Receiver(process, f"http://127.0.0.1:{port}", log, folder / "spool")
-    deadline = time.monotonic() + 120
-    while True:
+
+    def answers() -> bool:
         try:
-            httpx.get(f"{receiver.url}/health", timeout=10)
-            return receiver
+            return bool(httpx.get(f"{receiver.url}/health", timeout=10))
         except httpx.TransportError:
             assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+            return False
+
+    wait_until(answers, "the receiver")
+    return receiver
 
 
 @pytest.fixture(scope="module")
@@ -272,10 +274,7 @@ def polled(url: str, door: Door, until: Any) -> None:
     stopping = threading.Event()
     poller = threading.Thread(target=poll, args=(url, door, stopping, 1))
     poller.start()
-    deadline = time.monotonic() + 60
-    while not until():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(until, "what is polled for")
     stopping.set()
     poller.join()
 
