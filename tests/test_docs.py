@@ -74,6 +74,11 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_every_test_that_the_docs_call_to_witness_is_there() -> None:
+    named = {name for page in PROSE for name in re.findall(r"`(tests/[\w/]+\.py)`", page.read_text())}
+    assert [name for name in sorted(named) if not (ROOT / name).is_file()] == []
+
+
 def test_the_map_names_every_page() -> None:
     text = (ROOT / "docs/index.md").read_text()
     assert [page.name for page in PAGES if f"({page.name}" not in text and page.name != "index.md"] == []
