@@ -55,7 +55,8 @@ def _recoloured(made: Tensor, wanted: Tensor) -> Tensor:
     weights = torch.linalg.pinv(features.T @ features, rtol=1e-10, hermitian=True) @ (
         features.T @ wanted.flatten(1).T.double()
     )
-    return (features @ weights).T.reshape(made.shape).to(made.dtype)
+    mapped: Tensor = features @ weights
+    return mapped.T.reshape(made.shape).to(made.dtype)
 
 
 class DetectionCounts:
