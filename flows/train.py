@@ -1,6 +1,6 @@
 """Staged training: each stage is a task that goes on from its last checkpoint, then the model is put together.
 
-vae_old -> vae_clean -> mapping -> (scratches, which needs none of them) -> OUT/model
+vae_old -> vae_clean -> mapping -> joint -> (scratches, which needs none of them) -> OUT/model
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from oldphoto_core.training.assembling import has_triplet, publish, publish_base
 from oldphoto_core.training.run import configs_for
 from tasks.training import train_stage
 
-StageChoice = Literal["all", "vae_old", "vae_clean", "mapping", "scratches", "pix2pix"]
+StageChoice = Literal["all", "vae_old", "vae_clean", "mapping", "joint", "scratches", "pix2pix"]
 
 
 @flow(name="train", persist_result=False, retries=0, log_prints=False)
@@ -32,9 +32,10 @@ def train(
     name: Annotated[str, Field(description="Name of the model, for its card")] = "trained",
     changes: Annotated[dict[str, Any] | None, Field(description="Fields of StageConfig to set in every stage")] = None,
     processes: Annotated[int, Field(ge=1, description="Processes of this machine that train together")] = 1,
+    joint: Annotated[bool, Field(description="Whether `all` trains the stage joint, and the model has it")] = True,
 ) -> list[dict[str, Any]]:
     """Train; returns what each stage cost. Run again with the same parameters, it goes on where it was."""
-    configs = configs_for(stage, preset, **(changes or {}))
+    configs = configs_for(stage, preset, joint=joint, **(changes or {}))
     results = []
     for config in configs:
         with TrainingProgress(config.stage, config.steps, config.batch) as progress:
@@ -43,7 +44,7 @@ def train(
     if stage == "pix2pix":
         publish_baseline(configs[-1], Bucket(out), name=name)
     elif has_triplet(Bucket(out)):
-        publish(configs[-1], Bucket(out), name=name)
+        publish(configs[-1], Bucket(out), name=name, joint=joint)
     create_table_artifact(
         key="train",
         table=[

@@ -49,6 +49,14 @@ def resolve_device(device: str) -> str:
     return device
 
 
+def multiplies_bfloat16(device: str) -> bool:
+    """Whether `device` (as `resolve_device` returns it) has instructions for products of bfloat16."""
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities: dict[str, object] = torch.cpu.get_capabilities()
+    return any(bool(capabilities.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
 def local_devices(device: str) -> list[str]:
     """What `auto` or `cuda` mean where there are several GPUs: all of them; any other device is itself."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -49,7 +49,7 @@ def synthesize(
 
 def train(
     stage: Annotated[
-        Literal["all", "vae_old", "vae_clean", "mapping", "scratches", "pix2pix"],
+        Literal["all", "vae_old", "vae_clean", "mapping", "joint", "scratches", "pix2pix"],
         typer.Argument(help="One stage, or all in order; scratches is the detector, pix2pix a baseline."),
     ],
     clean: Annotated[str, typer.Option(metavar="URL", help="Clean photos.")],
@@ -70,8 +70,9 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Of weights, crops, degradation and noise.")] = None,
     holdout: Annotated[int | None, typer.Option(min=0, help="Photos of each name prefix kept for validation.")] = None,
     partial_nonlocal: Annotated[bool, typer.Option(help="The mapping's partial nonlocal block.")] = True,
+    joint: Annotated[bool, typer.Option(help="Train encoder, mapping and decoder together at the end.")] = True,
     precision: Annotated[
-        Literal["float32", "bfloat16"] | None, typer.Option(help="Arithmetic of the convolutions.")
+        Literal["float32", "bfloat16", "auto"] | None, typer.Option(help="Arithmetic of the convolutions.")
     ] = None,
     accumulate: Annotated[int | None, typer.Option(min=1, help="Turns in which a batch is computed.")] = None,
     compiled: Annotated[bool, typer.Option("--compile", help="Compile the networks (torch.compile).")] = False,
@@ -91,14 +92,14 @@ def train(
         changes["recipe"] = recipe_named(recipe)
     if not partial_nonlocal:
         changes["partial_nonlocal"] = False
-    _check_training(stage, preset, changes, clean, old, out)
+    _check_training(stage, preset, joint, changes, clean, old, out)
     from oldphoto_core.storage import Bucket
     from oldphoto_core.training.assembling import has_triplet
 
     with prefect_session(say):
         from flows.train import train as train_flow
 
-        results = train_flow(stage, clean, old, out, preset, device, name, changes, processes)
+        results = train_flow(stage, clean, old, out, preset, device, name, changes, processes, joint)
     for key, reason in {key: why for result in results for key, why in result.get("unreadable", {}).items()}.items():
         say(f"left out: {key}: {reason}")
     if results and "pairs" in results[0]:
@@ -110,7 +111,8 @@ def train(
         show(
             f"{result['config']['stage']}: {result['steps']} steps in {result['seconds']:.0f} s,"
             f" {result['steps_per_second']:.2f} steps/s, {result['photos_per_second']:.1f} photos/s,"
-            f" {result['cpu_share']:.0%} of the CPU; chart: {out}/{result['config']['stage']}/chart.png"
+            f" {result['cpu_share']:.0%} of the CPU, {result.get('waiting_share', 0.0):.0%} of the time waiting for"
+            f" data; chart: {out}/{result['config']['stage']}/chart.png"
         )
     if stage == "pix2pix":
         show(f"model: {out}/pix2pix/model (compare with --models ...,{out}/pix2pix/model)")
@@ -118,13 +120,13 @@ def train(
         show(f"model: {out}/model (restore with --model {out}/model)")
 
 
-def _check_training(stage: str, preset: str, changes: dict[str, Any], *places: str) -> None:
+def _check_training(stage: str, preset: str, joint: bool, changes: dict[str, Any], *places: str) -> None:
     """Wrong settings and places are told before a server is started."""
     from oldphoto_core.errors import SourceMissing
     from oldphoto_core.storage import Bucket
     from oldphoto_core.training.run import configs_for
 
-    configs = configs_for(stage, preset, **changes)
+    configs = configs_for(stage, preset, joint=joint, **changes)
     if "pairs" in changes:
         _check_pairs(Bucket(changes["pairs"]), configs, changes.get("recipe"))
     *sources, out = (Bucket(place) for place in places)

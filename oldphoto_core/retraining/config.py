@@ -99,14 +99,15 @@ class RetrainConfig:
         """The inverse of `record` after a trip through JSON."""
         return cls(**{**record, "recipes": tuple(record["recipes"])})
 
-    def stages(self, preset: str, champion: str, *, partial_nonlocal: bool) -> list[StageConfig]:
-        """Settings of both stages, which begin with the weights of `champion`."""
-        return [self._stage(stage, preset, champion, partial_nonlocal) for stage in STAGES]
+    def stages(self, preset: str, champion: str, *, partial_nonlocal: bool, target: str = "clean") -> list[StageConfig]:
+        """Settings of both stages, which begin with the weights of `champion` and are trained for the same target."""
+        return [self._stage(stage, preset, champion, partial_nonlocal, target) for stage in STAGES]
 
-    def _stage(self, stage: StageName, preset: str, champion: str, partial_nonlocal: bool) -> StageConfig:
+    def _stage(self, stage: StageName, preset: str, champion: str, partial_nonlocal: bool, target: str) -> StageConfig:
         first = default_config(stage, preset)
         changes: dict[str, Any] = {
             "start_model": champion, "holdout": self.clean_holdout, "partial_nonlocal": partial_nonlocal,
+            "target": target,
             "steps": max(1, round(GENTLER * first.steps)), "learning_rate": GENTLER * first.learning_rate,
         }  # fmt: skip
         for name in ("latent_noise", "kl", "latent_adversarial"):

@@ -56,7 +56,9 @@ class Plan:
 
     def stages(self) -> list[StageConfig]:
         """Settings of both stages."""
-        return self.config.stages(self.preset, self.models[0], partial_nonlocal=self.partial_nonlocal)
+        # of a champion that was trained before there was a choice, the target is the clean photo
+        target = read_card(self.models[0]).training.get("mapping", {}).get("config", {}).get("target", "clean")
+        return self.config.stages(self.preset, self.models[0], partial_nonlocal=self.partial_nonlocal, target=target)
 
     @property
     def place(self) -> Bucket:

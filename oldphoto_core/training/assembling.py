@@ -24,25 +24,29 @@ from oldphoto_core.checkpoints.tensors import load_prefixed, pack, prefixed, unp
 from oldphoto_core.errors import TrainingError
 from oldphoto_core.nets.architectures import PIX2PIX
 from oldphoto_core.nets.pix2pix import Pix2Pix
-from oldphoto_core.nets.presets import preset_named
+from oldphoto_core.nets.presets import Triplet, preset_named
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training.config import TRIPLET, StageConfig
+from oldphoto_core.training.joint import Restoration
 
 TRAINED = "weights.safetensors"
 NETWORK = {
     "vae_old": "vae_old", "vae_clean": "vae_clean", "mapping": "mapping", "scratches": "detector",
-    "pix2pix": "generator",
+    "pix2pix": "generator", "joint": "restoration",
 }  # fmt: skip
 """Name of each stage's network in files."""
 
 
-def publish(config: StageConfig, out: Bucket, *, name: str) -> ModelCard:
+def publish(config: StageConfig, out: Bucket, *, name: str, joint: bool = True) -> ModelCard:
     """Puts the trained stages of `out` together as a model in OUT/model/, with the detector if there is one.
 
-    `config` says preset and partial nonlocal block; it is that of any stage.
+    `config` says preset and partial nonlocal block; it is that of any stage. `joint`: with the weights of that stage,
+    if it was trained.
     """
     triplet = preset_named(config.preset).triplet(partial_nonlocal=config.partial_nonlocal)
-    results = {str(stage): load_trained(stage, getattr(triplet, NETWORK[stage]), out) for stage in TRIPLET}
+    results = load_triplet(triplet, out)
+    if joint and out.join("joint").info(TRAINED) is not None:
+        results["joint"] = load_trained("joint", Restoration(triplet), out)
     detector = None
     if out.join("scratches").info(TRAINED) is not None:
         network = preset_named(config.preset).detector()
@@ -72,7 +76,8 @@ def _card(name: str, architecture: str, config: StageConfig, results: dict[str, 
 
 def _last_code(results: dict[str, dict[str, Any]]) -> dict[str, str]:
     """Of the stage that decides how a restoration looks."""
-    code: dict[str, str] = (results.get("mapping") or results["pix2pix"]).get("code", {})
+    last = next(stage for stage in ("joint", "mapping", "pix2pix") if stage in results)
+    code: dict[str, str] = results[last].get("code", {})
     return code
 
 
@@ -115,6 +120,11 @@ def adopt(model: str, stage: str, out: Bucket) -> bool:
     folder.write(PHOTOS, photos_to_json(photos_of(model)))
     folder.write(TRAINED, pack(prefixed(NETWORK[stage], network), result))
     return True
+
+
+def load_triplet(triplet: Triplet, out: Bucket) -> dict[str, dict[str, Any]]:
+    """Fills the networks that were trained one by one in `out`; returns what each of these stages cost."""
+    return {str(stage): load_trained(stage, getattr(triplet, NETWORK[stage]), out) for stage in TRIPLET}
 
 
 def load_trained(stage: str, network: nn.Module, out: Bucket) -> dict[str, Any]:

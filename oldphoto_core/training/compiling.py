@@ -13,15 +13,15 @@ BACKEND = "inductor"
 
 
 def compile_in_place(network: nn.Module) -> None:
-    """Compiles what a stage calls: encoder and decoder of an autoencoder, or the network itself. Its weights and their
-    names stay as they are.
+    """Compiles what a stage calls: encoder, mapping and decoder by these names, or the network itself. Its weights and
+    their names stay as they are.
     """
     import torch._functorch.config as functorch
 
     # a graph is kept while the gradients of several networks are asked for, so nothing of it may be reused
     functorch.donated_buffer = False
     use_private_compiler_cache()
-    parts = [part for name, part in network.named_children() if name in ("encoder", "decoder")]
+    parts = [part for name, part in network.named_children() if name in ("encoder", "mapping", "decoder")]
     for part in parts or [network]:
         part.compile(backend=BACKEND)
 

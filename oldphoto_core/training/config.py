@@ -19,11 +19,11 @@ from oldphoto_core.degradation import (
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.nets.presets import preset_named
 
-StageName = Literal["vae_old", "vae_clean", "mapping", "scratches", "pix2pix"]
+StageName = Literal["vae_old", "vae_clean", "mapping", "joint", "scratches", "pix2pix"]
 TRIPLET: tuple[StageName, ...] = ("vae_old", "vae_clean", "mapping")
 """The networks that restore, in the order in which they must be trained."""
-STAGES: tuple[StageName, ...] = (*TRIPLET, "scratches")
-"""All of a model: `scratches` is the detector, which needs none of the others."""
+STAGES: tuple[StageName, ...] = (*TRIPLET, "joint", "scratches")
+"""All of a model: `joint` trains the three together, `scratches` is the detector, which needs none of the others."""
 BASELINES: tuple[StageName, ...] = ("pix2pix",)
 """Models of their own, trained on the same pairs for comparison."""
 
@@ -75,6 +75,10 @@ class StageConfig:
     """How the learning rate falls to 0: cosine, or constant for half of the steps, then linear (published)."""
     clip_gradient: float = 1.0
     """Largest gradient norm; 0 = not clipped."""
+    target: Literal["clean", "toned"] = "clean"
+    """What a degraded photo is to become: the clean photo (published), or the toned one, which has the tone of the
+    degraded photo (`Degraded.toned`): then the networks learn structure alone. `vae_clean` learns clean and toned
+    photos, half and half."""
     start_from: StageName | None = None
     """Stage whose trained autoencoder this one's weights begin with."""
     start_model: str | None = None
@@ -97,7 +101,7 @@ class StageConfig:
     feature_matching: Ramp = Ramp(value=0.0)
     """Distance of the image discriminator's features."""
     latent_adversarial: Ramp = Ramp(value=0.0)
-    """The encoder's term against the latent discriminator D_RX (`vae_old` alone)."""
+    """The encoder's term against the latent discriminator D_RX (`vae_old` and `joint`)."""
 
     pairs: str | None = None
     """Folder or bucket of `oldphoto synthesize` whose pairs are trained on, in place of photos that are made old as
@@ -122,11 +126,18 @@ class StageConfig:
     most_rescaled: float = 1.6
     """The detector's photos are enlarged or reduced by up to this factor before damage is put on them: scans resolve
     pictures more or less finely than the damage on them."""
+    monochrome_share: float = 0.0
+    """Share of photos that are degraded in one channel, and of real old photos turned grey: about that of
+    black-and-white photos in the collections to be restored. All stages but the detector, which sees luminance."""
     grey_share: float = 0.1
-    """Share of clean crops turned grey."""
-    precision: Literal["float32", "bfloat16"] = "float32"
+    """Share of the other clean crops turned grey before they are degraded: defects may still give them colour."""
+    least_scale: float = 1.0
+    """Clean photos larger than a crop or canvas are reduced by a random factor from 1 to this before it is cut: grain,
+    blur and damage are then seen at the widths that scans of fewer pixels have. 1: never. Pairs from shards are as they
+    are."""
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
     """Arithmetic of the convolutions; weights and losses stay float32. bfloat16 is about twice as fast where the
-    processor multiplies it."""
+    processor multiplies it; `auto` is bfloat16 there and float32 elsewhere, decided when a training begins."""
     accumulation: int = 1
     """Turns in which the gradients of a batch are computed, for batches that do not fit into memory at once."""
     compiled: bool = False
@@ -191,8 +202,12 @@ class StageConfig:
         ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"StageConfig.{name} is {getattr(self, name)}; give at least 1")
-        if self.precision not in ("float32", "bfloat16"):
-            raise ConfigError(f"StageConfig.precision is {self.precision!r}; choose float32 or bfloat16")
+        if self.precision not in ("float32", "bfloat16", "auto"):
+            raise ConfigError(f"StageConfig.precision is {self.precision!r}; choose float32, bfloat16 or auto")
+        if self.target not in ("clean", "toned"):
+            raise ConfigError(f"StageConfig.target is {self.target!r}; choose clean or toned")
+        if not 0 < self.least_scale <= 1:
+            raise ConfigError(f"StageConfig.least_scale is {self.least_scale}; give a factor above 0, at most 1")
         if self.accumulation > 1 and self.stage == "scratches":
             raise ConfigError(
                 f"StageConfig.accumulation is {self.accumulation}; the detector has norms over the whole batch: give 1"
@@ -202,6 +217,7 @@ class StageConfig:
         if not self.learning_rate > 0:
             raise ConfigError(f"StageConfig.learning_rate is {self.learning_rate}; give a positive number")
         for name in (
+            "monochrome_share",
             "grey_share",
             "damaged_weight",
             "only_damage_share",
@@ -246,12 +262,14 @@ class StageConfig:
 
 def _compact(stage: StageName) -> StageConfig:
     base = StageConfig(
-        stage=stage, steps=3000, crop=64, recipe=MixedRecipe(), canvas=256, crops_of_canvas=4,
+        stage=stage, steps=3000, crop=64, recipe=MixedRecipe(), canvas=256, crops_of_canvas=4, target="toned",
+        monochrome_share=0.5, least_scale=1 / 3, precision="auto",
     )  # fmt: skip
     if stage == "scratches":
         return dataclasses.replace(
             base, steps=10_000, batch=6, crop=256, recipe=ArchiveRecipe(), canvas=768, crops_of_canvas=6,
-            canvases_kept=400, learning_rate=1.5e-3, betas=(0.9, 0.999), precision="bfloat16",
+            canvases_kept=400, learning_rate=1.5e-3, betas=(0.9, 0.999), precision="bfloat16", target="clean",
+            monochrome_share=0.0, least_scale=1.0,
         )  # fmt: skip
     if stage == "pix2pix":
         return _pix2pix(_compact("mapping"))
@@ -259,6 +277,11 @@ def _compact(stage: StageName) -> StageConfig:
         return dataclasses.replace(base, latent_adversarial=Ramp(value=0.02, start=500, warm=500))
     if stage == "vae_clean":
         return dataclasses.replace(base, steps=1600, start_from="vae_old", learning_rate=7e-4)
+    if stage == "joint":
+        return dataclasses.replace(
+            base, steps=3000, crop=96, learning_rate=8e-4, averaging=0.998, kl=Ramp(value=1e-4), warm_up=50,
+            latent_distance=Ramp(value=0.05), latent_adversarial=Ramp(value=0.01, start=300, warm=300),
+        )  # fmt: skip
     return dataclasses.replace(base, steps=9000, batch=8, crop=128, crops_of_canvas=2)
 
 
@@ -282,6 +305,11 @@ def _paper(stage: StageName) -> StageConfig:
         return dataclasses.replace(published, latent_adversarial=Ramp(value=1.0))
     if stage == "vae_clean":
         return dataclasses.replace(published, steps=9_600, batch=120)
+    if stage == "joint":
+        # not of the paper, whose stages end with the mapping: its losses at a tenth of its learning rate
+        return dataclasses.replace(
+            published, steps=4_000, batch=36, learning_rate=2e-5, latent_adversarial=Ramp(value=1.0)
+        )
     return dataclasses.replace(published, steps=39_700, batch=36)
 
 

@@ -28,3 +28,19 @@ def reflected(picture: NDArray[Any], size: int) -> NDArray[Any]:
         return picture
     larger = cv2.copyMakeBorder(picture.view(np.uint8), 0, below, 0, right, cv2.BORDER_REFLECT)
     return larger.view(picture.dtype)
+
+
+def reduced_crop(photo: Photo, size: int, least_scale: float, rng: np.random.Generator) -> Photo:
+    """A square of a photo HWC of at least `size` each way, as it is after the photo was reduced by a random factor.
+
+    The factor is from 1 to `least_scale`, its logarithm uniform, and leaves the photo at least `size` each way. Only
+    what is cut is computed.
+    """
+    least = max(least_scale, size / min(photo.shape[:2]))
+    if least >= 1.0:
+        return photo[window(photo.shape, size, rng)]
+    side = min(round(size / least ** rng.random()), *photo.shape[:2])
+    crop = photo[window(photo.shape, side, rng)]
+    if side == size:
+        return crop
+    return cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)

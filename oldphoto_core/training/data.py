@@ -14,17 +14,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oldphoto_core.degradation import degrade, item_rng, paint_white, scratch_mask, turned_grey
+from oldphoto_core.degradation import degrade, item_rng, paint_white, scratch_mask, toned, turned_grey
 from oldphoto_core.errors import ConfigError, ScanError, TrainingError
 from oldphoto_core.scans import read_scan
 from oldphoto_core.scans.convert import to_rgb8
-from oldphoto_core.training.cutting import Mask, Photo, reflected, window
+from oldphoto_core.training.cutting import Mask, Photo, reduced_crop, reflected, window
 from oldphoto_core.training.pair_set import PairSet
 from oldphoto_core.training.world import ALONE, World
 
 if TYPE_CHECKING:
     from oldphoto_core.storage import Bucket
     from oldphoto_core.training.config import StageConfig
+
+
+TONED_SHARE = 0.5
+"""Of the pictures of `vae_clean`, where toned ones are wanted: the decoder must know both tones."""
 
 
 class PhotoSet:
@@ -67,9 +71,13 @@ class PhotoSet:
                 self.unreadable[key] = str(error)
         return found
 
-    def random_crop(self, size: int, rng: np.random.Generator) -> Photo:
-        """A square crop of a photo drawn at random, perhaps flipped; what a small photo lacks is its reflection."""
-        return _crop(self.random_photo(rng), size, rng)
+    def random_crop(self, size: int, rng: np.random.Generator, least_scale: float = 1.0) -> Photo:
+        """A square crop of a photo drawn at random, perhaps flipped; what a small photo lacks is its reflection.
+
+        The photo is reduced by a random factor from 1 to `least_scale` first, as far as it is large enough.
+        """
+        crop = reduced_crop(reflected(self.random_photo(rng), size), size, least_scale, rng)
+        return crop[:, ::-1] if rng.random() < 0.5 else crop
 
     def random_photo(self, rng: np.random.Generator) -> Photo:
         """A photo drawn at random, HWC; unreadable ones are listed and passed over."""
@@ -108,12 +116,6 @@ class Split:
     held_out: PhotoSet
 
 
-def _crop(photo: Photo, size: int, rng: np.random.Generator) -> Photo:
-    photo = reflected(photo, size)
-    crop = photo[window(photo.shape, size, rng)]
-    return crop[:, ::-1] if rng.random() < 0.5 else crop
-
-
 def split_keys(keys: Sequence[str], holdout: int) -> tuple[list[str], list[str]]:
     """(training, validation): of every prefix (name up to the first dash) the last `holdout`, at most a fifth."""
     groups: dict[str, list[str]] = {}
@@ -134,11 +136,12 @@ class Batch:
     """One step's crops: N3HW float32 in [-1, 1], channels_last; masks N1HW with 1 = damaged."""
 
     clean: Tensor
+    """What the degraded ones are to become: by `StageConfig.target` clean or toned."""
     degraded: Tensor
-    """Damaged pixels are white in the mapping stage."""
+    """Damaged pixels are white in the stages `mapping` and `joint`."""
     mask: Tensor | None
     old: Tensor | None = None
-    """Real old photos (domain R), in `vae_old` alone."""
+    """Real old photos (domain R), in `vae_old` and `joint`."""
     weight: Tensor | None = None
     """N1HW, how much a pixel counts, in `scratches` alone."""
 
@@ -174,14 +177,18 @@ def to_mask(masks: Sequence[Mask]) -> Tensor:
     return torch.from_numpy(np.stack(masks).astype(np.float32)).unsqueeze(1)
 
 
-def _made_old(photos: PhotoSet, config: StageConfig, rng: np.random.Generator) -> tuple[Photo, Photo, Mask]:
-    """A piece of a photo, the same made old, and what of it is damaged."""
-    clean = photos.random_crop(config.canvas or config.crop, rng)
-    clean = turned_grey(clean) if rng.random() < config.grey_share else np.ascontiguousarray(clean)
+def _degraded(photos: PhotoSet, config: StageConfig, rng: np.random.Generator) -> tuple[Photo, Photo, Mask]:
+    """What a piece of a photo is to become, the same piece degraded, and what of it is damaged."""
+    clean = photos.random_crop(config.canvas or config.crop, rng, config.least_scale)
+    monochrome = rng.random() < config.monochrome_share
+    grey = not monochrome and rng.random() < config.grey_share
+    clean = turned_grey(clean) if monochrome or grey else np.ascontiguousarray(clean)
     if config.stage == "vae_clean":
+        if config.target == "toned" and rng.random() < TONED_SHARE:
+            clean = toned(clean, config.recipe, rng, monochrome=monochrome)
         return clean, clean, np.zeros(clean.shape[:2], bool)
-    aged = degrade(clean, config.recipe, rng)
-    return clean, aged.image, aged.mask
+    made = degrade(clean, config.recipe, rng, monochrome=monochrome)
+    return made.toned if config.target == "toned" else made.clean, made.image, made.mask
 
 
 def _from_shards(
@@ -189,10 +196,19 @@ def _from_shards(
 ) -> tuple[Photo, Photo, Mask]:
     """The same of a pair that was made already."""
     if config.stage == "vae_clean":
-        (clean,) = pairs.canvas(number, ("clean",), config, rng)
+        kind = "toned" if config.target == "toned" and rng.random() < TONED_SHARE else "clean"
+        (clean,) = pairs.canvas(number, (kind,), config, rng)
         return clean, clean, np.zeros(clean.shape[:2], bool)
-    clean, image, mask = pairs.canvas(number, ("clean", "degraded", "mask"), config, rng)
+    # the autoencoder of x is not told what x is to become, and shards without toned photos will do for it
+    target = "clean" if config.stage == "vae_old" else config.target
+    clean, image, mask = pairs.canvas(number, (target, "degraded", "mask"), config, rng)
     return clean, image, mask
+
+
+def _old_photos_of(config: StageConfig) -> int:
+    """How many real old photos a batch has: half of it in `vae_old`; besides the pairs, half as many, in `joint`."""
+    wanted = config.stage == "vae_old" or (config.stage == "joint" and config.latent_adversarial.value > 0)
+    return config.batch - config.batch // 2 if wanted else 0
 
 
 class Batches:
@@ -201,12 +217,15 @@ class Batches:
     def __init__(
         self, config: StageConfig, clean: PhotoSet | PairSet, old: PhotoSet | None, world: World = ALONE
     ) -> None:
-        """`clean`: photos to make old, or pairs that were made already. `world`: of every batch this process makes its
+        """`clean`: photos to degrade, or pairs that were made already. `world`: of every batch this process makes its
         own share, which together are what one alone would make."""
         if not len(clean):
             raise TrainingError(f"no photo is left to train on in {clean.bucket.url}; add photos or lower --holdout")
-        if config.stage == "vae_old" and not (old and len(old)):
-            raise TrainingError("stage vae_old needs real old photos; give a folder or bucket of them with --old")
+        self._olds_wanted = _old_photos_of(config)
+        if self._olds_wanted and not (old and len(old)):
+            raise TrainingError(
+                f"stage {config.stage} needs real old photos; give a folder or bucket of them with --old"
+            )
         if world.size > 1 and config.batch % (world.size * (2 if config.stage == "vae_old" else 1)):
             raise ConfigError(
                 f"StageConfig.batch is {config.batch}, which {world.size} processes cannot share; give a multiple"
@@ -227,19 +246,21 @@ class Batches:
         made = made[first - canvases[0] * of_canvas :][: last - first]
         clean, degraded, masks = zip(*made, strict=True)
         old = None
-        if config.stage == "vae_old" and self.old is not None:
-            crops = [
-                self.old.random_crop(config.crop, item_rng(config.seed, "old", step, index))
-                for index in self._olds(count)
-            ]
-            old = to_tensor(crops)
-        mask = to_mask(masks) if config.stage == "mapping" else None
+        if self._olds_wanted and self.old is not None:
+            old = to_tensor([self._old_crop(self.old, step, index) for index in self._olds()])
+        mask = to_mask(masks) if config.stage in ("mapping", "joint") else None
         return Batch(to_tensor(clean), to_tensor(degraded), mask, old)
 
-    def _olds(self, pairs: int) -> range:
-        """Numbers of the real old photos in this process's share of a batch with so many pairs."""
-        count, world = self.config.batch - pairs, self._world
+    def _olds(self) -> range:
+        """Numbers of the real old photos in this process's share of a batch."""
+        count, world = self._olds_wanted, self._world
         return range(count * world.rank // world.size, count * (world.rank + 1) // world.size)
+
+    def _old_crop(self, old: PhotoSet, step: int, index: int) -> Photo:
+        rng = item_rng(self.config.seed, "old", step, index)
+        crop = old.random_crop(self.config.crop, rng)
+        # of a scan in colour, the restorer shows the networks the lightness of a photo that is monochrome
+        return turned_grey(np.ascontiguousarray(crop)) if rng.random() < self.config.monochrome_share else crop
 
     def _pairs(self, step: int, number: int, most: int) -> Iterator[tuple[Photo, Photo, Mask]]:
         """Crops of one canvas: clean, degraded, mask."""
@@ -249,7 +270,7 @@ class Batches:
             number += step * math.ceil(self._count / self._of_canvas)
             clean, image, damage = _from_shards(self.clean, number, config, rng)
         else:
-            clean, image, damage = _made_old(self.clean, config, rng)
+            clean, image, damage = _degraded(self.clean, config, rng)
         for _ in range(min(most, self._of_canvas)):
             rows, columns = window(clean.shape, config.crop, rng)
             crop, mask = image[rows, columns], damage[rows, columns]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -45,15 +46,19 @@ class Spent:
     seconds: float
     cpu_seconds: float
     photos: int
+    waited: float = 0.0
+    """Seconds in which the network waited for its next batch."""
 
     def record(self) -> dict[str, Any]:
-        """JSON-ready, with rates and the share of this machine's cores that was used."""
+        """JSON-ready, with rates, the share of the time that was waited for data, and the share of this machine's cores
+        that was used."""
         seconds = max(self.seconds, 1e-9)
         return {
             "steps": self.steps,
             "seconds": round(self.seconds, 1),
             "steps_per_second": round(self.steps / seconds, 3),
             "photos_per_second": round(self.photos / seconds, 2),
+            "waiting_share": round(self.waited / seconds, 3),
             "cpu_share": round(self.cpu_seconds / seconds / (os.cpu_count() or 1), 3),
         }
 
@@ -107,6 +112,7 @@ class _Run:
         self._resume()
         if world.is_first:
             out.write(CONFIG, json.dumps(config.record(), indent=2).encode())
+        self.waited = self.spent.waited
         self.started, self.cpu_started = time.perf_counter(), time.process_time()
 
     def train(self, batches: Batches) -> tuple[Spent, dict[str, float]]:
@@ -114,7 +120,7 @@ class _Run:
         first, quality = self.spent.steps, dict[str, float]()
         done = first
         if not self.watch.is_over(self.config):
-            for done, batch in enumerate(batches.from_step(first), start=first + 1):
+            for done, batch in enumerate(self._waited_for(batches.from_step(first)), start=first + 1):
                 quality = self._step(batch, done)
                 if self.watch.is_over(self.config):
                     break
@@ -125,6 +131,16 @@ class _Run:
         if (not quality or self.config.patience) and self.validation.items:
             quality = self._measure()
         return self._cost(done), quality
+
+    def _waited_for(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The same batches; counts how long each keeps the network waiting."""
+        while True:
+            asked = time.perf_counter()
+            batch = next(batches, None)
+            self.waited += time.perf_counter() - asked
+            if batch is None:
+                return
+            yield batch
 
     def _step(self, batch: Batch, done: int) -> dict[str, float]:
         """One step, and what is due after it; what was measured, if anything was."""
@@ -187,12 +203,13 @@ class _Run:
             self.spent.seconds + time.perf_counter() - self.started,
             self.spent.cpu_seconds + self.world.total(time.process_time() - self.cpu_started),
             step * self.config.batch,
+            self.waited,
         )
 
     def _metadata(self, step: int, cost: Spent) -> dict[str, Any]:
         return {
             "config": self.config.record(), "step": step, "seconds": cost.seconds, "cpu_seconds": cost.cpu_seconds,
-            "history": self.history.record(), "watch": self.watch.record(),
+            "waited": cost.waited, "history": self.history.record(), "watch": self.watch.record(),
         }  # fmt: skip
 
     def _resume(self) -> None:
@@ -206,7 +223,8 @@ class _Run:
         metadata = load_snapshot(self.stage, data, place)
         step = int(metadata["step"])
         self.history, self.watch = History.from_record(metadata["history"]), Watch(**metadata["watch"])
-        self.spent = Spent(step, metadata["seconds"], metadata["cpu_seconds"], step * self.config.batch)
+        photos, waited = step * self.config.batch, metadata.get("waited", 0.0)
+        self.spent = Spent(step, metadata["seconds"], metadata["cpu_seconds"], photos, waited)
 
 
 def refuse_other_config(found: dict[str, Any], config: StageConfig, out: Bucket) -> None:

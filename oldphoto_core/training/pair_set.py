@@ -41,6 +41,8 @@ MIXED = 8
 """Shards whose pairs are shuffled together: 512 pairs at the usual 64 a shard."""
 KEPT_BYTES = 2 * 1024**3
 """Of shards in memory, as many bytes as photos may take that are made old on line."""
+NEED_TONED = ("vae_clean", "mapping", "joint", "pix2pix")
+"""Stages that see toned photos where those are the target."""
 READERS = 2
 """Shards that are read at once."""
 
@@ -104,8 +106,8 @@ class PairSet:
         return [list(photos) for _, photos in groupby(sorted(found), key=lambda photo: photo.url)]
 
     def pictures(self, number: int, kinds: Sequence[str]) -> list[NDArray[Any]]:
-        """`clean` and `degraded` (HWC uint8 RGB), `mask` and `visible` (HW bool) of the pair that is drawn as that
-        number, from 0 and without an end.
+        """`clean`, `toned` and `degraded` (HWC uint8 RGB), `mask` and `visible` (HW bool) of the pair that is drawn as
+        that number, from 0 and without an end.
 
         Raises StorageError if its shard cannot be read, or is another one by now.
         """
@@ -121,7 +123,8 @@ class PairSet:
         found = [reflected(picture, config.crop) for picture in self.pictures(number, kinds)]
         if rng.random() < 0.5:
             found = [np.ascontiguousarray(picture[:, ::-1]) for picture in found]
-        if rng.random() < config.grey_share:
+        # pairs in colour are seen in one channel too; which are grey as they are made, `synthesize` has not decided
+        if rng.random() < max(config.grey_share, config.monochrome_share):
             found = [turned_grey(picture) if picture.ndim == 3 else picture for picture in found]
         return found
 
@@ -166,6 +169,11 @@ def with_pairs(config: StageConfig, folder: PairFolder) -> StageConfig:
         raise ConfigError(
             f"StageConfig.pairs is {url}, made by the recipe {recipe.name}, which damages nothing that stage scratches"
             " could learn to find; synthesize with --recipe archive or mixed, or train the other stages alone"
+        )
+    if config.target == "toned" and config.stage in NEED_TONED and not folder.has_toned:
+        raise ConfigError(
+            f"StageConfig.target is toned, and the pairs in {url} were written before toned photos were kept (format"
+            " 2); run `oldphoto synthesize` again, which makes them anew, or set target to clean"
         )
     if config.pairs_sha256 not in ("", folder.sha256):
         raise TrainingError(

@@ -64,7 +64,7 @@ def train_here(
     """
     processes = 1 if config.stage == "scratches" else processes
     places = Bucket(clean), Bucket(old), Bucket(out)
-    config = pinned(config)
+    config = pinned(config, device)
     if processes > 1 and finished(config, places[2].join(config.stage)) is None:
         train_in_processes(config, clean, old, out, progress, device, processes)
     return train_stage(config, *places, progress, device)

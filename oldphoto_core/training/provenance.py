@@ -14,6 +14,7 @@ import torch
 from oldphoto_core.checkpoints import Registry, SeenPhoto, read_card
 from oldphoto_core.checkpoints.registry import is_reference
 from oldphoto_core.degradation import open_pairs
+from oldphoto_core.devices import multiplies_bfloat16, resolve_device
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.parallel import map_objects
 from oldphoto_core.training.config import StageConfig
@@ -21,11 +22,15 @@ from oldphoto_core.training.data import PhotoSet
 from oldphoto_core.training.pair_set import with_pairs
 
 
-def pinned(config: StageConfig) -> StageConfig:
-    """The config with `champion` as the version that it means now, and the pairs that lie in their folder now.
+def pinned(config: StageConfig, device: str = "auto") -> StageConfig:
+    """The config with `champion` as the version that it means now, the pairs that lie in their folder now, and the
+    arithmetic that `auto` is on `device`.
 
     A resumed training must begin alike. Raises as `open_pairs` and `with_pairs`.
     """
+    if config.precision == "auto":
+        fast = multiplies_bfloat16(resolve_device(device))
+        config = replace(config, precision="bfloat16" if fast else "float32")
     if config.pairs is not None:
         config = with_pairs(config, open_pairs(Bucket(config.pairs)))
     if config.start_model is None or not is_reference(config.start_model):

@@ -19,10 +19,11 @@ from oldphoto_core.nets.pix2pix import Pix2Pix
 from oldphoto_core.nets.presets import Triplet, preset_named
 from oldphoto_core.storage import Bucket, is_image_key
 from oldphoto_core.storage.parallel import map_objects
-from oldphoto_core.training.assembling import NETWORK, TRAINED, load_trained, publish
-from oldphoto_core.training.config import STAGES, StageConfig, StageName, default_config
+from oldphoto_core.training.assembling import NETWORK, TRAINED, adopt, load_trained, load_triplet, publish
+from oldphoto_core.training.config import STAGES, TRIPLET, StageConfig, StageName, default_config
 from oldphoto_core.training.data import Batches, PhotoSet, Split, split_keys
 from oldphoto_core.training.detection import DetectionBatches, DetectionStage, DetectionValidation
+from oldphoto_core.training.joint import JointStage, Restoration
 from oldphoto_core.training.loop import Progress, refuse_other_config, run_stage
 from oldphoto_core.training.pair_set import HeldOut, PairSet, with_pairs
 from oldphoto_core.training.pix2pix import Pix2PixStage
@@ -53,13 +54,18 @@ def train_stage(
     Raises TrainingError if an earlier stage or data are missing, or the settings differ from the checkpoint's;
     StorageError and ConfigError if the pairs are not whole or do not fit.
     """
-    config = pinned(config)
+    config = pinned(config, device)
     folder = out.join(config.stage)
     result = finished(config, folder)
     world.wait()  # or the last would find what the first has just finished
     if result is not None:
         return result
     parent = parent_of(config)
+    if config.stage == "joint" and config.start_model and world.is_first:
+        # of that model is then also what this stage does not train
+        for stage_name in TRIPLET:
+            if out.join(stage_name).info(TRAINED) is None:
+                adopt(config.start_model, stage_name, out)
     keep_freed_memory()
     torch.manual_seed(config.seed)
     clean = _split(clean, config.holdout)
@@ -123,15 +129,17 @@ def train_all(
     """Every stage in order, then the model with its card in OUT/model/."""
     for config in configs:
         train_stage(config, clean, old, out, progress_of(config), device)
-    return publish(configs[-1], out, name=name)
+    return publish(configs[-1], out, name=name, joint=any(config.stage == "joint" for config in configs))
 
 
-def configs_for(stage: str, preset: str, **changes: Any) -> list[StageConfig]:
-    """The configs of one stage, or of all of them for `all`."""
+def configs_for(stage: str, preset: str, *, joint: bool = True, **changes: Any) -> list[StageConfig]:
+    """The configs of one stage, or of all of them for `all`; without the stage `joint` if so asked."""
     if stage != "all":
         return [default_config(cast(StageName, stage), preset, **changes)]
-    whole = {"scratches": {"accumulation": 1}}  # norms over the whole batch
-    return [default_config(name, preset, **(changes | whole.get(name, {}))) for name in STAGES]
+    # the detector has norms over the whole batch; what is trained jointly begins with what was trained just before
+    own: dict[str, dict[str, Any]] = {"scratches": {"accumulation": 1}, "joint": {"start_model": None}}
+    stages = [name for name in STAGES if joint or name != "joint"]
+    return [default_config(name, preset, **(changes | own.get(name, {}))) for name in stages]
 
 
 def _image_keys(bucket: Bucket) -> list[str]:
@@ -179,6 +187,8 @@ def _stage_of(config: StageConfig, out: Bucket, device: str, workers: int, world
         return DetectionStage(config, _detector(config), device, workers, world)
     if config.stage == "pix2pix":
         return Pix2PixStage(config, _pix2pix(config).generator, device, workers, world)
+    if config.stage == "joint":
+        return JointStage(config, _triplet(config, out), device, workers, world)
     return make_stage(config, _triplet(config, out), device, workers, world)
 
 
@@ -187,7 +197,9 @@ def _triplet(config: StageConfig, out: Bucket) -> Triplet:
     if config.stage == "mapping":
         load_trained("vae_old", triplet.vae_old, out)
         load_trained("vae_clean", triplet.vae_clean, out)
-    own = getattr(triplet, NETWORK[config.stage])
+    if config.stage == "joint":
+        load_triplet(triplet, out)
+    own = Restoration(triplet) if config.stage == "joint" else getattr(triplet, NETWORK[config.stage])
     if config.start_model:
         given = load_model(config.start_model)
         if given.card.preset != config.preset:
@@ -195,7 +207,10 @@ def _triplet(config: StageConfig, out: Bucket) -> Triplet:
                 f"model {config.start_model} has preset {given.card.preset}, this training {config.preset}; "
                 "name a model of the same preset"
             )
-        own.load_state_dict(getattr(given.networks, NETWORK[config.stage]).state_dict())
+        theirs = given.networks
+        own.load_state_dict(
+            (Restoration(theirs) if config.stage == "joint" else getattr(theirs, NETWORK[config.stage])).state_dict()
+        )
     elif config.start_from:
         load_trained(config.start_from, own, out)
     return triplet

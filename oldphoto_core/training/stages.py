@@ -68,7 +68,7 @@ class Stage(ABC):
         critics = {}
         if config.adversarial.value or config.feature_matching.value:
             critics["critic_image"] = preset.image_discriminator()
-        if config.stage == "vae_old" and config.latent_adversarial.value:
+        if config.stage in ("vae_old", "joint") and config.latent_adversarial.value:
             critics["critic_latent"] = preset.latent_discriminator()
         return critics
 
@@ -194,6 +194,20 @@ class Stage(ABC):
         terms["critic_image"] = 0.5 * (lsgan(real_scores, 1.0) + lsgan(critic(made.detach()), 0.0))
         minimised["critic_image"] = terms["critic_image"]
 
+    def _latent_game(self, mean: Tensor, old: int, step: int, minimised: Losses, terms: Losses) -> None:
+        """D_RX tells z_r (1) from z_x (0); the encoder makes each look like the other."""
+        weight = self.config.latent_adversarial.at(step)
+        if not weight:
+            return
+        critic = self.networks["critic_latent"]
+        scores = critic(mean)
+        of_old = [[feature[:old] for feature in scale] for scale in scores]
+        of_made = [[feature[old:] for feature in scale] for scale in scores]
+        terms["latent_adversarial"] = lsgan(of_old, 0.0) + lsgan(of_made, 1.0)
+        terms["critic_latent"] = 0.5 * (lsgan(of_made, 0.0) + lsgan(of_old, 1.0))
+        minimised["generator"] = minimised["generator"] + weight * terms["latent_adversarial"]
+        minimised["critic_latent"] = terms["critic_latent"]
+
 
 def _add(totals: dict[str, list[Tensor]], results: list[Gradients], shares: list[float]) -> None:
     """Adds the weighted gradients of one turn, always in the same order, so that the same parts give the same bits."""
@@ -232,20 +246,6 @@ class AutoencoderStage(Stage):
         if batch.old is not None:
             self._latent_game(mean, len(batch.old), step, minimised, terms)
         return minimised, terms | {"loss": minimised["generator"]}
-
-    def _latent_game(self, mean: Tensor, old: int, step: int, minimised: Losses, terms: Losses) -> None:
-        """D_RX tells z_r (1) from z_x (0); the encoder makes each look like the other."""
-        weight = self.config.latent_adversarial.at(step)
-        if not weight:
-            return
-        critic = self.networks["critic_latent"]
-        scores = critic(mean)
-        of_old = [[feature[:old] for feature in scale] for scale in scores]
-        of_made = [[feature[old:] for feature in scale] for scale in scores]
-        terms["latent_adversarial"] = lsgan(of_old, 0.0) + lsgan(of_made, 1.0)
-        terms["critic_latent"] = 0.5 * (lsgan(of_made, 0.0) + lsgan(of_old, 1.0))
-        minimised["generator"] = minimised["generator"] + weight * terms["latent_adversarial"]
-        minimised["critic_latent"] = terms["critic_latent"]
 
     def restore(self, image: Tensor, mask: Tensor | None) -> Tensor:
         """The reconstruction of `image`."""

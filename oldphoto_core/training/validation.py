@@ -10,10 +10,11 @@ from torch import Tensor
 
 from oldphoto_core.degradation import degrade, item_rng, paint_white, scratch_mask
 from oldphoto_core.devices import all_cores
-from oldphoto_core.metrics import psnr, ssim
+from oldphoto_core.metrics import psnr, ssim, structure_psnr
 from oldphoto_core.nets.presets import preset_named
 from oldphoto_core.training.config import StageConfig
 from oldphoto_core.training.data import PhotoSet, to_tensor
+from oldphoto_core.training.pair_set import NEED_TONED
 from oldphoto_core.training.samples import SHOWN, sheet
 from oldphoto_core.training.stages import Stage
 
@@ -40,6 +41,7 @@ class ValidationSet:
 
     def __init__(self, config: StageConfig, photos: PhotoSet) -> None:
         keys = photos.keys[:: max(1, len(photos) // config.validation_crops)][: config.validation_crops]
+        self._toned = config.target == "toned" and config.stage in NEED_TONED and config.stage != "vae_clean"
         self._keys = photos.readable(keys)
         self.items = [self._item(config, photos, key) for key in self._keys]
         self._seen: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -54,27 +56,29 @@ class ValidationSet:
         aged = degrade(clean, config.recipe, rng)
         if config.stage == "vae_old":
             return to_tensor([aged.image]), to_tensor([aged.image]), None
+        target = aged.toned if config.target == "toned" else clean
         if not config.partial_nonlocal:
-            return to_tensor([aged.image]), to_tensor([clean]), None
+            return to_tensor([aged.image]), to_tensor([target]), None
         mask = aged.mask | scratch_mask(clean.shape[0], clean.shape[1], config.scratches, rng)
         return (
             to_tensor([paint_white(aged.image, mask)]),
-            to_tensor([clean]),
+            to_tensor([target]),
             torch.from_numpy(mask)[None, None].float(),
         )
 
     def measure(self, stage: Stage) -> dict[str, float]:
-        """Mean PSNR and SSIM of what the stage makes."""
+        """Mean PSNR and SSIM of what the stage makes; of what it makes of toned photos the structure PSNR, too."""
+        measures = {"psnr": psnr, "ssim": ssim} | ({"structure_psnr": structure_psnr} if self._toned else {})
         results, self._seen = [], []
         with all_cores(), torch.inference_mode():
             for image, truth, mask in self.items:
                 on_device = None if mask is None else mask.to(stage.device)
                 made = to_unit(stage.restore(image.to(stage.device), on_device)).cpu()
-                results.append((float(psnr(made, to_unit(truth))), float(ssim(made, to_unit(truth)))))
+                results.append([float(measure(made, to_unit(truth))) for measure in measures.values()])
                 if len(self._seen) < SHOWN:
                     self._seen.append((to_unit(image), made, to_unit(truth)))
-        pairs = list(zip(*results, strict=True))
-        return {"psnr": sum(pairs[0]) / len(results), "ssim": sum(pairs[1]) / len(results)}
+        columns = zip(measures, zip(*results, strict=True), strict=True)
+        return {name: sum(values) / len(results) for name, values in columns}
 
     def sheet(self) -> bytes:
         """Given, made and wanted, side by side."""

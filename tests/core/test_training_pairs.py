@@ -43,6 +43,7 @@ TINY: dict[str, Any] = {
     "steps": 4, "batch": 4, "crop": 32, "validate_every": 4, "validation_crops": 1, "checkpoint_every": 2, "warm_up": 2,
 }  # fmt: skip
 ONE_STEP = TINY | {"steps": 1}
+COLOUR: dict[str, Any] = {"grey_share": 0.0, "monochrome_share": 0.0}
 RECIPE = ArchiveRecipe(damaged=1.0)
 SYNTHESIS = SynthesisConfig(count=30, crop=64, pairs_per_shard=4, recipe=RECIPE)
 
@@ -205,16 +206,17 @@ def levels(images: torch.Tensor) -> NDArray[np.uint8]:
     return found
 
 
-def test_a_batch_holds_pairs_as_they_lie_in_the_shards_with_their_damage_white(pairs: Bucket) -> None:
-    quiet = ScratchMasks(probability=0.0)
-    config = config_on(pairs, "mapping", crop=64, batch=30, grey_share=0.0, scratches=quiet)
+@pytest.mark.parametrize("target", ["clean", "toned"])
+def test_a_batch_holds_pairs_as_they_lie_in_the_shards_with_their_damage_white(pairs: Bucket, target: str) -> None:
+    quiet = COLOUR | {"scratches": ScratchMasks(probability=0.0), "target": target}
+    config = config_on(pairs, "mapping", crop=64, batch=30, **quiet)
     batch = Batches(config, PairSet(open_pairs(pairs), seed=1), None).batch(0)
     stored = {}
     for shard in open_pairs(pairs).shards:
         for pair in read_pairs(pairs, shard.name):
             white = np.where(pair["mask"][..., None], np.uint8(255), pair["degraded"])
             for step in (1, -1):
-                mirrored = pair["clean"][:, ::step].tobytes()
+                mirrored = pair[target][:, ::step].tobytes()
                 stored[mirrored] = (white[:, ::step].tobytes(), pair["mask"][:, ::step].tobytes())
     assert batch.mask is not None
     found = (levels(batch.clean), levels(batch.degraded), batch.mask[:, 0].numpy() > 0)
@@ -230,7 +232,7 @@ def is_part_of(crop: NDArray[np.uint8], picture: NDArray[np.uint8]) -> bool:
 def test_several_crops_are_cut_from_a_pair_but_one_from_a_pair_of_their_own_size(pairs: Bucket) -> None:
     shown = PairSet(open_pairs(pairs), seed=1)
     for crop, owners in ((32, [0, 0, 1, 1]), (64, [0, 1, 2, 3])):
-        config = config_on(pairs, "vae_clean", crop=crop, crops_of_canvas=2, grey_share=0.0)
+        config = config_on(pairs, "vae_clean", crop=crop, crops_of_canvas=2, target="clean", **COLOUR)
         crops = levels(Batches(config, shown, None).batch(0).clean)
         for owner, found in zip(owners, crops, strict=True):
             (picture,) = shown.pictures(owner, ("clean",))

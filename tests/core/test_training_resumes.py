@@ -27,6 +27,7 @@ from oldphoto_core.storage.lease import Lease
 from oldphoto_core.training import default_config, train_stage
 from oldphoto_core.training.config import Ramp
 from oldphoto_core.training.data import Batches, PhotoSet
+from oldphoto_core.training.joint import JointStage
 from oldphoto_core.training.saves import Saves
 from oldphoto_core.training.stages import make_stage
 
@@ -233,10 +234,11 @@ def golden_losses(folder: Path) -> dict[str, list[float]]:
     for album_ in (photos, old):
         album_.keys = [entry.key for entry in album_.bucket.list()]
     found = {}
-    for stage in ("vae_old", "vae_clean", "mapping"):
+    for stage in ("vae_old", "vae_clean", "mapping", "joint"):
         config = default_config(stage, **(TINY | {"steps": 4}), recipe=PublishedRecipe())  # type: ignore[arg-type]
         torch.manual_seed(config.seed)
-        running = make_stage(config, preset_named("compact").triplet())
+        triplet = preset_named("compact").triplet()
+        running = JointStage(config, triplet) if stage == "joint" else make_stage(config, triplet)
         batches = Batches(config, photos, old)
         found[stage] = [running.step(batches.batch(step), step)["loss"] for step in range(config.steps)]
     return found

@@ -30,6 +30,7 @@ from oldphoto_core.training.world import World, own_device
 TINY: dict[str, Any] = {
     "steps": 6, "batch": 4, "crop": 32, "validate_every": 3, "validation_crops": 2, "checkpoint_every": 2, "warm_up": 2,
     "canvas": 0, "crops_of_canvas": 1, "recipe": PublishedRecipe(), "learning_rate": 1e-4,
+    "precision": "float32",
 }  # fmt: skip
 ALIGNED = TINY | {"latent_adversarial": Ramp(value=0.1), "adversarial": Ramp(value=0.1)}
 

@@ -31,9 +31,12 @@ def artifacts(key: str) -> list[str]:
 
 def test_training_leaves_a_model_that_restores(albums: tuple[Path, Path], tmp_path: Path, oldphoto) -> None:
     clean, old = albums
-    ended = oldphoto("train", "all", "--clean", clean, "--old", old, "--out", tmp_path / "out", *TINY, "--name", "mine")
+    command = ("train", "all", "--clean", clean, "--old", old, "--out", tmp_path / "out", *TINY, "--name", "mine")
+    ended = oldphoto(*command)
     assert ended.code == 0, ended.err
     assert "mapping: 2 steps" in ended.out
+    assert "joint: 2 steps" in ended.out
+    assert "of the time waiting for data" in ended.out
     assert "photos/s" in ended.out
     assert json.loads((tmp_path / "out/model/card.json").read_text())["name"] == "mine"
     shown = [each for each in artifacts("train-mapping") if str(tmp_path) in each]
@@ -42,6 +45,9 @@ def test_training_leaves_a_model_that_restores(albums: tuple[Path, Path], tmp_pa
     ended = oldphoto("restore", old, tmp_path / "restored", "--model", tmp_path / "out/model")
     assert ended.code == 0, ended.err
     assert "3 restored" in ended.out
+    ended = oldphoto(*command, "--no-joint")
+    assert "joint: 2 steps" not in ended.out
+    assert "joint" not in json.loads((tmp_path / "out/model/card.json").read_text())["training"]
 
 
 def test_stages_can_be_trained_one_by_one_into_a_bucket(

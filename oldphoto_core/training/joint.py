@@ -1,0 +1,69 @@
+"""One step of the stage `joint`: what was trained one by one is trained together, on the same pairs and loop."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from oldphoto_core.devices import place
+from oldphoto_core.nets.presets import Triplet
+from oldphoto_core.training.compiling import compile_in_place
+from oldphoto_core.training.config import StageConfig
+from oldphoto_core.training.data import Batch
+from oldphoto_core.training.stages import Losses, Stage
+from oldphoto_core.training.world import ALONE, World
+
+
+class Restoration(nn.Module):
+    """The part of a triplet that restores: the encoder E_RX, the mapping T and the decoder G_Y, under those names."""
+
+    def __init__(self, triplet: Triplet) -> None:
+        super().__init__()
+        self.encoder, self.mapping, self.decoder = triplet.path(masked=True)
+
+
+class JointStage(Stage):
+    """`joint`: E_RX, T and G_Y together on pairs, after they were trained one by one; E_Y is frozen, G_RX left out.
+
+    The latent terms stay: translated latents near those of the targets, and real old photos' latents indistinguishable
+    from those of degraded photos, so that what is learned on pairs holds for real photos.
+    """
+
+    def __init__(
+        self, config: StageConfig, triplet: Triplet, device: str = "cpu", workers: int = 1, world: World = ALONE
+    ) -> None:
+        """Trains encoder, mapping and decoder of `triplet`."""
+        self.triplet = triplet
+        self._truth = place(cast(nn.Module, triplet.vae_clean.encoder).requires_grad_(False), device)
+        super().__init__(config, Restoration(triplet), device, workers, world)
+        if config.compiled:
+            compile_in_place(self._truth)
+
+    def losses(self, batch: Batch, step: int, noise: torch.Generator) -> tuple[Losses, Losses]:
+        """pixel * |G_Y(T(z_x)) - y| + lambda1 * |T(z_x) - z_y|_1 + KL + image terms + the latent term."""
+        config, networks = self.config, cast(Restoration, self.networks["generator"])
+        images = batch.degraded if batch.old is None else torch.cat([batch.old, batch.degraded])
+        old = 0 if batch.old is None else len(batch.old)
+        latents = networks.encoder(images)
+        translated = networks.mapping(latents[old:], batch.mask).float()
+        made = networks.decoder(translated).float()
+        terms = {"l1": F.l1_loss(made, batch.clean), "kl": latents.float().square().mean()}
+        loss = config.pixel * terms["l1"] + config.kl.at(step) * terms["kl"]
+        if weight := config.latent_distance.at(step):
+            with torch.no_grad():
+                wanted = self._truth(batch.clean).float()
+            terms["latent"] = F.l1_loss(translated, wanted)
+            loss = loss + weight * terms["latent"]
+        minimised = {"generator": loss}
+        self._image_game(made, batch.clean, step, minimised, terms)
+        if batch.old is not None:
+            self._latent_game(latents.float(), old, step, minimised, terms)
+        return minimised, terms | {"loss": minimised["generator"]}
+
+    def restore(self, image: Tensor, mask: Tensor | None) -> Tensor:
+        """The restoration of `image`, whose damaged pixels are white."""
+        restored: Tensor = self.triplet(image, mask)
+        return restored
