@@ -26,6 +26,8 @@ STAGES: tuple[StageName, ...] = (*TRIPLET, "joint", "scratches")
 """All of a model: `joint` trains the three together, `scratches` is the detector, which needs none of the others."""
 BASELINES: tuple[StageName, ...] = ("pix2pix",)
 """Models of their own, trained on the same pairs for comparison."""
+CONFIG = "config.json"
+"""In the folder of a stage: the settings with which it was begun."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

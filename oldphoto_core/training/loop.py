@@ -16,7 +16,7 @@ from oldphoto_core.errors import Diverged, TrainingError
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.lease import Lease
 from oldphoto_core.training.compiling import as_they_are
-from oldphoto_core.training.config import StageConfig
+from oldphoto_core.training.config import CONFIG, StageConfig
 from oldphoto_core.training.data import Batch, Batches
 from oldphoto_core.training.history import History
 from oldphoto_core.training.saves import Saves
@@ -26,7 +26,7 @@ from oldphoto_core.training.validation import Validation
 from oldphoto_core.training.watch import Watch
 from oldphoto_core.training.world import ALONE, World
 
-CONFIG, LOG, CHART = "config.json", "log.csv", "chart.png"
+LOG, CHART = "log.csv", "chart.png"
 SAVES, BEST = "checkpoints", "best.safetensors"
 ROW_EVERY = 20
 

@@ -64,7 +64,7 @@ def train_here(
     """
     processes = 1 if config.stage == "scratches" else processes
     places = Bucket(clean), Bucket(old), Bucket(out)
-    config = pinned(config, device)
+    config = pinned(config, device, places[2].join(config.stage))
     if processes > 1 and finished(config, places[2].join(config.stage)) is None:
         train_in_processes(config, clean, old, out, progress, device, processes)
     return train_stage(config, *places, progress, device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,18 +14,18 @@ import torch
 
 from oldphoto_core.checkpoints import Registry, SeenPhoto, read_card
 from oldphoto_core.checkpoints.registry import is_reference
-from oldphoto_core.degradation import open_pairs
+from oldphoto_core.degradation import Recipe, open_pairs, recipe_from_record, recipe_record
 from oldphoto_core.devices import multiplies_bfloat16, resolve_device
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.parallel import map_objects
-from oldphoto_core.training.config import StageConfig
+from oldphoto_core.training.config import CONFIG, StageConfig
 from oldphoto_core.training.data import PhotoSet
 from oldphoto_core.training.pair_set import with_pairs
 
 
-def pinned(config: StageConfig, device: str = "auto") -> StageConfig:
-    """The config with `champion` as the version that it means now, the pairs that lie in their folder now, and the
-    arithmetic that `auto` is on `device`.
+def pinned(config: StageConfig, device: str = "auto", folder: Bucket | None = None) -> StageConfig:
+    """The config with `champion` as the version that it means now, the pairs that lie in their folder now, the
+    arithmetic that `auto` is on `device`, and without operations that are younger than a training in `folder`.
 
     A resumed training must begin alike. Raises as `open_pairs` and `with_pairs`.
     """
@@ -33,9 +34,27 @@ def pinned(config: StageConfig, device: str = "auto") -> StageConfig:
         config = replace(config, precision="bfloat16" if fast else "float32")
     if config.pairs is not None:
         config = with_pairs(config, open_pairs(Bucket(config.pairs)))
+    if folder is not None and folder.info(CONFIG) is not None:
+        config = replace(config, recipe=_as_begun(config.recipe, json.loads(folder.read(CONFIG))["recipe"]))
     if config.start_model is None or not is_reference(config.start_model):
         return config
     return replace(config, start_model=Registry().exact(config.start_model))
+
+
+def _as_begun(recipe: Recipe, record: dict[str, Any]) -> Recipe:
+    """The recipe of a training's record, if `recipe` differs from it only by operations that the record does not know;
+    otherwise `recipe`, which is refused later."""
+    begun = recipe_from_record(record)
+    return begun if recipe_from_record(_known_to(record, recipe_record(recipe))) == begun else recipe
+
+
+def _known_to(record: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Those of nested values whose names are in `record`, too."""
+    return {
+        name: _known_to(record[name], value) if isinstance(value, dict) and isinstance(record[name], dict) else value
+        for name, value in values.items()
+        if name in record
+    }
 
 
 def parent_of(config: StageConfig) -> dict[str, str]:

@@ -54,8 +54,8 @@ def train_stage(
     Raises TrainingError if an earlier stage or data are missing, or the settings differ from the checkpoint's;
     StorageError and ConfigError if the pairs are not whole or do not fit.
     """
-    config = pinned(config, device)
     folder = out.join(config.stage)
+    config = pinned(config, device, folder)
     result = finished(config, folder)
     world.wait()  # or the last would find what the first has just finished
     if result is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -20,6 +21,8 @@ from waiting import wait_until
 
 from oldphoto_core.checkpoints import Registry, load_detector, load_model, photos_of, publish_version
 from oldphoto_core.degradation import ArchiveRecipe
+from oldphoto_core.degradation.archive import Making
+from oldphoto_core.degradation.archive.texture import Grain
 from oldphoto_core.errors import ConfigError, SourceMissing, TrainingError
 from oldphoto_core.nets.presets import preset_named
 from oldphoto_core.storage import Bucket
@@ -27,6 +30,7 @@ from oldphoto_core.training import STAGES, default_config, train_all, train_stag
 from oldphoto_core.training.config import Ramp, StageConfig, config_from_record
 from oldphoto_core.training.data import Batches, PhotoSet, split_keys
 from oldphoto_core.training.history import History
+from oldphoto_core.training.loop import refuse_other_config
 from oldphoto_core.training.run import configs_for
 from oldphoto_core.training.stages import make_stage
 
@@ -231,10 +235,6 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(clean: Bucket, old: 
 def test_a_setting_that_is_younger_than_a_training_does_not_keep_it_from_going_on(
     clean: Bucket, old: Bucket, tmp_path: Path
 ) -> None:
-    import json
-
-    from oldphoto_core.training.loop import refuse_other_config
-
     config = default_config("vae_old", **TINY)
     before = json.loads(json.dumps(config.record()))
     for name in ("accumulation", "compiled"):
@@ -244,18 +244,32 @@ def test_a_setting_that_is_younger_than_a_training_does_not_keep_it_from_going_o
         refuse_other_config(before, replace(config, accumulation=2), Bucket(str(tmp_path)))
 
 
-def test_an_operation_that_is_younger_than_a_training_does_not_keep_it_from_going_on(tmp_path: Path) -> None:
-    import json
+def test_a_training_goes_on_without_an_operation_that_is_younger_than_it(
+    clean: Bucket, old: Bucket, tmp_path: Path
+) -> None:
+    out = Bucket(tmp_path)
+    asked = default_config("vae_old", **TINY | {"steps": 2}, recipe=ArchiveRecipe())
+    begun = replace(ArchiveRecipe(), making=replace(Making(), grain=Grain(probability=0.0)))
+    with pytest.raises(KeyboardInterrupt):
+        train_stage(replace(asked, recipe=begun), clean, old, out, interrupted)
+    record = json.loads(out.read("vae_old/config.json"))
+    del record["recipe"]["making"]["grain"]  # as a version wrote it that had no such operation
+    out.write("vae_old/config.json", json.dumps(record).encode())
+    result = train_stage(asked, clean, old, out)
+    assert result["config"]["recipe"]["making"]["grain"]["probability"] == 0.0
+    with pytest.raises(TrainingError, match="recipe was"):
+        train_stage(replace(asked, recipe=ArchiveRecipe(damaged=0.1)), clean, old, out)
 
-    from oldphoto_core.training.loop import refuse_other_config
 
+def interrupted(step: int, steps: int, values: dict[str, float]) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_checkpoint_that_does_not_know_an_operation_is_that_of_a_recipe_without_it(tmp_path: Path) -> None:
     config = default_config("mapping", **TINY, recipe=ArchiveRecipe())
     before = json.loads(json.dumps(config.record()))
     del before["recipe"]["making"]["grain"]
-    begun = config_from_record(before)
-    assert isinstance(begun.recipe, ArchiveRecipe)
-    assert begun.recipe.making.grain.probability == 0.0
-    refuse_other_config(before, begun, Bucket(tmp_path))
+    refuse_other_config(before, config_from_record(before), Bucket(tmp_path))
     with pytest.raises(TrainingError, match="recipe was"):
         refuse_other_config(before, config, Bucket(tmp_path))
 
@@ -315,8 +329,6 @@ def test_a_config_refuses_nonsense_and_names_the_field(nonsense: dict[str, Any])
 
 
 def test_a_config_survives_its_record() -> None:
-    import json
-
     for preset, stage in itertools.product(("compact", "paper"), STAGES):
         config = default_config(stage, preset)
         assert config_from_record(json.loads(json.dumps(config.record()))) == config
@@ -336,8 +348,6 @@ def test_weights_of_loss_terms_rise_as_told() -> None:
 
 
 def test_a_history_comes_back_with_the_row_that_is_not_closed() -> None:
-    import json
-
     history = History()
     for step in (1, 2, 3):
         history.add({"loss": step / 3})
