@@ -18,6 +18,8 @@ _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _CHANNELS, _ROWS, _PLANAR, _TILE_WIDTH, _TILE_HEIGHT = 277, 278, 284, 322, 323
 _OF_CODING = (_BITS, _COMPRESSION, 266, _CHANNELS, 292, 293, 317, 320, 339, 347)
 """Tags that a part needs to be decoded by itself, besides its size."""
+_MOST_CHANNELS, _MOST_BITS = 255, 64
+"""Of a directory that can be believed."""
 _UNCOMPRESSED, _YCBCR, _RGB = 1, 6, 2
 _CIELAB = (8, 9, 10)
 _MOST_TRIED = 4
@@ -48,7 +50,7 @@ class Grid:
         """The grid; None: the directory does not tell."""
         width, height = first_integer(entries, _WIDTH, 0), first_integer(entries, _HEIGHT, 0)
         channels, bits = first_integer(entries, _CHANNELS, 1), first_integer(entries, _BITS, 1)
-        if not (width and height and channels and bits):
+        if not (width and height and 0 < channels <= _MOST_CHANNELS and 0 < bits <= _MOST_BITS):
             return None
         planes = channels if first_integer(entries, _PLANAR, 1) == 2 else 1
         if _TILE_WIDTH in entries:

@@ -234,13 +234,17 @@ JPEGS: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("kind", JPEGS)
-def test_a_jpeg_with_an_error_that_touches_no_pixel_is_read_whole_and_says_so(kind: str) -> None:
+def test_a_jpeg_with_an_error_that_touches_no_pixel_is_read_whole_and_says_so(kind: str, tmp_path: Path) -> None:
     data, says = JPEGS[kind]
     assert data != JPEG
     scan = read_scan(data)
     assert np.array_equal(scan.pixels, read_scan(JPEG).pixels)
     assert says in " ".join(scan.remarks)
     assert scan.encoding == read_scan(JPEG).encoding
+    (tmp_path / "scan").write_bytes(data)
+    with spool_scan(tmp_path / "scan", tmp_path) as spooled:
+        assert np.array_equal(spooled.pixels.read(0, 64), scan.pixels)
+        assert spooled.remarks == scan.remarks
     assert (read_pages(data)[0].width, read_facts(data).width) == (96, 96)
 
 

@@ -152,7 +152,9 @@ def test_a_file_is_the_same_in_pieces_of_any_size(
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_cut_anywhere_is_refused_alike(kind: str, put: Callable[[bytes], Path], folder: Path) -> None:
     data = KINDS[kind]
-    for cut in [*(len(data) * sixteenth // 16 for sixteenth in range(16)), *(len(data) - n for n in (1, 2, 8, 40))]:
+    # without the mark of its end, of two bytes, the pixels of a baseline JPEG are whole
+    ends = (3, 8, 40) if kind in ("jpeg", "grey jpeg", "cmyk jpeg") else (1, 2, 8, 40)
+    for cut in [*(len(data) * sixteenth // 16 for sixteenth in range(16)), *(len(data) - n for n in ends)]:
         refused = outcome(lambda cut=cut: read_scan(data[:cut]))
         assert isinstance(refused, tuple)
         assert outcome(lambda cut=cut: spool_scan(put(data[:cut]), folder)) == refused
