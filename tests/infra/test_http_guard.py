@@ -8,7 +8,6 @@ import resource
 import socket
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from test_receivers import Receiver, start
+from waiting import wait_until
 
 from infra.http_guard import HttpLimits, Throttled, server
 
@@ -42,9 +42,8 @@ def serving(limits: HttpLimits) -> Iterator[int]:
     thread = threading.Thread(target=running.run)
     thread.start()
     try:
-        while not running.started:
-            assert thread.is_alive()
-            time.sleep(0.01)
+        wait_until(lambda: running.started or not thread.is_alive(), "the server", every=0.01)
+        assert thread.is_alive()
         yield running.servers[0].sockets[0].getsockname()[1]
     finally:
         running.should_exit = running.force_exit = True
@@ -101,8 +100,11 @@ def test_an_answer_that_nobody_reads_is_cut_off() -> None:
         process = psutil.Process()
         connection = connected(port, b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n" * 50)
         assert connection.recv(1)
-        while any(each.raddr and each.laddr.port == port for each in process.net_connections()):
-            time.sleep(0.02)
+
+        def is_open() -> bool:
+            return any(each.raddr and each.laddr.port == port for each in process.net_connections())
+
+        wait_until(lambda: not is_open(), "the end of the connection")
         connection.close()
 
 
@@ -182,8 +184,7 @@ def test_a_process_without_descriptors_says_so_once_and_recovers(receiver: Recei
     with ExitStack() as held:
         for _ in range(50):
             held.enter_context(connected(port_of(receiver), UNFINISHED))
-        while "out of system resource" not in receiver.log.read_text():
-            time.sleep(0.05)
+        wait_until(lambda: "out of system resource" in receiver.log.read_text(), "the line of the log")
     limit_files(receiver, before)
     assert receiver.post(["a.tif"]).status_code == 202
     assert receiver.log.read_text().count("out of system resource") == 1
