@@ -53,7 +53,7 @@ def multiplies_bfloat16(device: str) -> bool:
     """Whether `device` (as `resolve_device` returns it) has instructions for products of bfloat16."""
     if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities: dict[str, object] = torch.cpu.get_capabilities()
+    capabilities = torch.cpu.get_capabilities()
     return any(bool(capabilities.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
