@@ -41,6 +41,7 @@ so code above those rooms only ever handles this tree.
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar, Literal, get_args
 
 from oldphoto_core.names import visible
@@ -248,3 +249,18 @@ class Diverged(TrainingError):
 
 class TooFewPhotos(TrainingError):
     """Too little has arrived since the last training, or only what was tried already."""
+
+
+_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+_NO_DESCRIPTORS = "too many open files"
+"""What C libraries say that pass no number on."""
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether an error, or what it was raised from, says that descriptors or the system's memory ran out."""
+    found: BaseException | None = error
+    while found is not None:
+        if (isinstance(found, OSError) and found.errno in _SHORTAGES) or _NO_DESCRIPTORS in str(found).lower():
+            return True
+        found = found.__cause__ or found.__context__
+    return False

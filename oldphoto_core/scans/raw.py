@@ -174,12 +174,19 @@ def new_pixels(
 
     What is done inside fills it: when that fails the file is discarded, else it stays, open.
     """
-    pixels = RawPixels.create(os.path.join(folder, f"{name}-{secrets.token_hex(8)}.tif"), *shape, dtype)
+    pixels = new_pixels_at(folder, name, shape, dtype)
     try:
         yield pixels
     except BaseException:
         pixels.discard()
         raise
+
+
+def new_pixels_at(
+    folder: str | os.PathLike[str], name: str, shape: tuple[int, int, int], dtype: npt.DTypeLike
+) -> RawPixels:
+    """The same, for whoever discards it."""
+    return RawPixels.create(os.path.join(folder, f"{name}-{secrets.token_hex(8)}.tif"), *shape, dtype)
 
 
 def _head(shape: tuple[int, int, int], dtype: np.dtype[Any]) -> bytes:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -69,9 +70,27 @@ def spool_scan(
         ScanTooLarge, UnsupportedScan, TruncatedScan, UnreadableScan: as `read_scan`; nothing is left in the folder.
         ScanTooLarge: the folder has no room.
     """
-    with translated("read"), FileView(path) as data:
-        format_, (pixels, alpha), carried = _read(data, max_pixels, lambda image: _on_disk(image, folder), page)
+    take = partial(_on_disk, folder=folder)
+    format_, (pixels, alpha), carried = read_image(path, take, max_pixels=max_pixels, page=page)
     return SpooledScan(pixels=pixels, alpha=alpha, format=format_, **fields_of(carried))
+
+
+def read_image(
+    path: str | os.PathLike[str], take: Callable[[Any], T], *, max_pixels: int | None = None, page: int | None = None
+) -> tuple[Format, T, Carried]:
+    """`read_scan` for whoever takes the pixels as they are decoded: `take` is given a pyvips image of them.
+
+    Returns the format, what `take` returned, and everything but the pixels.
+
+    Raises: as `spool_scan`.
+    """
+    with translated("read"), FileView(path) as data:
+        return _read(data, max_pixels, take, page)
+
+
+def split(bands: int) -> int:
+    """How many of so many channels are colours: the others are alpha."""
+    return bands if bands in (1, 3) else bands - 1
 
 
 def _read(
@@ -189,7 +208,7 @@ def _in_memory(image: Any) -> tuple[Pixels, Pixels | None]:
 
 def _on_disk(image: Any, folder: str | os.PathLike[str]) -> tuple[RawPixels, RawPixels | None]:
     """The same in files; when decoding fails they are removed again."""
-    colours = image.bands if image.bands in (1, 3) else image.bands - 1
+    colours = split(image.bands)
     shape = (image.height, image.width)
     with ExitStack() as files:
         pixels = files.enter_context(new_pixels(folder, "pixels", (*shape, colours), dtype_of(image)))

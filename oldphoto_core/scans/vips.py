@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import tempfile
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyvips
@@ -15,7 +13,7 @@ import pyvips
 from oldphoto_core.errors import OldPhotoError, ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans.raw import RawPixels
 from oldphoto_core.scans.scan import Format, Pixels
-from oldphoto_core.scans.views import AssembledView, Data, FileView, PageView, pieces_of
+from oldphoto_core.scans.views import AssembledView, Data, FileView, PageView
 
 # libvips remembers its last operations, and with them whole scans: in a batch nothing is ever asked twice
 pyvips.cache_set_max(0)
@@ -54,25 +52,36 @@ def open_image(data: Data, format: Format, *, strict: bool = False) -> Any:  # n
             data = data[:]
         if isinstance(data, bytes):
             return getattr(pyvips.Image, f"{loader}load_buffer")(data, **how)
-        # by descriptor, so that messages name no path, as they name none for bytes; opened anew, as images move it
-        with _copy_of(data) if isinstance(data, AssembledView) else open(data.path, "rb") as file:
-            source = pyvips.Source.new_from_descriptor(file.fileno())
-        return getattr(pyvips.Image, f"{loader}load_source")(source, **how)
-
-
-def _copy_of(data: AssembledView) -> IO[bytes]:
-    """A file without a name that holds what is assembled, and goes with the last one who reads it."""
-    copy = tempfile.TemporaryFile(prefix="oldphoto-")  # noqa: SIM115 - closed by the caller
-    whole = data.opened_anew()
-    for piece in pieces_of(whole, 0, len(whole)):
-        # what was never fetched of a file elsewhere takes no room here either
-        if any(piece):
-            copy.write(piece)
+        if isinstance(data, AssembledView):
+            source = _source_of(data)
         else:
-            copy.seek(len(piece), os.SEEK_CUR)
-    copy.truncate(len(whole))
-    copy.seek(0)
-    return copy
+            # by descriptor, so that messages name no path, as they name none for bytes; opened anew, as images move it
+            with open(data.path, "rb") as file:
+                source = pyvips.Source.new_from_descriptor(file.fileno())
+        image = getattr(pyvips.Image, f"{loader}load_source")(source, **how)
+        image._references.append(source)  # as pyvips' own `new_from_source` does: its handlers must outlive the image
+        return image
+
+
+def _source_of(data: AssembledView) -> Any:
+    """What libvips reads as it would the assembled file. (No copy is made: decoders may write to no file.)"""
+    whole, at = data.opened_anew(), 0
+
+    def read(size: int) -> bytes:
+        nonlocal at
+        piece = whole[at : at + size]
+        at += len(piece)
+        return piece
+
+    def seek(offset: int, whence: int) -> int:
+        nonlocal at
+        at = (0, at, len(whole))[whence] + offset
+        return at
+
+    source = pyvips.SourceCustom()
+    source.on_read(read)
+    source.on_seek(seek)
+    return source
 
 
 def image_of(pixels: Pixels | RawPixels) -> Any:

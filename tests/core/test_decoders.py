@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import os
-import pickle
 import signal
 import socket
 import subprocess
@@ -43,7 +43,13 @@ from oldphoto_core.scans import (
     reader,
     write_scan,
 )
-from oldphoto_core.scans.isolation.messages import Missing, receive, send
+from oldphoto_core.scans.carried import Carried, Encoding, Resolution
+from oldphoto_core.scans.foresight import TooScattered
+from oldphoto_core.scans.isolation.confinement import Confinement
+from oldphoto_core.scans.isolation.memory import Plane
+from oldphoto_core.scans.isolation.messages import GoOn, Headers, Missing, Ready, Reply, Request, receive, send
+from oldphoto_core.scans.scan import ScanHeader
+from oldphoto_core.scans.selection import PageSelection
 from oldphoto_core.storage import Bucket, LedgerRow
 
 FAULTS = Path(__file__).parent / "faults"
@@ -192,11 +198,12 @@ def test_isolation_can_be_switched_off() -> None:
 
 
 def test_decoders_know_no_credentials_and_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    for name in ("AWS_SECRET_ACCESS_KEY", "PREFECT_API_AUTH_STRING", "GITHUB_TOKEN"):
+        monkeypatch.setenv(name, "secret")
     with Decoders() as decoders:
         decoders.read_scan(PNG)
         process = psutil.Process(decoders.processes[0])
-        assert "AWS_SECRET_ACCESS_KEY" not in process.environ()
+        assert "secret" not in process.environ().values()
         assert not [file.path for file in process.memory_maps() if "torch" in file.path]
 
 
@@ -369,25 +376,42 @@ def test_a_decoder_that_wants_what_it_has_or_what_is_not_there_is_not_asked_for_
 ) -> None:
     with Decoders(1) as decoders, SparseCopy(tmp_path / "copy", 10_000, lambda a, b: bytes(b - a)) as copy:
         copy.fill(0, 10_000)
-        monkeypatch.setattr(decoders._pool, "ask", lambda *_: (Missing(wanted), None))
+        monkeypatch.setattr(decoders._pool, "ask", lambda *_: Missing(wanted))
         with pytest.raises(ScanError):
             decoders.foresee(copy)
 
 
-class Intruder:
-    """What a decoder that a file has taken over might answer."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.getenv, ("HOME",)
-
-
-def test_a_message_can_name_nothing_but_what_decoders_say() -> None:
+@pytest.mark.parametrize(
+    "message",
+    [
+        GoOn(),
+        Ready(confinement=Confinement(calls=True, landlock=7)),
+        Headers((ScanHeader("tiff", 3, 2, 3, 8, 2), ScanHeader("tiff", 30_000, 2, 1, 16, 2))),
+        Request(what="pages", path="/a/\udcff", selection=PageSelection(((1, 2), (5, None))), seconds=2.5),
+        Request(what="foresee", there=frozenset((1, 2)), seconds=math.inf),
+        Reply(
+            format="png", pixels=Plane(shape=(2, 3, 1), dtype="|u1"), alpha=None,
+            carried=Carried(
+                encoding=Encoding(lossless=True, tile=(256, 128)), resolution=Resolution(12.0, 11.5, "in"),
+                icc_profile=bytes(range(256)) * 999, metadata={"exif": b"II", "xmp": b"", "png:1:tEXt": b"\0"},
+            ),
+        ),
+    ],
+)  # fmt: skip
+def test_a_message_arrives_as_it_was_sent(message: object) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        send(theirs, Intruder())
-        with pytest.raises(pickle.UnpicklingError, match=r"names os\.getenv"):
-            receive(ours)
-        send(theirs, TruncatedScan("cut short"))
-        answer, _ = receive(ours)
-        assert isinstance(answer, TruncatedScan)
-        assert str(answer) == "cut short"
+        sender = threading.Thread(target=send, args=(theirs, message))
+        sender.start()
+        assert receive(ours) == message
+        sender.join()
+
+
+def test_an_error_arrives_as_the_kind_that_it_is() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for error in (TruncatedScan("cut short"), TooScattered("far apart"), RuntimeError("odd")):
+            send(theirs, error)
+            answer = receive(ours)
+            assert type(answer) is type(error)
+            assert str(answer) == str(error)

@@ -55,8 +55,13 @@ INNER = {
     "scans/ifd.py": {"BrokenIfdError"},  # never leaves scans/: `translated` and its own callers catch it
     "scans/xmp.py": {"BrokenXmpError"},  # never leaves scans/: labelling and the reader of JPEGs catch it
     "scans/raw.py": {"OSError"},  # caught a few lines above, in `_named`
-    "scans/isolation/messages.py": {"EOFError", "UnpicklingError"},  # ends the decoder, and fails one photo
-    "scans/isolation/decoder.py": {"NotStarted"},
+    # ends the decoder, and fails one photo
+    "scans/isolation/messages.py": {"EOFError", "BadMessage"},
+    "scans/isolation/memory.py": {"EOFError"},
+    "scans/isolation/wire.py": {"BadMessage"},
+    "scans/isolation/answers.py": {"BadMessage"},
+    "scans/isolation/spooling.py": {"BadMessage"},
+    "scans/isolation/decoder.py": {"NotStarted", "EOFError", "TimeoutError"},
     "scans/isolation/pool.py": {"NotStarted", "_Died"},
     "storage/folders.py": {"NotADirectoryError"},
     "storage/local_files.py": {"OSError", "IsADirectoryError", "NoLinks"},

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oldphoto_core.errors import UnreadableScan
+from oldphoto_core.errors import CrashesDecoder, UnreadableScan
 from oldphoto_core.scans import facts, foresight, headers, reader
 from oldphoto_core.scans.foresight import Foreseen, SparseCopy
+from oldphoto_core.scans.isolation.answers import BYTES_PER_PIXEL, check_planes
+from oldphoto_core.scans.isolation.confinement import Confinement
 from oldphoto_core.scans.isolation.decoder import NotStarted
-from oldphoto_core.scans.isolation.messages import Missing, Plane, Reply, Request, planes_of
+from oldphoto_core.scans.isolation.memory import planes_of, room
+from oldphoto_core.scans.isolation.messages import Headers, Missing, Reply, Request
 from oldphoto_core.scans.isolation.pool import Pool
-from oldphoto_core.scans.raw import RawPixels
-from oldphoto_core.scans.scan import Scan, ScanHeader, SpooledScan
+from oldphoto_core.scans.isolation.spooling import Spooling
+from oldphoto_core.scans.isolation.wire import BadMessage
+from oldphoto_core.scans.scan import Scan, ScanHeader, SpooledScan, fields_of
 from oldphoto_core.scans.selection import ALL_PAGES, PageSelection
 
 if TYPE_CHECKING:
@@ -37,6 +42,11 @@ class Decoders:
         self._pool = Pool(most, isolated=isolated)
 
     @property
+    def confinement(self) -> Confinement | None:
+        """What holds the processes; None: nobody was asked yet, or there are none."""
+        return self._pool.confinement
+
+    @property
     def processes(self) -> tuple[int, ...]:
         """Ids of those that live."""
         return self._pool.processes
@@ -50,7 +60,7 @@ class Decoders:
             ScanError: as the function in `reader`.
         """
         try:
-            header, _ = self._pool.ask(Request(what="header", path=_path_of(file), seconds=seconds), file)
+            header = self._pool.ask(Request(what="header", path=_path_of(file), seconds=seconds), file)
         except NotStarted:
             return headers.read_header(file) if isinstance(file, bytes) else headers.read_header_of(file)
         assert isinstance(header, ScanHeader)
@@ -73,12 +83,11 @@ class Decoders:
             what="pages", path=_path_of(file), selection=selection, max_pixels=max_pixels, seconds=seconds
         )
         try:
-            found, _ = self._pool.ask(request, file)
+            found = self._pool.ask(request, file)
         except NotStarted:
             return headers.read_pages(file, selection, max_pixels=max_pixels)
-        assert isinstance(found, tuple)
-        assert all(isinstance(header, ScanHeader) for header in found)
-        return found
+        assert isinstance(found, Headers)
+        return found.pages
 
     def foresee(
         self,
@@ -100,7 +109,7 @@ class Decoders:
         )
         while True:
             try:
-                answer, _ = self._pool.ask(replace(request, there=file.there), path)
+                answer = self._pool.ask(replace(request, there=file.there), path)
             except NotStarted:
                 return foresight.foresee(file, selection, max_pixels=max_pixels)
             if isinstance(answer, Foreseen):
@@ -120,7 +129,7 @@ class Decoders:
             CrashesDecoder, TimedOut, ScanError: as `read_header`.
         """
         try:
-            found, _ = self._pool.ask(Request(what="facts", path=_path_of(file), page=page, seconds=seconds), file)
+            found = self._pool.ask(Request(what="facts", path=_path_of(file), page=page, seconds=seconds), file)
         except NotStarted:
             return facts.read_facts(file, page)
         assert isinstance(found, facts.FileFacts)
@@ -139,18 +148,19 @@ class Decoders:
         Raises:
             CrashesDecoder, TimedOut, ScanError: as `read_header`.
         """
-        request = Request(what="scan", path=_path_of(file), max_pixels=max_pixels, page=page, seconds=seconds)
-        try:
-            reply, memory = self._pool.ask(request, file)
-        except NotStarted:
-            return reader.read_scan(file, max_pixels=max_pixels, page=page)
-        assert isinstance(reply, Reply)
-        assert memory is not None
-        try:
-            pixels, *alpha = planes_of(memory, (plane for plane in (reply.pixels, reply.alpha) if plane))
-        finally:
-            os.close(memory)
-        return Scan(pixels=pixels, alpha=alpha[0] if alpha else None, format=reply.format, **reply.carried)
+        size = _most_pixels(max_pixels) * BYTES_PER_PIXEL
+        request = Request(
+            what="scan", path=_path_of(file), room=size, max_pixels=max_pixels, page=page, seconds=seconds
+        )
+        with room(size) as memory:
+            try:
+                reply = self._pool.ask(request, file, memory)
+            except NotStarted:
+                return reader.read_scan(file, max_pixels=max_pixels, page=page)
+            assert isinstance(reply, Reply)
+            with _trusted(max_pixels, reply):
+                pixels, *alpha = planes_of(memory, [plane for plane in (reply.pixels, reply.alpha) if plane])
+        return Scan(pixels=pixels, alpha=alpha[0] if alpha else None, format=reply.format, **fields_of(reply.carried))
 
     def spool_scan(
         self,
@@ -161,22 +171,28 @@ class Decoders:
         page: int | None = None,
         seconds: float = FILE_SECONDS,
     ) -> SpooledScan:
-        """`reader.spool_scan`; of a process that died or was killed, files may be left in the folder.
+        """`reader.spool_scan`; the files are made and written by this process, from memory that the other one fills.
 
         Raises:
-            CrashesDecoder, TimedOut, ScanError: as `read_header`.
+            CrashesDecoder, TimedOut, ScanError: as `read_header`; nothing is left in the folder.
         """
-        place = str(folder.absolute())
+        size = _most_pixels(max_pixels) * BYTES_PER_PIXEL
         request = Request(
-            what="spool", path=_path_of(path), folder=place, max_pixels=max_pixels, page=page, seconds=seconds
+            what="spool", path=_path_of(path), room=size, max_pixels=max_pixels, page=page, seconds=seconds
         )
-        try:
-            reply, _ = self._pool.ask(request, path)
-        except NotStarted:
-            return reader.spool_scan(path, folder, max_pixels=max_pixels, page=page)
-        assert isinstance(reply, Reply)
-        alpha = None if reply.alpha is None else _opened(reply.alpha)
-        return SpooledScan(pixels=_opened(reply.pixels), alpha=alpha, format=reply.format, **reply.carried)
+        with room(size) as memory:
+            spooling = Spooling(folder, memory, max_pixels)
+            try:
+                reply = self._pool.ask(request, path, memory, spooling.take)
+                assert isinstance(reply, Reply)
+                with _trusted(max_pixels, reply):
+                    pixels, alpha = spooling.files(reply.pixels, reply.alpha)
+            except NotStarted:
+                return reader.spool_scan(path, folder, max_pixels=max_pixels, page=page)
+            except BaseException:
+                spooling.discard()
+                raise
+        return SpooledScan(pixels=pixels, alpha=alpha, format=reply.format, **fields_of(reply.carried))
 
     def close(self) -> None:
         """Ends all processes; files that are being read meanwhile fail. Closing twice is no error."""
@@ -195,6 +211,15 @@ def _path_of(file: bytes | Path) -> str:
     return str(file.absolute()) if isinstance(file, Path) else ""
 
 
-def _opened(plane: Plane) -> RawPixels:
-    height, width, channels = plane.shape
-    return RawPixels.open(plane.path, (height, width, channels), plane.dtype)
+def _most_pixels(max_pixels: int | None) -> int:
+    return headers.DEFAULT_MAX_PIXELS if max_pixels is None else max(1, max_pixels)
+
+
+@contextlib.contextmanager
+def _trusted(max_pixels: int | None, reply: Reply) -> Iterator[None]:
+    """Raises CrashesDecoder for pixels that no decoder should give."""
+    try:
+        check_planes(reply.pixels, reply.alpha, max_pixels)
+        yield
+    except (BadMessage, EOFError) as error:
+        raise CrashesDecoder(f"its decoder answered what none should: {error}: open it in another program") from error

@@ -1,34 +1,34 @@
-"""What goes between this process and its decoders: short messages, and files without a name for all that is large.
+"""What goes between this process and its decoders: short messages; all that is large lies in `memory`.
 
-A file's bytes and the pixels made of them are never pickled. They lie in anonymous memory, of which only a descriptor
-travels: nothing of it has a name that could be left behind, and the kernel frees it with the last process that holds
-it, however that one ends.
+A decoder may have been taken over by a file. What it says is bounded in length, names nothing but the messages below,
+and must have their types (`wire`). Descriptors and paths are never taken from it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-import mmap
-import os
-import pickle
 import socket
 import struct
-import sys
-import tempfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, is_dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-
+from oldphoto_core import errors
 from oldphoto_core.errors import ScanError
-from oldphoto_core.folders import private_folder
-from oldphoto_core.scans.scan import Format, Pixels
+from oldphoto_core.scans.carried import Carried
+from oldphoto_core.scans.facts import FileFacts
+from oldphoto_core.scans.foresight import Foreseen, TooScattered
+from oldphoto_core.scans.icc import UnusableProfileError
+from oldphoto_core.scans.isolation.confinement import Confinement
+from oldphoto_core.scans.isolation.memory import Plane
+from oldphoto_core.scans.isolation.wire import BadMessage, packed, unpacked
+from oldphoto_core.scans.scan import Format, ScanHeader
 from oldphoto_core.scans.selection import ALL_PAGES, PageSelection
 
-_HEAD = struct.Struct("<Q")
+MOST_BYTES = 16 * 2**20
+"""Of a message without what belongs behind it. What JSON makes of them may take some thirty times as much memory."""
+MOST_BLOB_BYTES = 64 * 2**20
+"""Of metadata and profiles that belong behind a message, the size of the file that it is about not counted."""
+_HEAD = struct.Struct("<16sQQ")
 _CLOSED_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
@@ -45,8 +45,8 @@ class Request:
     """Which ones are judged, where all are looked at."""
     there: frozenset[int] = frozenset()
     """Of a file elsewhere, the blocks that were fetched."""
-    folder: str = ""
-    """Where pixels are to be put on disk."""
+    room: int = 0
+    """Bytes of the memory for pixels that comes along, behind the file's bytes."""
     max_pixels: int | None = None
     """Bound on width x height."""
     seconds: float
@@ -54,12 +54,10 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plane:
-    """Pixels that a decoder made: the next ones of the memory that comes along, or in a file of `RawPixels`."""
+class Ready:
+    """The first thing that a decoder says."""
 
-    shape: tuple[int, ...]
-    dtype: str
-    path: str = ""
+    confinement: Confinement
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,8 +67,31 @@ class Reply:
     format: Format
     pixels: Plane
     alpha: Plane | None
-    carried: dict[str, Any]
-    """The fields of `Carried`."""
+    carried: Carried
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slab:
+    """Rows of a picture too large for memory; they are in the room until this is answered, alpha behind them."""
+
+    pixels: Plane
+    """Of the whole picture."""
+    alpha: Plane | None
+    top: int
+    bottom: int
+    """The row behind the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """Of all pages of a file."""
+
+    pages: tuple[ScanHeader, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """The rows of a `Slab` were taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,108 +101,84 @@ class Missing:
     blocks: tuple[int, ...]
 
 
-def send(line: socket.socket, message: object, file: int | None = None) -> None:
-    """One message, with the descriptor of an open file if one is named; the receiver gets its own."""
-    body = pickle.dumps(_said(message) if isinstance(message, Exception) else message)
-    head = _HEAD.pack(len(body))
-    if file is None:
-        line.sendall(head)
-    else:
-        socket.send_fds(line, [head], [file])
-    line.sendall(body)
-
-
-def receive(line: socket.socket) -> tuple[Any, int | None]:
-    """The next message and the descriptor that came with it, which the caller closes.
-
-    Raises:
-        EOFError: the other side is gone.
-        OSError: the same, or (TimeoutError) nothing came within the line's timeout.
-    """
-    head, files, _, _ = socket.recv_fds(line, _HEAD.size, 1, _CLOSED_ON_EXEC)
-    if len(head) < _HEAD.size:
-        raise EOFError
-    body = bytearray(_HEAD.unpack(head)[0])
-    view = memoryview(body)
-    while view:
-        count = line.recv_into(view)
-        if not count:
-            raise EOFError
-        view = view[count:]
-    message = _Message(io.BytesIO(body)).load()
-    return message.error() if isinstance(message, Failure) else message, files[0] if files else None
-
-
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An error in words: libraries change how errors themselves are pickled."""
+    """An error of this project's in words, by the name of its class."""
 
-    module: str
     name: str
     text: str
 
     def error(self) -> Exception:
-        """The error again; what is none of this project's is a RuntimeError."""
-        found = _loaded(self.module, self.name)
-        return found(self.text) if found and issubclass(found, ScanError) else RuntimeError(self.text)
+        """The error again; what is none of a scan's is a RuntimeError."""
+        found = getattr(errors, self.name, None) or _OTHER_ERRORS.get(self.name)
+        if isinstance(found, type) and issubclass(found, ScanError):
+            return found(self.text)
+        return RuntimeError(self.text)
 
 
-def _said(error: Exception) -> Failure:
-    return Failure(type(error).__module__, type(error).__qualname__, str(error))
+_OTHER_ERRORS = {kind.__name__: kind for kind in (TooScattered, UnusableProfileError)}
+"""Errors of scans that are not in the tree's own module."""
+_KINDS: dict[bytes, type] = {
+    kind.__name__.encode(): kind
+    for kind in (Request, Ready, Reply, Slab, Headers, GoOn, Missing, Failure, ScanHeader, FileFacts, Foreseen)
+}
 
 
-class _Message(pickle.Unpickler):
-    """Reads what `send` wrote and calls nothing else: a file may have taken over the decoder that answers for it."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Dataclasses of the rooms that decoders know, alone."""
-        found = _loaded(module, name) if module.startswith("oldphoto_core.scans.") else None
-        if found is None or not is_dataclass(found):
-            raise pickle.UnpicklingError(f"a message names {module}.{name}, which none should")
-        return found
-
-
-def _loaded(module: str, name: str) -> type | None:
-    """A class of a module that this process has loaded already: no message makes it import anything."""
-    found = getattr(sys.modules.get(module), name, None)
-    return found if isinstance(found, type) else None
+def send(line: socket.socket, message: object, files: Sequence[int] = ()) -> None:
+    """One message, with the descriptors of open files; the receiver gets its own."""
+    if isinstance(message, Exception):
+        message = Failure(type(message).__name__, str(message))
+    body, blobs = packed(message)
+    head = _HEAD.pack(type(message).__name__.encode(), len(body), sum(map(len, blobs)))
+    first = head + body
+    sent = socket.send_fds(line, [first], list(files)) if files else 0
+    line.sendall(memoryview(first)[sent:])
+    for blob in blobs:
+        line.sendall(blob)
 
 
-@contextlib.contextmanager
-def in_memory(parts: Iterable[bytes | Pixels]) -> Iterator[int]:
-    """A descriptor of a file without a name that holds these parts, one behind the other."""
-    if hasattr(os, "memfd_create"):
-        file = os.memfd_create("oldphoto")
-    else:
-        file, path = tempfile.mkstemp(dir=private_folder())
-        os.unlink(path)
-    try:
-        for part in parts:
-            view = (part.data if isinstance(part, np.ndarray) else memoryview(part)).cast("B")
-            while view:
-                # one write takes 2 GiB at most
-                view = view[os.write(file, view) :]
-        yield file
-    finally:
-        os.close(file)
+def receive(line: socket.socket, *, blob_bytes: int = MOST_BLOB_BYTES, wait: Callable[[], None] = lambda: None) -> Any:
+    """The next message. `wait` is called before anything is read, and raises what ends the waiting.
+
+    Raises:
+        EOFError: the other side is gone.
+        OSError: the same, or (TimeoutError) nothing came within the line's timeout.
+        BadMessage: it is too long, or none of the messages above.
+    """
+    return _message(line, _read(line, _HEAD.size, wait), blob_bytes, wait)
 
 
-def all_of(file: int) -> bytes:
-    """All bytes of such a file."""
-    size, pieces, at = os.fstat(file).st_size, [], 0
-    while at < size and (piece := os.pread(file, size - at, at)):
-        pieces.append(piece)
-        at += len(piece)
-    return b"".join(pieces)
+def receive_files(line: socket.socket, most: int = 2) -> tuple[Any, list[int]]:
+    """The next message and the descriptors that came with it, which the caller closes. For decoders: they trust it.
+
+    Raises: as `receive`.
+    """
+    head, files, _, _ = socket.recv_fds(line, _HEAD.size, most, _CLOSED_ON_EXEC)
+    if len(head) < _HEAD.size:
+        raise EOFError
+    return _message(line, head, MOST_BLOB_BYTES, lambda: None), files
 
 
-def planes_of(file: int, planes: Iterable[Plane]) -> list[npt.NDArray[Any]]:
-    """Arrays that are the memory of such a file, without a copy; it is freed with the last of them."""
-    # private: what is written into the arrays is the writer's own copy
-    memory, at, arrays = mmap.mmap(file, 0, access=mmap.ACCESS_COPY), 0, []
-    for plane in planes:
-        dtype = np.dtype(plane.dtype)
-        count = int(np.prod(plane.shape))
-        arrays.append(np.frombuffer(memory, dtype, count, at).reshape(plane.shape))
-        at += count * dtype.itemsize
-    return arrays
+def _message(line: socket.socket, head: bytes | bytearray, blob_bytes: int, wait: Callable[[], None]) -> Any:
+    name, size, rest = _HEAD.unpack(head)
+    if size > MOST_BYTES or rest > blob_bytes:
+        raise BadMessage(
+            f"a message of {size} bytes and {rest} behind it, where {MOST_BYTES} and {blob_bytes} may come"
+        )
+    if (kind := _KINDS.get(name.rstrip(b"\0"))) is None:
+        raise BadMessage(f"a message that calls itself {name!r}")
+    body = memoryview(_read(line, size + rest, wait))
+    message = unpacked(bytes(body[:size]), body[size:], kind)
+    return message.error() if type(message) is Failure else message
+
+
+def _read(line: socket.socket, size: int, wait: Callable[[], None]) -> bytearray:
+    data = bytearray(size)
+    view = memoryview(data)
+    while view:
+        wait()
+        count = line.recv_into(view)
+        if not count:
+            raise EOFError
+        view = view[count:]
+    return data

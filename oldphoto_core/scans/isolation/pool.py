@@ -7,12 +7,19 @@ import logging
 import queue
 import socket
 import threading
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from oldphoto_core.errors import CrashesDecoder, ScanError, TimedOut
-from oldphoto_core.scans.isolation.decoder import Decoder, NotStarted
-from oldphoto_core.scans.isolation.messages import Request, in_memory
+from oldphoto_core.folders import NoTemporaryFolder, private_folder
+from oldphoto_core.scans.isolation.answers import check_answer
+from oldphoto_core.scans.isolation.confinement import Confinement, keep_private
+from oldphoto_core.scans.isolation.decoder import Decoder, NotStarted, OnSlab
+from oldphoto_core.scans.isolation.memory import holding
+from oldphoto_core.scans.isolation.messages import Request
+from oldphoto_core.scans.isolation.wire import BadMessage
 
 _log = logging.getLogger("oldphoto.scans")
 
@@ -31,8 +38,13 @@ class Pool:
         self._idle: queue.LifoQueue[Decoder] = queue.LifoQueue()
         self._alive: set[Decoder] = set()
         self._closed = False
+        self._folders: frozenset[Path] = frozenset()
+        self._confinement: Confinement | None = None
         if self._isolated:
-            with contextlib.suppress(NotStarted):
+            keep_private()
+            with contextlib.suppress(NoTemporaryFolder):
+                self._folders = frozenset({private_folder().absolute()})
+            with contextlib.suppress(NotStarted, OSError):
                 self._idle.put(self._start())
 
     @property
@@ -40,16 +52,34 @@ class Pool:
         """Ids of those that live."""
         return tuple(decoder.pid for decoder in self._alive.copy())
 
-    def ask(self, request: Request, file: bytes | Path) -> tuple[Any, int | None]:
-        """The answer of a process, and the memory that came with it; raises NotStarted where there is none to ask."""
+    @property
+    def confinement(self) -> Confinement | None:
+        """What holds the processes, as far as one was ready."""
+        return self._confinement
+
+    def ask(
+        self, request: Request, file: bytes | Path, room: int | None = None, on_slab: OnSlab = lambda _slab: None
+    ) -> Any:
+        """The answer of a process; `room`: a descriptor of memory for pixels. As `Decoder.ask`.
+
+        Raises:
+            NotStarted: there is no process to ask.
+            OSError: none can be asked now, as descriptors or memory ran out.
+        """
         if request.seconds <= 0:
             raise TimedOut("no time is left for decoding it: raise --photo-timeout")
-        data = in_memory([file]) if isinstance(file, bytes) else contextlib.nullcontext()
-        with data as descriptor, self._turns:
+        with holding(file) if isinstance(file, bytes) else nullcontext() as data, self._turns:
+            question = _Question(
+                request,
+                [one for one in (data, room) if one is not None],
+                len(file) if isinstance(file, bytes) else _size_of(file),
+                on_slab,
+            )
+            folder = None if isinstance(file, bytes) else file.absolute().parent
             try:
-                return self._answer(request, descriptor, self._take())
+                return self._answer(question, self._take(folder))
             except _Died:
-                return self._answer(request, descriptor, self._take(fresh=True))
+                return self._answer(question, self._take(folder, fresh=True))
 
     def close(self) -> None:
         """Ends all processes; files that are being read meanwhile fail. Closing twice is no error."""
@@ -60,23 +90,27 @@ class Pool:
         for decoder in self._alive.copy():
             decoder.kill()
 
-    def _answer(self, request: Request, descriptor: int | None, decoder: Decoder) -> tuple[Any, int | None]:
+    def _answer(self, question: _Question, decoder: Decoder) -> Any:
+        seconds, fresh = question.request.seconds, not decoder.answers
         try:
-            answer, memory = decoder.ask(request, descriptor)
+            answer = decoder.ask(question.request, question.files, question.size, question.on_slab)
+            check_answer(question.request, answer)
         except TimeoutError as error:
             self._let_go(decoder)
             raise TimedOut(
-                f"its decoder was stopped after {request.seconds:.3g} s: raise --photo-timeout, or open it elsewhere"
+                f"its decoder was stopped after {seconds:.3g} s: raise --photo-timeout, or open it elsewhere"
             ) from error
-        except (EOFError, OSError) as error:
-            how = decoder.cause_of_death()
+        except (EOFError, OSError, BadMessage) as error:
+            how = f"answered what no decoder should ({error})"
+            if not isinstance(error, BadMessage):
+                how = f"died ({decoder.cause_of_death()})"
             self._let_go(decoder)
             if self._closed:
                 raise ScanError("the run ended while it was being read") from error
-            if decoder.answers:
+            if not fresh:
                 raise _Died from error
             raise CrashesDecoder(
-                f"the process that decoded it, and had read nothing else, died ({how}): open it in another program"
+                f"the process that decoded it, and had read nothing else, {how}: open it in another program"
             ) from error
         except BaseException:
             self._let_go(decoder)
@@ -84,16 +118,17 @@ class Pool:
         self._idle.put(decoder)
         if isinstance(answer, Exception):
             raise answer
-        return answer, memory
+        return answer
 
-    def _take(self, *, fresh: bool = False) -> Decoder:
-        """A process to ask; `fresh`: one that has read nothing yet."""
+    def _take(self, folder: Path | None, *, fresh: bool = False) -> Decoder:
+        """A process to ask, about a file in this folder; `fresh`: one that has read nothing yet."""
         if not self._isolated:
             raise NotStarted
         try:
-            decoder = self._start() if fresh else self._idle_one() or self._start()
+            decoder = self._start(folder) if fresh else self._idle_one(folder) or self._start(folder)
             try:
                 decoder.wait_until_ready()
+                self._confinement = decoder.confinement
             except BaseException:
                 self._let_go(decoder)
                 raise
@@ -108,15 +143,19 @@ class Pool:
             raise
         return decoder
 
-    def _idle_one(self) -> Decoder | None:
+    def _idle_one(self, folder: Path | None) -> Decoder | None:
         with contextlib.suppress(queue.Empty):
-            while not (decoder := self._idle.get_nowait()).is_alive():
+            while True:
+                decoder = self._idle.get_nowait()
+                if decoder.is_alive() and (folder is None or _is_below(folder, decoder.folders)):
+                    return decoder
                 self._let_go(decoder)
-            return decoder
         return None
 
-    def _start(self) -> Decoder:
-        decoder = Decoder()
+    def _start(self, folder: Path | None = None) -> Decoder:
+        if folder is not None and not _is_below(folder, self._folders):
+            self._folders |= {folder}
+        decoder = Decoder(self._folders)
         self._alive.add(decoder)
         if self._closed:
             self._let_go(decoder)
@@ -126,6 +165,26 @@ class Pool:
     def _let_go(self, decoder: Decoder) -> None:
         decoder.end()
         self._alive.discard(decoder)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What a process is asked, and what goes with it (see `Decoder.ask`)."""
+
+    request: Request
+    files: list[int]
+    size: int
+    on_slab: OnSlab
+
+
+def _size_of(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return path.stat().st_size
+    return 0
+
+
+def _is_below(folder: Path, folders: frozenset[Path]) -> bool:
+    return any(folder.is_relative_to(one) for one in folders)
 
 
 class _Died(Exception):

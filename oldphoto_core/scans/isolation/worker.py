@@ -1,6 +1,7 @@
-"""A decoder: the process that `python -P -m oldphoto_core.scans.isolation.worker FD` is, FD being its line to ours.
+"""A decoder: the process that `python -P -m oldphoto_core.scans.isolation.worker FD FOLDER...` is.
 
-It reads one file after another until its line ends. It may die of one at any time: nothing but that answer is lost.
+FD is its line to ours, the folders are where it may read files by path. It gives up all other rights (`confinement`)
+and reads one file after another until its line ends. It may die of one at any time: nothing but that answer is lost.
 """
 
 from __future__ import annotations
@@ -16,18 +17,33 @@ import socket
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from oldphoto_core.errors import ScanError, ScanTooLarge
+from oldphoto_core.scans.carried import Carried
 from oldphoto_core.scans.facts import read_facts
 from oldphoto_core.scans.foresight import foresee
 from oldphoto_core.scans.headers import read_header, read_header_of, read_pages, seen
-from oldphoto_core.scans.isolation.messages import Missing, Plane, Reply, Request, all_of, in_memory, receive, send
+from oldphoto_core.scans.isolation.confinement import confine
+from oldphoto_core.scans.isolation.memory import Plane, all_of, put
+from oldphoto_core.scans.isolation.messages import (
+    Headers,
+    Missing,
+    Ready,
+    Reply,
+    Request,
+    Slab,
+    receive,
+    receive_files,
+    send,
+)
 from oldphoto_core.scans.pages import page_view, stated_header
-from oldphoto_core.scans.raw import RawPixels
-from oldphoto_core.scans.reader import read_scan, spool_scan
-from oldphoto_core.scans.scan import Pixels, Scan, ScanHeader, SpooledScan, fields_of
+from oldphoto_core.scans.reader import read_image, read_scan, split
+from oldphoto_core.scans.scan import Pixels, ScanHeader, fields_of
 from oldphoto_core.scans.views import HoledCopy, NotThere
+from oldphoto_core.scans.vips import dtype_of, slabs_of
 
 BASE_BYTES, BYTES_PER_PIXEL, FILES_HELD = 2**30, 64, 4
 """Memory that decoding may take: a base, so much a pixel (JPEG 2000 takes about 30), and copies of the file."""
@@ -36,17 +52,17 @@ BASE_BYTES, BYTES_PER_PIXEL, FILES_HELD = 2**30, 64, 4
 def main() -> None:
     """Serve until the line ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the business of the process that asks
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     line = socket.socket(fileno=int(sys.argv[1]))
+    confinement = confine(sys.argv[2:])
     threading.Thread(target=_end_with, args=(line,), daemon=True).start()
-    send(line, "ready")
+    send(line, Ready(confinement=confinement))
     while True:
         try:
-            request, file = receive(line)
+            request, files = receive_files(line)
             try:
-                _answer(line, request, file)
+                _answer(line, request, files)
             finally:
-                if file is not None:
+                for file in files:
                     os.close(file)
         except (EOFError, OSError):
             return
@@ -60,19 +76,20 @@ def _end_with(line: socket.socket) -> None:
     os._exit(0)
 
 
-def _answer(line: socket.socket, request: Request, file: int | None) -> None:
+def _answer(line: socket.socket, request: Request, files: list[int]) -> None:
     try:
-        source = Path(request.path) if file is None else all_of(file)
+        source = Path(request.path) if request.path else all_of(files[0])
         _take_bounds(source, request)
         if request.what == "spool":
-            with spool_scan(request.path, request.folder, max_pixels=request.max_pixels, page=request.page) as spooled:
-                alpha = None if spooled.alpha is None else _on_disk(spooled.alpha)
-                send(line, _reply(spooled, _on_disk(spooled.pixels), alpha))
+            take = partial(_hand_over, line, request, files[-1])
+            format_, planes, carried = read_image(request.path, take, max_pixels=request.max_pixels, page=request.page)
+            send(line, Reply(format=format_, pixels=planes[0], alpha=planes[1], carried=carried))
         elif request.what == "scan":
             scan = read_scan(source, max_pixels=request.max_pixels, page=request.page)
-            alpha = None if scan.alpha is None else _plane(scan.alpha)
-            with in_memory([scan.pixels] if scan.alpha is None else [scan.pixels, scan.alpha]) as memory:
-                send(line, _reply(scan, _plane(scan.pixels), alpha), memory)
+            arrays = [scan.pixels] if scan.alpha is None else [scan.pixels, scan.alpha]
+            planes = _put(request, files[-1], arrays)
+            carried = Carried(**fields_of(scan))
+            send(line, Reply(format=scan.format, pixels=planes[0], alpha=planes[1], carried=carried))
         else:
             send(line, _found(source, request))
     except (EOFError, BrokenPipeError):
@@ -90,7 +107,7 @@ def _found(source: bytes | Path, request: Request) -> object:
     if request.what == "header":
         return _header(source)
     if request.what == "pages":
-        return read_pages(source, request.selection, max_pixels=request.max_pixels)
+        return Headers(read_pages(source, request.selection, max_pixels=request.max_pixels))
     if request.what == "facts":
         return read_facts(source, request.page)
     try:
@@ -131,16 +148,24 @@ def _page_header(source: bytes | Path, page: int) -> ScanHeader:
         return stated_header(found, count)
 
 
-def _plane(pixels: Pixels) -> Plane:
-    return Plane(shape=pixels.shape, dtype=pixels.dtype.str)
+def _hand_over(line: socket.socket, request: Request, room: int, image: Any) -> tuple[Plane, Plane | None]:
+    """Gives the rows of an image to the other side, as many at a time as are decoded together."""
+    colours, dtype = split(image.bands), dtype_of(image).str
+    pixels = Plane(shape=(image.height, image.width, colours), dtype=dtype)
+    alpha = Plane(shape=(image.height, image.width, 1), dtype=dtype) if colours < image.bands else None
+    for top, rows in slabs_of(image):
+        _put(request, room, [rows[..., :colours], rows[..., colours:]] if alpha else [rows])
+        send(line, Slab(pixels=pixels, alpha=alpha, top=top, bottom=top + rows.shape[0]))
+        receive(line)  # GoOn: the room is free again
+    return pixels, alpha
 
 
-def _on_disk(pixels: RawPixels) -> Plane:
-    return Plane(shape=pixels.shape, dtype=pixels.dtype.str, path=pixels.path)
-
-
-def _reply(scan: Scan | SpooledScan, pixels: Plane, alpha: Plane | None) -> Reply:
-    return Reply(format=scan.format, pixels=pixels, alpha=alpha, carried=fields_of(scan))
+def _put(request: Request, room: int, arrays: list[Pixels]) -> tuple[Plane, Plane | None]:
+    if sum(array.nbytes for array in arrays) > request.room:
+        raise ScanTooLarge("it has more pixels than its header says: open it in another program")
+    put(room, arrays)
+    planes = [Plane(shape=array.shape, dtype=array.dtype.str) for array in arrays]
+    return planes[0], planes[1] if len(planes) > 1 else None
 
 
 if __name__ == "__main__":
