@@ -1,11 +1,14 @@
 """Many photos through one network: Dask threads read and decode ahead of it, encode and write behind it.
 
 The network runs on the calling thread, one photo after another, and should never wait for a disk. What is decoded but
-not yet written is bounded in megapixels. A photo that fails becomes one `failed` row; the others do not notice.
+not yet written is bounded in megapixels, and all photos in flight in number. A photo that fails becomes one `failed`
+row; the others do not notice. One that fails for want of descriptors or memory starts again once others are finished.
 """
 
 from __future__ import annotations
 
+import gc
+import logging
 import queue
 import time
 from collections import deque
@@ -14,13 +17,14 @@ from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING
 
-from oldphoto_core.errors import Occupied, RunStopped
+from oldphoto_core.errors import Occupied, RunStopped, is_shortage
 from oldphoto_core.restoration import stages
 from oldphoto_core.restoration.delivery import copy_original
 from oldphoto_core.restoration.gauges import QUEUES, Gauges
 from oldphoto_core.restoration.lanes import dask_threads, default_threads
 from oldphoto_core.restoration.options import RestoreOptions
 from oldphoto_core.restoration.photo import Photo, RestoresPhotos
+from oldphoto_core.restoration.photo_limit import photos_at_once
 from oldphoto_core.restoration.work import Work, Workplace
 from oldphoto_core.scans import Decoders
 from oldphoto_core.storage import Bucket, LedgerRow
@@ -37,6 +41,7 @@ _PRIORITY = {"fetch": 0, "decode": 1, "deliver": 2, "copy_original": 2}
 _BYTES_PER_MEGAPIXEL = 6_000_000  # an uncompressed 16-bit colour scan: files wait under the same bound as pixels
 _SECONDS_TO_FINISH = 60.0
 
+_log = logging.getLogger("oldphoto.restoration")
 _tickets = count()
 _in_flight: dict[int, tuple[Work, queue.SimpleQueue[tuple[str, int]]]] = {}
 
@@ -116,7 +121,9 @@ class _Pipeline:
         self._decoding: set[int] = set()
         self._decoded: deque[int] = deque()
         self._delivering: set[int] = set()
-        self._ahead = 2 * (place.options.threads or default_threads())
+        threads = place.options.threads or default_threads()
+        self._ahead = 2 * threads
+        self._most = photos_at_once(threads)
 
     def run(self) -> None:
         self._gauges.begin()
@@ -151,7 +158,7 @@ class _Pipeline:
     def _admit(self) -> None:
         """Start reading and decoding as much as may be in flight."""
         limit = self._place.in_memory_megapixels
-        while self._waiting and len(self._fetching) + len(self._fetched) < self._ahead:
+        while self._waiting and self._may_open():
             size = self._waiting[0].size
             held = sum(self._fetching.values()) + sum(self._open[t].photo.size for t in self._fetched)
             if (held and held + size > limit * _BYTES_PER_MEGAPIXEL) or (self._one_by_one and self._open):
@@ -170,6 +177,10 @@ class _Pipeline:
             ticket = self._fetched.popleft()
             self._decoding.add(ticket)
             self._start("decode", ticket)
+
+    def _may_open(self) -> bool:
+        """Whether number and threads allow another photo in flight."""
+        return len(self._open) < self._most and len(self._fetching) + len(self._fetched) < self._ahead
 
     def _depths(self) -> dict[str, int]:
         queues = (self._fetching, self._fetched, self._decoding, self._decoded, self._delivering)
@@ -223,12 +234,29 @@ class _Pipeline:
             raise error
 
     def _fail(self, ticket: int) -> None:
+        if self._waits(ticket):
+            return
         self._open[ticket].let_go()
         if self._place.options.on_failure == "copy":
             self._delivering.add(ticket)
             self._start("copy_original", ticket)
         else:
             self._close(ticket)
+
+    def _waits(self, ticket: int) -> bool:
+        """Whether a photo starts again later: something ran out, and other photos in flight hold some of it.
+
+        The bound on photos sinks each time, down to one at a time. A photo that is alone then fails for good.
+        """
+        error, others = self._open[ticket].error, len(self._open) - 1
+        if not others or error is None or not is_shortage(error):
+            return False
+        self._most = others
+        _log.warning("%s waits until others are done: %s", self._open[ticket].photo.key, self._open[ticket].complaint)
+        self._waiting.appendleft(self._open[ticket].photo)
+        self._forget(ticket)
+        gc.collect()  # an error and the frames that it passed through hold each other, and what they had open
+        return True
 
     def _close(self, ticket: int) -> None:
         row = self._open[ticket].row()
