@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import urlsplit
 
 from oldphoto_core.errors import SourceMissing, UsageError, WriteFailed
-from oldphoto_core.folders import temporary_folder
+from oldphoto_core.folders import NoTemporaryFolder, temporary_folder
 from oldphoto_core.reports.exports.bag import Bag
 from oldphoto_core.reports.exports.dublin_core import DublinCore
 from oldphoto_core.reports.exports.iiif import Iiif
@@ -79,6 +79,8 @@ def export_records(
     """
     try:
         return _collected(target, run_id, options, on_photo)
+    except NoTemporaryFolder as error:
+        raise WriteFailed(f"the export cannot be collected in the temporary directory: {error}") from error
     except OSError as error:  # the store translates its own: this is a file of the temporary directory
         raise WriteFailed(
             f"the export cannot be collected in the temporary directory ({error.strerror or error}); make room there,"
