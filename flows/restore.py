@@ -26,6 +26,7 @@ from oldphoto_core.restoration.coordination import UNKEPT, sole_coordinator
 from oldphoto_core.restoration.job import job_of
 from oldphoto_core.restoration.options import ExistingPolicy, FailurePolicy, Mode, Precision
 from oldphoto_core.scans import OutputFormat
+from oldphoto_core.tone import ColourChoice, Tint
 from tasks.restoration import close_run, open_run
 
 
@@ -55,6 +56,8 @@ def restore(
     masks_only: Annotated[bool, Field(description="Use the given masks and no detector")] = False,
     max_damage: Annotated[float, Field(ge=0, le=1, description="Share of a photo that may be damaged")] = 0.5,
     max_growth: Annotated[float, Field(ge=0, description="Most that a lossy file may grow; 0: any")] = 1.5,
+    colour: Annotated[ColourChoice, Field(description="Whether photos are monochrome; auto: judged of each")] = "auto",
+    tint: Annotated[Tint, Field(description="What monochrome photos are tinted with")] = "keep",
     operator: Annotated[str, Field(description="Who is named in the records")] = "",
     report: Annotated[bool, Field(description="Make thumbnails, and a report to look at")] = True,
     max_megapixels: Annotated[float, Field(gt=0, description="Larger photos fail")] = 500.0,

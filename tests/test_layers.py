@@ -17,7 +17,7 @@ FLOORS = [
     {"folders", "proxies"},
     {"nets", "clusters", "colour_difference"},
     {"storage", "scans"},
-    {"arrivals", "checkpoints", "degradation", "inventory", "reports", "metrics", "devices"},
+    {"arrivals", "checkpoints", "degradation", "inventory", "reports", "metrics", "devices", "tone"},
     {"training", "restoration", "samples"},
     {"evaluation", "custody", "doctor"},
     {"retraining"},

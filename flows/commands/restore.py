@@ -71,6 +71,13 @@ def restore(
     max_growth: Annotated[
         float, typer.Option(metavar="TIMES", help="Most that a JPEG or lossy WebP may grow; 0: any, at full quality.")
     ] = 1.5,
+    colour: Annotated[
+        Literal["auto", "monochrome", "colour"],
+        typer.Option(help="Monochrome photos are restored in lightness alone: judged of each photo, or stated."),
+    ] = "auto",
+    tint: Annotated[
+        Literal["keep", "neutral"], typer.Option(help="A monochrome photo keeps its tint, or gets R = G = B.")
+    ] = "keep",
     existing: Annotated[
         Literal["skip", "overwrite", "abort"], typer.Option(help="What to do about results that are there already.")
     ] = "skip",

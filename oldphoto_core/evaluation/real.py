@@ -15,9 +15,11 @@ from oldphoto_core.evaluation.gap import domain_gap
 from oldphoto_core.evaluation.natural import Naturalness
 from oldphoto_core.names import visible
 from oldphoto_core.nets.presets import VAE
+from oldphoto_core.restoration.canvas import ArrayCanvas
 from oldphoto_core.scans import read_scan
 from oldphoto_core.scans.convert import to_rgb8
 from oldphoto_core.storage import Bucket
+from oldphoto_core.tone.measures import MONOCHROME, measure
 
 Photo = NDArray[np.uint8]
 
@@ -49,16 +51,31 @@ def naturalness(
     config: EvaluationConfig,
     each: Callable[[], None] = lambda: None,
 ) -> pd.DataFrame:
-    """A row per photo and method: key, method, niqe (lower = more natural; nan of photos below 96 pixels)."""
+    """A row per photo and method.
+
+    Columns: key; method; niqe (lower = more natural; nan of photos below 96 pixels); chroma_residual; chroma_rise, how
+    much of that the photo as it is does not have; blotch; and monochrome, whether the photo as it is counts as such.
+    """
     rows: list[dict[str, Any]] = []
     for key, photo in real_photos(old, config, SIDE):
         nothing = np.zeros(photo.shape[:2], bool)
         rows += [
-            {"key": key, "method": name, "niqe": fitted.score(method(photo, nothing))}
+            {"key": key, "method": name, **_scores(photo, method(photo, nothing), fitted)}
             for name, method in methods.items()
         ]
         each()
     return pd.DataFrame(rows)
+
+
+def _scores(photo: Photo, restored: Photo, fitted: Naturalness) -> dict[str, float | bool]:
+    tone = measure(ArrayCanvas(photo), ArrayCanvas(restored))
+    return {
+        "niqe": fitted.score(restored),
+        "chroma_residual": tone.chroma_after,
+        "chroma_rise": tone.chroma_after - tone.chroma_before,
+        "blotch": tone.blotch,
+        "monochrome": tone.chroma_before < MONOCHROME,
+    }
 
 
 def gaps(encoders: Mapping[str, VAE], clean: Bucket, old: Bucket, config: EvaluationConfig) -> dict[str, float]:
@@ -69,7 +86,11 @@ def gaps(encoders: Mapping[str, VAE], clean: Bucket, old: Bucket, config: Evalua
 
 
 def summarise_real(results: pd.DataFrame) -> pd.DataFrame:
-    """A row per method, in order: photos, mean niqe, its change against the photo as it is with the 95 % interval."""
+    """A row per method, in order: photos, mean niqe, its change against the photo as it is with the 95 % interval.
+
+    Of monochrome photos the highest chroma_rise, and of blotch the median, the 90th percentile and the highest; nan
+    where none is monochrome.
+    """
     order: Sequence[str] = list(dict.fromkeys(results["method"]))
     by_photo = results.pivot(index="key", columns="method", values="niqe")
     rows = []
@@ -79,13 +100,25 @@ def summarise_real(results: pd.DataFrame) -> pd.DataFrame:
         rows.append({
             "method": method, "photos": len(by_photo), "niqe": float(by_photo[method].mean()),
             "change": float(by_photo[method].mean() - by_photo[order[0]].mean()),
-            "change_low": low, "change_high": high,
+            "change_low": low, "change_high": high, **_evenness(results[results["method"] == method]),
         })  # fmt: skip
     return pd.DataFrame(rows)
 
 
+def _evenness(results: pd.DataFrame) -> dict[str, float]:
+    grey = results[results["monochrome"]]
+    blotch = grey["blotch"]
+    return {
+        "monochrome": len(grey),
+        "chroma_rise": float(grey["chroma_rise"].max()),
+        "blotch": float(blotch.median()),
+        "blotch_90": float(blotch.quantile(0.9)),
+        "blotch_worst": float(blotch.max()),
+    }
+
+
 def real_to_markdown(table: pd.DataFrame, domain_gaps: Mapping[str, float], config: EvaluationConfig) -> str:
-    """Both tables."""
+    """All tables."""
     lines = [
         f"{int(table['photos'].max())} real old photos, no original to compare with. Latents of centre crops of"
         f" {config.crop}, the synthetic ones by recipe {config.recipe}, seed {config.seed}.",
@@ -96,6 +129,18 @@ def real_to_markdown(table: pd.DataFrame, domain_gaps: Mapping[str, float], conf
     lines += [
         f"| {visible(row['method'])} | {row['niqe']:.2f} | {row['change']:+.2f}"
         f" | {row['change_low']:+.2f} to {row['change_high']:+.2f} |"
+        for row in table.to_dict("records")
+    ]
+    lines += [
+        "",
+        f"Colour and tone of the {int(table['monochrome'].max())} monochrome photos among them (docs/tone.md):",
+        "",
+        "| method | highest rise of chroma residual | blotch, median | 90 % | worst |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['method']} | {row['chroma_rise']:+.2f} | {row['blotch']:.2f} | {row['blotch_90']:.2f}"
+        f" | {row['blotch_worst']:.2f} |"
         for row in table.to_dict("records")
     ]
     lines += ["", "| model | latent domain gap, real to synthetic (standard deviations) |", "|---|---|"]

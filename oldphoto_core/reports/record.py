@@ -34,6 +34,8 @@ def build_record(
     warnings: tuple[str, ...] = (),
     pages: Sequence[Mapping[str, Any]] = (),
     changed_share: float | None = None,
+    colour: Mapping[str, Any] | None = None,
+    tone: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A record as plain values, as `schemas/record-2.json` describes them.
 
@@ -56,6 +58,8 @@ def build_record(
         "difference": {name: value for name, value in difference.items() if name != "changed_share"}
         if difference
         else None,
+        "colour": dict(colour) if colour else None,
+        "tone": dict(tone) if tone else None,
         "seconds": round(seconds, 3),
         "stage_seconds": {stage: round(spent, 4) for stage, spent in (stage_seconds or {}).items()},
         "device": device,

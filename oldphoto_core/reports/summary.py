@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+MOST_NAMED = 100
+"""Photos that a summary names."""
+
+
 class RunFacts(TypedDict):
     """What is known of a run when it begins; `run.json` in its folder, so that a killed run can be accounted for."""
 
@@ -29,6 +33,14 @@ class RunFacts(TypedDict):
     """What whoever started it should know of the target, in one line each; older runs have none."""
 
 
+class ToneWarnings(TypedDict):
+    """Photos that somebody should look at."""
+
+    count: int
+    photos: dict[str, str]
+    """Key -> what is over its bound, of the first `MOST_NAMED`; the ledger has all."""
+
+
 class Summary(RunFacts):
     """What `summary.json` holds; `found == restored + skipped + failed`, always."""
 
@@ -41,6 +53,10 @@ class Summary(RunFacts):
     megapixels: float
     skipped_reasons: dict[str, int]
     failed_reasons: dict[str, int]
+    monochrome: int
+    """Restored photos that were restored in lightness alone; older summaries do not say."""
+    tone_warnings: ToneWarnings
+    """Restored photos whose colours or tones are over a bound of docs/tone.md; older summaries have none."""
     stopped: str
     metrics: dict[str, Any]
     """What was measured of the work: docs/fleet.md; older summaries have none."""
@@ -73,6 +89,8 @@ def summarise(facts: RunFacts, rows: Collection[LedgerRow], finished: datetime, 
         megapixels=round(sum(row.megapixels for row in of["restored"]), 3),
         skipped_reasons=_reasons(of["skipped"]),
         failed_reasons=_reasons(of["failed"]),
+        monochrome=sum(row.colour == "monochrome" for row in of["restored"]),
+        tone_warnings=_tone_warnings(of["restored"]),
         stopped=stopped,
         metrics={},
     )
@@ -81,6 +99,11 @@ def summarise(facts: RunFacts, rows: Collection[LedgerRow], finished: datetime, 
 def encode(account: Mapping[str, Any]) -> bytes:
     """UTF-8 JSON of a summary or of a run's facts."""
     return (json.dumps(account, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _tone_warnings(rows: list[LedgerRow]) -> ToneWarnings:
+    warned = [row for row in rows if row.tone_warning]
+    return ToneWarnings(count=len(warned), photos={row.key: row.tone_warning for row in warned[:MOST_NAMED]})
 
 
 def _reasons(rows: Collection[LedgerRow]) -> dict[str, int]:

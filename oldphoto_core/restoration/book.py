@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 from oldphoto_core.errors import ScanError, UnsupportedScan
 from oldphoto_core.folders import temporary_folder
 from oldphoto_core.restoration import blending
+from oldphoto_core.restoration.colour_facts import tone_of
 from oldphoto_core.scans import FileView, TiffBook, can_copy, write_empty_mask
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.blending import Difference
     from oldphoto_core.restoration.reading import PhotoFiles
     from oldphoto_core.scans import ScanHeader
+    from oldphoto_core.tone import ToneMeasures
 
 _LARGE = 3_900_000_000
 """Bytes from which the places in a file may not fit into 32 bits."""
@@ -42,6 +44,9 @@ class DonePage:
     """Facts; none of a page that was taken over and that nobody here can read."""
     mask_coverage: float | None = None
     difference: Difference | None = None
+    colour: dict[str, Any] | None = None
+    """What was decided about its colours."""
+    measures: ToneMeasures | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -199,6 +204,8 @@ def pages_of_record(book: Book, files: PhotoFiles, derivative: bytes | Path) -> 
             else _facts_of(files, derivative, page.number),
             "mask_coverage": page.mask_coverage,
             "changed_share": page.difference.changed_share if page.difference else 0.0,
+            "colour": page.colour,
+            "tone": tone_of(page.measures),
             "warnings": list(page.warnings),
         }
         for page in book.done

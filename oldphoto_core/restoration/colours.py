@@ -24,6 +24,8 @@ class SrgbView:
     mask: Canvas | None
     """Not 0 = damaged: nothing of the master counts there."""
     space: WorkingSpace
+    equal_channels: bool = False
+    """Whether the derivative gets R = G = B in its profile's own levels; the way to sRGB and back may differ by one."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -44,4 +46,10 @@ class SrgbView:
         bottom = top + len(rows)
         master = self.photo.read(top, bottom)
         damaged = None if self.mask is None else self.mask.read(top, bottom)[..., 0] != 0
-        self.result.write(top, self.space.brought_back(master, self.space.shown(master), rows, damaged))
+        back = self.space.brought_back(master, self.space.shown(master), rows, damaged)
+        self.result.write(top, equalised(back) if self.equal_channels else back)
+
+
+def equalised(pixels: NDArray[Any]) -> NDArray[Any]:
+    """`pixels_HW3` with green's levels in all channels."""
+    return np.repeat(pixels[..., 1:2], pixels.shape[2], axis=2)

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 from oldphoto_core.errors import MaskMismatch
 from oldphoto_core.restoration import blending
 from oldphoto_core.restoration.canvas import Canvas, OnProgress
+from oldphoto_core.restoration.photo import JudgesColours
 from oldphoto_core.scans import UnusableProfileError, working_space
+from oldphoto_core.tone.colours import is_neutral
+from oldphoto_core.tone.measures import measure
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.blending import Difference
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from oldphoto_core.scans import FileFacts, Label, OutputFormat, Scan, ScanHeader, SpooledScan, WorkingSpace
     from oldphoto_core.scans.masks import MaskFormat
     from oldphoto_core.storage import Bucket, ObjectInfo
+    from oldphoto_core.tone import Colours, ToneMeasures, ToneOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,11 @@ class HeldPhoto(ABC):
     """What its record must say of that, for people."""
     facts: FileFacts | None = None
     """Of the master's file, once it is decoded."""
+
+    colours: Colours | None = None
+    """What was decided about its colours, once it is restored; None: nothing was."""
+    equal_channels: bool = False
+    """Whether the derivative's channels are equal in the levels of its own profile."""
 
     of: PageOf | None = None
     """What it is a page of, as its mask is of a file of masks; None: a photo by itself."""
@@ -83,6 +92,14 @@ class HeldPhoto(ABC):
             self.mask = None
         return covered
 
+    def judge_colours(self, restorer: RestoresPhotos, options: ToneOptions) -> None:
+        """Decides whether it is monochrome, for networks that ask for it."""
+        if not isinstance(restorer, JudgesColours):
+            return
+        self.colours = restorer.colours_of(self.shown, self.mask, options)
+        if self.space is not None and self.colours is not None and self.colours.is_monochrome:
+            self.equal_channels = options.tint == "neutral" or is_neutral(self.photo)
+
     @abstractmethod
     def restore(self, restorer: RestoresPhotos, on_part: OnProgress) -> None:
         """The network, on the whole picture."""
@@ -104,6 +121,10 @@ class HeldPhoto(ABC):
     def difference(self) -> Difference:
         """How far the derivative's pixels, before they are encoded, are from the master's."""
         return blending.difference(self.photo, self.result)
+
+    def measures(self) -> ToneMeasures:
+        """How even the derivative's colours and tones are, beside the master's."""
+        return measure(self.photo, self.result, self.mask, self.space.shown if self.space is not None else None)
 
     @abstractmethod
     def encode(

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas, OnProgress
+from oldphoto_core.restoration.colours import equalised
 from oldphoto_core.restoration.held import HeldPhoto, PageOf
-from oldphoto_core.restoration.photo import RestoresCanvases
+from oldphoto_core.restoration.photo import JudgesColours, RestoresCanvases
 from oldphoto_core.scans import damage_of, write_mask, write_scan
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ class InMemory(HeldPhoto):
         """The network; one that restores canvases says between its parts how far it is."""
         assert self.scan is not None
         pixels = self.shown.read(0, self.scan.height)
-        if isinstance(restorer, RestoresCanvases):
+        if isinstance(restorer, JudgesColours):
+            restored = np.empty_like(pixels)
+            restorer.restore_canvas(self.shown, ArrayCanvas(restored), self.mask, on_part, self.colours)
+        elif isinstance(restorer, RestoresCanvases):
             restored = np.empty_like(pixels)
             restorer.restore_canvas(self.shown, ArrayCanvas(restored), self.mask, on_part)
         else:
@@ -79,7 +83,8 @@ class InMemory(HeldPhoto):
             assert self.scan is not None
             assert self.space is not None
             seen, made = self.shown.read(0, self.scan.height), self._made
-            self.restored = ArrayCanvas(self.space.brought_back(self.scan.pixels, seen, made, self._damaged()))
+            back = self.space.brought_back(self.scan.pixels, seen, made, self._damaged())
+            self.restored = ArrayCanvas(equalised(back) if self.equal_channels else back)
         self._shown = self._made = None
 
     def encode(

@@ -12,6 +12,7 @@ from typing import Literal, get_args
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.scans.scan import ONLY_READ, Format, OutputFormat
 from oldphoto_core.scans.selection import PageSelection
+from oldphoto_core.tone.options import ColourChoice, Tint, ToneOptions
 
 Mode = Literal["full", "scratches"]
 ExistingPolicy = Literal["skip", "overwrite", "abort"]
@@ -52,6 +53,13 @@ class RestoreOptions:
 
     max_damage: float = 0.5
     """A photo of which more than this share (0 to 1) is damaged fails as `too damaged`; 1: never."""
+
+    colour: ColourChoice = "auto"
+    """Whether a photo is monochrome, and so restored in lightness alone: judged from the photo, or stated. Published
+    weights treat no photo so unless `colour` or `tint` is given."""
+
+    tint: Tint = "keep"
+    """What a monochrome photo is tinted with: its own tint, or nothing (R = G = B)."""
 
     existing: ExistingPolicy = "skip"
     """A derivative that is there already: leave it if up to date or not ours, do it again, or stop at once."""
@@ -95,6 +103,12 @@ class RestoreOptions:
                 "format is 'jpeg' in mode scratches, where writing a JPEG would change pixels that are not damaged;"
                 " choose keep, png or tiff"
             )
+        _check_choice("colour", self.colour, get_args(ColourChoice))
+        _check_choice("tint", self.tint, get_args(Tint))
+        if self.mode == "scratches" and self.tint == "neutral":
+            raise ConfigError(
+                "tint is 'neutral' in mode scratches, where all that is not damaged stays the master's; choose keep"
+            )
         PageSelection.parse(self.pages)
         if self.max_growth != 0 and not 1 <= self.max_growth < math.inf:
             raise ConfigError(f"max_growth is {self.max_growth}; give a number from 1, or 0 for any size")
@@ -112,8 +126,8 @@ class RestoreOptions:
     def digest(self, mask_version: str = "", detector_digest: str = "") -> str:
         """Of what changes a derivative besides its master and the network: 16 hex digits of a sha256.
 
-        That is the format, the mode, the pages, the growth allowed, the version of its mask, and the detector where one
-        is used. Nobody knows yet how many pages the master has, so the pages count for every file. A
+        That is the format, the mode, the pages, the growth allowed, colour and tint, the version of its mask, and the
+        detector where one is used. Nobody knows yet how many pages the master has, so the pages count for every file. A
         photo is either refused by `max_damage` or not, so that changes no derivative.
         """
         relevant: dict[str, str | float] = {"format": self.format, "mask": mask_version}
@@ -124,9 +138,18 @@ class RestoreOptions:
             relevant["pages"] = str(self.selection)
         if self.max_growth != _CUSTOMARY_GROWTH:
             relevant["max_growth"] = self.max_growth
+        if self.colour != "auto":
+            relevant["colour"] = self.colour
+        if self.tint != "keep":
+            relevant["tint"] = self.tint
         if self.detect and detector_digest:
             relevant["detector"] = detector_digest
         return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def tone_options(self) -> ToneOptions:
+        """How colour and tone are treated."""
+        return ToneOptions(colour=self.colour, tint=self.tint, own_tone=self.mode == "scratches")
 
     @property
     def selection(self) -> PageSelection:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from oldphoto_core.restoration.options import RestoreOptions
     from oldphoto_core.scans import ScanHeader
     from oldphoto_core.storage import ObjectInfo
+    from oldphoto_core.tone import Colours, ToneOptions
 
 
 class RestoresPhotos(Protocol):
@@ -38,6 +39,24 @@ class RestoresCanvases(RestoresPhotos, Protocol):
         self, photo: Canvas, result: Canvas, mask: Canvas | None, on_progress: Callable[[int, int], None]
     ) -> None:
         """Reads `photo` and `mask` (not 0 = damaged) in rows, writes every row of `result`."""
+
+
+@runtime_checkable
+class JudgesColours(RestoresCanvases, Protocol):
+    """A network that restores monochrome photos in lightness alone; others see three channels of every colour scan."""
+
+    def colours_of(self, photo: Canvas, mask: Canvas | None, options: ToneOptions) -> Colours | None:
+        """What is to be done about the photo's colours; None: nothing."""
+
+    def restore_canvas(
+        self,
+        photo: Canvas,
+        result: Canvas,
+        mask: Canvas | None,
+        on_progress: Callable[[int, int], None],
+        colours: Colours | None = None,
+    ) -> None:
+        """As others, with what `colours_of` decided."""
 
 
 @runtime_checkable

@@ -12,6 +12,7 @@ from oldphoto_core.errors import ScanError
 from oldphoto_core.nets.nonlocal_attention import SEED
 from oldphoto_core.reports.record import build_record
 from oldphoto_core.restoration.book import MASK_PAGE, DonePage, pages_of_record
+from oldphoto_core.restoration.colour_facts import tone_of, warnings_of
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.work import Work
@@ -26,10 +27,13 @@ _SPREAD = "its samples were spread over 16 bits before anything else"
 """The same of 9 to 15 bits."""
 
 
+_OPTIONS = ("mode", "format", "max_growth", "detect", "max_damage", "colour", "tint")
+
+
 def record_of(work: Work, output: str, derivative: bytes | Path) -> dict[str, Any]:
     """The record of a photo whose derivative is about to be put at `photos/<output>`; of a copy, where it failed."""
     place, photo = work.place, work.photo
-    chosen = {name: getattr(place.options, name) for name in ("mode", "format", "max_growth", "detect", "max_damage")}
+    chosen = {name: getattr(place.options, name) for name in _OPTIONS}
     pages: list[dict[str, Any]] = []
     if work.error:
         # a copy is its master, byte for byte
@@ -66,6 +70,8 @@ def record_of(work: Work, output: str, derivative: bytes | Path) -> dict[str, An
         mask=_mask(work),
         mask_file=None if work.error else work.mask_file,
         difference=_difference(work),
+        colour=None if work.error else _first(pages, "colour") or work.colour,
+        tone=None if work.error else _first(pages, "tone") or tone_of(work.measures),
         seconds=work.seconds,
         stage_seconds=work.stage_seconds,
         device=place.restorer.device,
@@ -88,6 +94,8 @@ def done_page(work: Work) -> DonePage:
         source=asdict(work.source_facts),
         mask_coverage=_known(work.mask_coverage) if chosen else None,
         difference=work.difference if chosen else None,
+        colour=work.colour if chosen else None,
+        measures=work.measures if chosen else None,
         warnings=(*about_page, *_about(work)),
     )
 
@@ -99,6 +107,11 @@ def sum_up(work: Work) -> None:
     work.mask_coverage = math.nan if covered is None else covered
     work.difference = work.book.difference
     work.notes += [f"page {page.number}: {warning}" for page in work.book.done for warning in page.warnings]
+
+
+def _first(pages: list[dict[str, Any]], part: str) -> dict[str, Any] | None:
+    """Of the first page that has it."""
+    return next((page[part] for page in pages if page[part]), None)
 
 
 def _pages(pages: str) -> dict[str, str]:
@@ -159,7 +172,7 @@ def _about(work: Work) -> tuple[str, ...]:
     converted = work.scan.converted if work.scan else None
     said = () if converted is None else (f"the master {_is(converted)}",)
     about_colours = [work.held.about_colours] if work.held and work.held.about_colours else []
-    return (*said, *about_colours, *work.notes)
+    return (*said, *about_colours, *warnings_of(work), *work.notes)
 
 
 def _mask(work: Work) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from oldphoto_core.errors import OldPhotoError
 from oldphoto_core.reports.record import decode_record
 from oldphoto_core.reports.summary import RunFacts, Summary, encode, reconcile, summarise
 from oldphoto_core.restoration import handout
+from oldphoto_core.restoration.colour_facts import columns
 from oldphoto_core.restoration.gauges import clear_gauges, merge_gauges, metrics_of
 from oldphoto_core.restoration.rows import rows_by_key
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, merge_ledger, read_ledger, read_manifest
@@ -152,6 +153,7 @@ def _as_row(key: str, record: dict[str, Any]) -> LedgerRow:
         seconds=record["seconds"],
         megapixels=round(sum(one["width"] * one["height"] for one in _restored(record)) / 1e6, 6),
         changed_share=record["changed_share"],
+        **_colours(record),
         output=shape["key"],
         output_sha256=shape["sha256"],
         model=record["model"]["digest"],
@@ -159,6 +161,12 @@ def _as_row(key: str, record: dict[str, Any]) -> LedgerRow:
         finished_at=datetime.fromisoformat(record["time"]).timestamp(),
         **{name: value for name, value in known.items() if value is not None},
     )
+
+
+def _colours(record: dict[str, Any]) -> dict[str, Any]:
+    """Columns about colour and tone; older records know nothing of them."""
+    parts = [page for page in record.get("pages", [record]) if page["status"] == "restored"]
+    return columns([part.get("colour") for part in parts], [part.get("tone") for part in parts])
 
 
 def _restored(record: dict[str, Any]) -> list[dict[str, Any]]:

@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from oldphoto_core.checkpoints import Detector, Model, ModelCard, load_detector, load_model, place_of
 from oldphoto_core.checkpoints.store import DETECTOR
 from oldphoto_core.errors import MaskMismatch, ModelError, ScanTooLarge, UnsupportedScan
+from oldphoto_core.nets.architectures import PUBLISHED
 from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas, OnProgress, Subject
 from oldphoto_core.restoration.finder import DamageFinder
 from oldphoto_core.restoration.options import Precision
 from oldphoto_core.restoration.runner import Runner, is_out_of_memory
+from oldphoto_core.restoration.toning import Draft, finish, seen_by_network
+from oldphoto_core.tone import Colours, ToneOptions, colours_of
 
 _log = logging.getLogger("oldphoto.restorer")
 
@@ -123,15 +126,35 @@ class Restorer:
         self.find_damage(ArrayCanvas(image_HWC), ArrayCanvas(marks))
         return marks[..., 0].astype(bool)
 
-    def restore(self, pixels: NDArray[Any], mask: NDArray[np.bool_] | None = None) -> NDArray[Any]:
+    def colours_of(
+        self, photo: Canvas, mask: Canvas | None = None, options: ToneOptions | None = None
+    ) -> Colours | None:
+        """Whether a photo is monochrome, and which tint it has; None: the network's own colours and tones are kept.
+
+        That is so for the published networks, unless `options` ask for something.
+
+        Args:
+            photo: 1 or 3 channels of uint8 or uint16.
+            mask: One channel of the same height and width, not 0 = damaged.
+            options: How colour and tone are treated.
+        """
+        options = options or ToneOptions()
+        if self.card.preset == PUBLISHED and not options.is_asked:
+            return None
+        return colours_of(photo, mask, options)
+
+    def restore(
+        self, pixels: NDArray[Any], mask: NDArray[np.bool_] | None = None, options: ToneOptions | None = None
+    ) -> NDArray[Any]:
         """Restores one photo.
 
         Args:
             pixels: HWC with 1 or 3 channels, or HW; uint8 or uint16; any size from 1 x 1.
             mask: HW, True where damaged; those pixels are never used, only filled. None: nothing is damaged.
+            options: How colour and tone are treated; by default a monochrome photo keeps its tint.
 
         Returns:
-            The same shape and dtype as `pixels`. Grey stays grey, tone is not stretched.
+            The same shape and dtype as `pixels`. Where R = G = B in every pixel of it, so it is here.
 
         Raises:
             ScanTooLarge: over `max_megapixels`, or over what the machine can do in parts.
@@ -143,11 +166,17 @@ class Restorer:
         result = ArrayCanvas(np.empty_like(image_HWC))
         damaged = None if mask is None or not mask.any() else ArrayCanvas(mask[..., None])
         _check_size(mask.shape if mask is not None else image_HWC.shape[:2], image_HWC.shape)
-        self.restore_canvas(ArrayCanvas(image_HWC), result, damaged)
+        photo = ArrayCanvas(image_HWC)
+        self.restore_canvas(photo, result, damaged, colours=self.colours_of(photo, damaged, options))
         return result.pixels.reshape(pixels.shape)
 
     def restore_canvas(
-        self, photo: Canvas, result: Canvas, mask: Canvas | None = None, on_progress: OnProgress | None = None
+        self,
+        photo: Canvas,
+        result: Canvas,
+        mask: Canvas | None = None,
+        on_progress: OnProgress | None = None,
+        colours: Colours | None = None,
     ) -> None:
         """The same for pictures that need not lie in memory: reads `photo` in rows, writes `result` in rows.
 
@@ -156,6 +185,7 @@ class Restorer:
             result: Of the same shape and dtype; every row is written.
             mask: One channel of the same height and width, not 0 = damaged.
             on_progress: Hears how many parts of the photo are done, of how many.
+            colours: What `colours_of` decided about the photo; None: it is asked here.
         """
         if mask is not None:
             _check_size(mask.shape[:2], photo.shape)
@@ -165,11 +195,21 @@ class Restorer:
                 f"{width} x {height} is {height * width / 1e6:.1f} megapixels, the bound here is "
                 f"{self.max_megapixels:.1f}; raise the bound"
             )
+        colours = colours or self.colours_of(photo, mask)
+        if colours is None:
+            self._through_network(photo, result, mask, on_progress or _nobody)
+            return
+        with Draft.of(photo, result, colours) as draft:
+            self._through_network(seen_by_network(photo, colours), draft.pixels, mask, on_progress or _nobody)
+            finish(draft.pixels, result, mask, colours)
+
+    def _through_network(self, photo: Canvas, result: Canvas, mask: Canvas | None, on_progress: OnProgress) -> None:
+        height, width = photo.shape[:2]
         runner = self._runner
         subject = Subject(photo, mask, runner.architecture.multiple, runner.architecture.minimum)
         while True:
             try:
-                return runner.restore(subject, result, on_progress or _nobody)
+                return runner.restore(subject, result, on_progress)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise

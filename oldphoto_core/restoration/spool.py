@@ -11,7 +11,7 @@ from oldphoto_core.folders import temporary_folder
 from oldphoto_core.restoration import blending
 from oldphoto_core.restoration.colours import SrgbView
 from oldphoto_core.restoration.held import HeldPhoto, PageOf
-from oldphoto_core.restoration.photo import RestoresCanvases, RestoresPhotos
+from oldphoto_core.restoration.photo import JudgesColours, RestoresCanvases, RestoresPhotos
 from oldphoto_core.scans import RawPixels, spool_damage, write_mask_file, write_spooled
 
 if TYPE_CHECKING:
@@ -66,7 +66,11 @@ class Spool(HeldPhoto):
         """The network, which must be one that restores canvases."""
         assert isinstance(restorer, RestoresCanvases)
         view = self._view
-        restorer.restore_canvas(view or self.photo, view or self.result, self.mask, on_part)
+        photo, result = view or self.photo, view or self.result
+        if isinstance(restorer, JudgesColours):
+            restorer.restore_canvas(photo, result, self.mask, on_part, self.colours)
+        else:
+            restorer.restore_canvas(photo, result, self.mask, on_part)
 
     def bring_back(self) -> None:
         """Nothing: rows are brought back as they are written."""
@@ -113,7 +117,9 @@ class Spool(HeldPhoto):
 
     @property
     def _view(self) -> SrgbView | None:
-        return None if self.space is None else SrgbView(self.photo, self.result, self.mask, self.space)
+        if self.space is None:
+            return None
+        return SrgbView(self.photo, self.result, self.mask, self.space, self.equal_channels)
 
     def _new_plane(self, name: str) -> RawPixels:
         height, width, _ = self.photo.shape
@@ -127,8 +133,9 @@ class Spool(HeldPhoto):
 
     def _check_room(self, header: ScanHeader) -> None:
         area = header.width * header.height
-        # old and new pixels, and the new file, which is no larger than they are; damage as found and as widened
-        needed = 3 * area * header.bands * max(1, header.bits // 8) + 2 * area
+        # old and new pixels, and the new file, which is no larger than they are; damage as found and as widened; the
+        # network's draft in 16 bits
+        needed = 3 * area * header.bands * max(1, header.bits // 8) + 2 * area + 2 * area * min(3, header.bands)
         free = shutil.disk_usage(self.folder).free
         if needed > free:
             raise ScanTooLarge(

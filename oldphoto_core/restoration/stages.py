@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from oldphoto_core.errors import TooDamaged
 from oldphoto_core.restoration.blending import margin_of
 from oldphoto_core.restoration.book import Book, check_holds
+from oldphoto_core.restoration.colour_facts import decision_of
 from oldphoto_core.restoration.delivery import label_of, put
 from oldphoto_core.restoration.held import HeldPhoto, PageOf
 from oldphoto_core.restoration.in_memory import InMemory
@@ -145,7 +146,9 @@ def restore(work: Work) -> None:
     if work.is_left_alone or (place.options.mode == "scratches" and held.mask is None):
         held.keep_master()
     else:
+        held.judge_colours(place.restorer, place.options.tone_options)
         held.restore(place.restorer, partial(_hear, work))
+        work.colour = decision_of(held.colours)
 
 
 def _hear(work: Work, done: int, total: int) -> None:
@@ -163,6 +166,8 @@ def deliver(work: Work) -> None:
     if work.place.options.mode == "scratches":
         held.keep_intact()
     work.difference = held.difference()
+    if not work.is_left_alone:
+        work.measures = held.measures()
     work.notes += (*held.scan.remarks, *held.scan.left_out)
     if work.book is not None:
         _keep_page(work)
@@ -200,7 +205,7 @@ def _keep_page(work: Work) -> None:
         show(work, restored=True)
     work.book.keep(done_page(work), content, mask)
     work.notes.clear()
-    work.mask_coverage, work.difference = math.nan, None
+    work.mask_coverage, work.difference, work.colour, work.measures = math.nan, None, None, None
 
 
 def _held(work: Work) -> HeldPhoto:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from oldphoto_core.errors import REASONS, FailedReason, OldPhotoError, ScanError, StorageError, TimedOut
 from oldphoto_core.reports.page.thumbnails import REPORT
+from oldphoto_core.restoration.colour_facts import columns_of
 from oldphoto_core.restoration.options import RestoreOptions
 from oldphoto_core.restoration.photo import FindsDamage, Photo, RestoresPhotos, detector_of
 from oldphoto_core.restoration.reading import PhotoFiles
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from oldphoto_core.restoration.held import HeldPhoto
     from oldphoto_core.scans import Decoders, FileFacts, Scan, SpooledScan
     from oldphoto_core.storage import ObjectInfo
+    from oldphoto_core.tone import ToneMeasures
 
 DECODED_BYTES = 30
 """Per pixel of a photo in memory: 16-bit colour before and after, planes of damage, and the encoder's copies."""
@@ -104,6 +106,10 @@ class Work:
     mask_coverage: float = math.nan
     difference: Difference | None = None
     """Between master and derivative, once that is made."""
+    colour: dict[str, Any] | None = None
+    """What was decided about the colours of the page that is worked on; None: nothing was."""
+    measures: ToneMeasures | None = None
+    """How even its tones came out, once its derivative is made."""
     output: str = ""
     output_sha256: str = ""
     notes: list[str] = field(default_factory=list)
@@ -207,6 +213,7 @@ class Work:
             megapixels=round(self.book.megapixels if self.book and not self.error else self.megapixels, 6),
             mask_coverage=self.mask_coverage,
             changed_share=self.changed_share,
+            **columns_of(self),
             output=self.output,
             output_sha256=self.output_sha256,
             model=self.place.restorer.digest,

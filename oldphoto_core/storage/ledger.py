@@ -63,6 +63,16 @@ class LedgerRow:
     """Share of the pixels judged damaged, 0 to 1; NaN when nobody judged."""
     changed_share: float = math.nan
     """Share of the pixels that differ from the master's, 0 to 1; NaN without a derivative."""
+    colour: str = ""
+    """`monochrome` or `colour`, as it was restored; `mixed` where its pages differ; empty where nobody judged."""
+    colour_residual: float = math.nan
+    """How far its colours are from one curve over lightness, in units of Lab, at most of its pages; NaN likewise."""
+    chroma_residual: float = math.nan
+    """The same of the derivative, by the definition of docs/tone.md; NaN without a derivative."""
+    blotch: float = math.nan
+    """What was added to its low frequencies and is no curve over lightness, in L*; NaN without a derivative."""
+    tone_warning: str = ""
+    """What of these is over its bound, for people."""
     output: str = ""
     """The derivative's key in the target."""
     output_sha256: str = ""
@@ -76,7 +86,17 @@ class LedgerRow:
 
 
 LEDGER_COLUMNS = tuple(f.name for f in fields(LedgerRow))
-_NUMBERS = ("seconds", "detect_seconds", "megapixels", "mask_coverage", "changed_share", "finished_at")
+_NUMBERS = (
+    "seconds",
+    "detect_seconds",
+    "megapixels",
+    "mask_coverage",
+    "changed_share",
+    "colour_residual",
+    "chroma_residual",
+    "blotch",
+    "finished_at",
+)
 _TEXTS = tuple(name for name in LEDGER_COLUMNS if name not in _NUMBERS)
 
 

@@ -45,6 +45,10 @@ def test_a_row_comes_back_as_it_was_added(run: Bucket) -> None:
         megapixels=12.0,
         mask_coverage=0.25,
         changed_share=0.5,
+        colour="monochrome",
+        colour_residual=0.3,
+        chroma_residual=0.2,
+        blotch=0.1,
         output_sha256="ab",
     )
     with LedgerWriter(run, "shard-0001") as writer:

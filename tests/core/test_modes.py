@@ -315,6 +315,8 @@ def test_record_and_ledger_say_what_was_done_and_from_what(tmp_path: Path) -> No
     assert said["options"] == {
         "mode": "scratches",
         "format": "keep",
+        "colour": "auto",
+        "tint": "keep",
         "max_growth": 1.5,
         "detect": True,
         "max_damage": 0.4,

@@ -9,6 +9,7 @@
     ["failed", "Failed", (photo) => photo.status === "failed"],
     ["damaged", "Too damaged", (photo) => photo.reason === "too damaged"],
     ["skipped", "Skipped", (photo) => photo.status === "skipped"],
+    ["warned", "Look at", (photo) => Boolean(photo.warning)],
     ["changed", "Most changed", (photo) => photo.changed > 0],
   ];
   const [filters, search, count, grid, pages] = ["filters", "search", "count", "grid", "pages"].map((id) => document.getElementById(id));

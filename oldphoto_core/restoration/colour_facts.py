@@ -1,0 +1,78 @@
+"""What record and ledger say of a photo's colours and tones: what was decided, and how even they came out."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from oldphoto_core.tone.measures import ToneMeasures
+
+if TYPE_CHECKING:
+    from oldphoto_core.restoration.work import Work
+    from oldphoto_core.tone import Colours
+
+MUCH = 0.002
+"""Share of a monochrome photo with colours of its own from which a warning says that they are lost."""
+
+
+def decision_of(colours: Colours | None) -> dict[str, Any] | None:
+    """What was decided, as a record says it; None: nothing was."""
+    if colours is None:
+        return None
+    return {
+        "restored_as": colours.kind,
+        "asked": colours.options.colour,
+        "residual": round(colours.residual, 4),
+        "off_curve": round(colours.far, 6),
+        "neutral": colours.is_neutral,
+        "tint": colours.options.tint if colours.is_monochrome else None,
+    }
+
+
+def tone_of(measures: ToneMeasures | None) -> dict[str, float] | None:
+    """How even the tones came out, as a record says it."""
+    if measures is None:
+        return None
+    return {
+        "chroma_residual_master": round(measures.chroma_before, 4),
+        "chroma_residual": round(measures.chroma_after, 4),
+        "blotch": round(measures.blotch, 4),
+    }
+
+
+def warnings_of(work: Work) -> tuple[str, ...]:
+    """What people must know of the colours of the page that is worked on."""
+    colour = work.colour
+    lost: tuple[str, ...] = ()
+    if colour is not None and colour["restored_as"] == "monochrome" and colour["off_curve"] > MUCH:
+        lost = (
+            f"restored as a monochrome photo: {colour['off_curve']:.1%} of it had other colours (a stamp, a target, a"
+            " border, a stain), which are lost; --colour colour keeps them",
+        )
+    return (*lost, *(work.measures.warnings if work.measures is not None else ()))
+
+
+def columns_of(work: Work) -> dict[str, Any]:
+    """The columns of its ledger row."""
+    if work.error is not None:
+        return {}
+    done = [page for page in work.book.done if page.restored] if work.book is not None else [work]
+    return columns([page.colour for page in done], [tone_of(page.measures) for page in done])
+
+
+def columns(decisions: list[dict[str, Any] | None], tones: list[dict[str, float] | None]) -> dict[str, Any]:
+    """The same from what records say of a photo, or of all pages of one: their kind, and the worst of their numbers."""
+    kinds = {one["restored_as"] for one in decisions if one is not None}
+    found = [one for one in tones if one is not None]
+    warned = dict.fromkeys(warning for one in found for warning in _measured(one).warnings)
+    return {
+        "colour": kinds.pop() if len(kinds) == 1 else "mixed" if kinds else "",
+        "colour_residual": max((one["residual"] for one in decisions if one is not None), default=math.nan),
+        "chroma_residual": max((one["chroma_residual"] for one in found), default=math.nan),
+        "blotch": max((one["blotch"] for one in found), default=math.nan),
+        "tone_warning": "; ".join(warned),
+    }
+
+
+def _measured(tone: dict[str, float]) -> ToneMeasures:
+    return ToneMeasures(tone["chroma_residual_master"], tone["chroma_residual"], tone["blotch"])

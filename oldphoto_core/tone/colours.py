@@ -1,0 +1,170 @@
+"""Is a photo monochrome? Its colours then lie on one curve over lightness, within noise.
+
+Most of its area decides: what lies off the curve (a stamp, a stain, a coloured border, a colour target) is bounded in
+area, and counts less towards the border. Damage does not count at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from oldphoto_core.tone.curve import Curve, robust_curve
+from oldphoto_core.tone.grid import Floats, Grid, Readable, slabs
+from oldphoto_core.tone.measures import lab
+from oldphoto_core.tone.options import ToneOptions
+
+Kind = Literal["monochrome", "colour"]
+
+MOST_RESIDUAL = 2.5
+"""Of a monochrome photo: root of the mean square distance of its colours from their curve, in units of Lab."""
+FAR = 6.0
+"""Distance from the curve, in units of Lab, from which a cell has a colour of its own."""
+MOST_FAR = 0.05
+"""Share of a monochrome photo that may have colours of its own."""
+WARM, WARM_WEIGHT = np.array([0.25, 0.968]), 0.4
+"""Direction (a, b) in which silver and paper turn with age, and how much distance in that direction counts: toning is
+seldom even, and stains and foxing are of that hue, while paint is of any."""
+BORDER, BORDER_WEIGHT = 0.1, 0.1
+"""Share of each side that counts as border, and how much its cells count."""
+LUMA = np.array([0.299, 0.587, 0.114])
+"""Rec. 601 weights, as `nets.luminance` has them: a grey photo made of a coloured one is what networks see of it."""
+_BLUR = 1.5
+"""Cells by which colours are blurred before they are judged: grain and JPEG noise are not colours."""
+_SAMPLES = 256
+"""Pixels of the long side that the tint is fitted on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What one pass over a photo finds."""
+
+    grid: Grid
+    highest: int
+    """Level of white."""
+    is_neutral: bool
+    """Whether every pixel, damaged or not, has R = G = B."""
+    samples: Floats
+    """N3: intact pixels from 0 to 1, spread evenly over the photo."""
+
+    @property
+    def means(self) -> Floats:
+        """Of the cells, from 0 to 1."""
+        return self.grid.means(self.highest)
+
+
+@dataclass(frozen=True, slots=True)
+class Colours:
+    """What was decided about the colours of one photo."""
+
+    kind: Kind
+    options: ToneOptions
+    """What was asked for."""
+    residual: float
+    """Root of the mean square distance from the curve of what lies near it, in units of Lab; the direction of age
+    counts less."""
+    far: float
+    """Share of the photo that has colours of its own, 0 to 1."""
+    is_neutral: bool
+    """R = G = B in every pixel."""
+    tint: Curve | None
+    """Luma from 0 to 1 -> what red, green and blue differ from it; None: nothing, or a photo in colour."""
+    survey: Survey
+
+    @property
+    def is_monochrome(self) -> bool:
+        """Whether it is restored in lightness alone."""
+        return self.kind == "monochrome"
+
+
+def colours_of(photo: Readable, mask: Readable | None, options: ToneOptions) -> Colours:
+    """Judges a photo.
+
+    Args:
+        photo: HWC of 1 or 3 channels, uint8 or uint16 of sRGB.
+        mask: HW1, not 0 = damaged; None: nothing is.
+        options: `colour` overrides the judgement, `tint` says which tint it gets.
+    """
+    seen = survey(photo, mask)
+    if photo.shape[2] == 1 or seen.is_neutral:
+        kind: Kind = "colour" if options.colour == "colour" and photo.shape[2] == 3 else "monochrome"
+        return Colours(kind, options, 0.0, 0.0, True, None, seen)
+    residual, far = judged(seen)
+    kind = "monochrome" if residual <= MOST_RESIDUAL and far <= MOST_FAR else "colour"
+    if options.colour != "auto":
+        kind = options.colour
+    tint = _tint(seen) if kind == "monochrome" and options.tint == "keep" else None
+    return Colours(kind, options, residual, far, False, tint, seen)
+
+
+def survey(photo: Readable, mask: Readable | None) -> Survey:
+    """One pass over a photo, in rows."""
+    height, width, channels = photo.shape
+    highest = int(np.iinfo(photo.dtype).max)
+    grid, parts, is_neutral = Grid(height, width, channels), [], True
+    step = max(1, max(height, width) // _SAMPLES)
+    for top, bottom in slabs(photo):
+        rows = photo.read(top, bottom)
+        damaged = None if mask is None else mask.read(top, bottom)[..., 0] != 0
+        grid.add(top, rows, damaged)
+        is_neutral = is_neutral and (channels == 1 or _is_neutral(rows))
+        first = -top % step
+        picked = rows[first::step, step // 2 :: step].reshape(-1, channels)
+        parts.append(picked if damaged is None else picked[~damaged[first::step, step // 2 :: step].reshape(-1)])
+    return Survey(grid, highest, is_neutral, np.concatenate(parts) / highest)
+
+
+def judged(seen: Survey) -> tuple[float, float]:
+    """Residual and share of colours of its own of a photo in three channels."""
+    shares = seen.grid.shares()
+    weights = shares * _centre(shares.shape)
+    picture = _blurred(lab(seen.means).astype(np.float64), shares)
+    points, counted = picture.reshape(-1, 3), weights.reshape(-1)
+    if not counted.sum():
+        return 0.0, 0.0
+    lightness = points[:, 0] / 100
+    curve = robust_curve(lightness, points[:, 1:], counted, 0.5)
+    apart = _distance(points[:, 1:] - curve(lightness))
+    near = counted * (apart <= FAR)
+    residual = float(np.sqrt((near * apart**2).sum() / max(near.sum(), 1e-9)))
+    return residual, float(1 - near.sum() / counted.sum())
+
+
+def is_neutral(photo: Readable) -> bool:
+    """Whether R = G = B in every pixel of a photo in three channels."""
+    return photo.shape[2] == 3 and all(_is_neutral(photo.read(*slab)) for slab in slabs(photo))
+
+
+def _is_neutral(rows: NDArray[Any]) -> bool:
+    return bool((rows[..., 0] == rows[..., 1]).all() and (rows[..., 1] == rows[..., 2]).all())
+
+
+def _tint(seen: Survey) -> Curve:
+    """What most pixels' channels differ from their luma."""
+    luma = seen.samples @ LUMA
+    return robust_curve(luma, seen.samples - luma[:, np.newaxis], np.ones(len(luma)), 0.01)
+
+
+def _distance(offsets: Floats) -> Floats:
+    """`offsets_N2` in a and b -> N, less in the direction of age."""
+    warm = offsets @ WARM
+    apart: Floats = np.hypot(WARM_WEIGHT * warm, offsets @ np.array([WARM[1], -WARM[0]]))
+    return apart
+
+
+def _centre(size: tuple[int, ...]) -> Floats:
+    """Weights of the cells: less towards the border, where mounts, targets and the scanner's lid are."""
+    down, right = (np.minimum(np.arange(side), np.arange(side)[::-1]) >= round(BORDER * side) for side in size)
+    return np.where(down[:, np.newaxis] & right[np.newaxis], 1.0, BORDER_WEIGHT)
+
+
+def _blurred(picture: Floats, shares: Floats) -> Floats:
+    """Blurred over the intact pixels alone."""
+    total = cv2.GaussianBlur(shares, (0, 0), _BLUR, borderType=cv2.BORDER_CONSTANT)
+    summed = cv2.GaussianBlur(picture * shares[..., np.newaxis], (0, 0), _BLUR, borderType=cv2.BORDER_CONSTANT)
+    blurred: Floats = summed / np.maximum(total, 1e-6)[..., np.newaxis]
+    return blurred

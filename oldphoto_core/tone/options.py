@@ -1,0 +1,36 @@
+"""What a user may decide about colour and tone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from oldphoto_core.errors import ConfigError
+
+ColourChoice = Literal["auto", "monochrome", "colour"]
+Tint = Literal["keep", "neutral"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToneOptions:
+    """How colour and tone of a photo are treated."""
+
+    colour: ColourChoice = "auto"
+    """Whether the photo is monochrome: judged from the photo itself, or stated."""
+
+    tint: Tint = "keep"
+    """What a monochrome photo is tinted with: its own tint, or nothing (R = G = B)."""
+
+    own_tone: bool = False
+    """Whether the low frequencies of what is restored are held to the photo's own, and not to a map of them: what is
+    filled must fit to pixels that stay the master's."""
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("colour", get_args(ColourChoice)), ("tint", get_args(Tint))):
+            if getattr(self, name) not in allowed:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(allowed)}")
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether anything differs from the defaults: the published networks are treated like others only then."""
+        return self != ToneOptions(own_tone=self.own_tone)
