@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator
 
 from oldphoto_core.errors import SourceMissing, StorageError, UsageError
+from oldphoto_core.folders import temporary_folder
 from oldphoto_core.storage.bucket import Bucket
 from oldphoto_core.storage.keys import printable
 from oldphoto_core.storage.store import why
@@ -60,7 +60,7 @@ def as_file(place: str) -> Iterator[str]:
     if not is_stream(place):
         yield place
         return
-    with tempfile.TemporaryDirectory(prefix="oldphoto-") as folder:
+    with temporary_folder("keys") as folder:
         path = os.path.join(folder, "keys")
         write_key_list(path, read_key_list(place))
         yield path
