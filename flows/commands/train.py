@@ -162,6 +162,9 @@ def evaluate(
         typer.Option(metavar="BACKBONE HEADS", help="Files for LPIPS: alexnet-*.pth, alex.pth."),
     ] = None,
     fid: Annotated[Path | None, typer.Option(metavar="FILE", help="TorchScript of Inception, for FID.")] = None,
+    frechet_vgg16: Annotated[
+        bool, typer.Option("--frechet-vgg16", help="Measure the Frechet distance over VGG16's features, too.")
+    ] = False,
     sha256: Annotated[str, typer.Option(metavar="A,B,...", help="Digests that these files must have.")] = "",
 ) -> None:
     """PSNR and SSIM of models beside OpenCV, on clean photos made old; prints the tables."""
@@ -172,7 +175,10 @@ def evaluate(
 
     recipe_named(recipe)
     backbone, heads = lpips or (None, None)
-    backbones = Backbones(lpips_backbone=backbone, lpips_heads=heads, fid_network=fid, sha256=tuple(_names(sha256)))
+    backbones = Backbones(
+        lpips_backbone=backbone, lpips_heads=heads, fid_network=fid, sha256=tuple(_names(sha256)),
+        frechet_vgg16=frechet_vgg16,
+    )  # fmt: skip
     backbones.verified()
     Bucket(out).check_writable()
     with prefect_session(say):

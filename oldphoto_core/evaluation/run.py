@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from oldphoto_core.checkpoints import ModelCard, load_model
-from oldphoto_core.evaluation.backbones import Backbones, Fid, Lpips
+from oldphoto_core.evaluation.backbones import Backbones, frechet_distances, lpips_by, packaged
 from oldphoto_core.evaluation.compare import (
     Crop,
     EvaluationConfig,
@@ -69,22 +69,21 @@ def evaluate_models(
     """Writes results.csv (a row per photo and method), summary.md, .csv, .json and .png, contact_sheet.png; returns
     summary.md."""
     backbones = backbones or Backbones()
-    digests = backbones.verified()
+    digests = backbones.verified() | packaged(backbones)
     methods = Contenders.load(models).methods(scratched=config.scratched)
-    distances = {}
-    if backbones.lpips_backbone and backbones.lpips_heads:
-        distances["lpips"] = Lpips(backbones.lpips_backbone, backbones.lpips_heads)
-    fid = Fid(backbones.fid_network) if backbones.fid_network else None
+    lpips = lpips_by(backbones)
+    clouds = frechet_distances(backbones)
 
     def each(crop: Crop) -> None:
-        for name, photo in {CLEAN: crop.clean, **crop.restored}.items() if fid else ():
-            fid.add(name, photo)  # type: ignore[union-attr]  # none are gone through without it
+        for cloud in clouds.values():
+            for name, photo in {CLEAN: crop.clean, **crop.restored}.items():
+                cloud.add(name, photo)
         on_crop()
 
-    results = compare(clean, methods, config, each, distances)
+    results = compare(clean, methods, config, each, {"lpips": lpips} if lpips else {})
     table = summarise(results)
-    if fid:
-        table["fid"] = [fid.distance(name, CLEAN) for name in table["method"]]
+    for column, cloud in clouds.items():
+        table[column] = [cloud.distance(name, CLEAN) for name in table["method"]]
     text = to_markdown(table, config)
     write_csv(out, "results.csv", results)
     write_csv(out, "summary.csv", table)

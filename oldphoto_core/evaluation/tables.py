@@ -38,13 +38,14 @@ def summarise(results: pd.DataFrame) -> pd.DataFrame:
 
 def to_markdown(table: pd.DataFrame, config: EvaluationConfig) -> str:
     """The summary as a Markdown table under one line that says what was measured."""
+    frechet = "frechet_vgg16" in table
     lines = [
         f"Recipe {config.recipe}, seed {config.seed}, centre crop {config.crop}, "
         f"{int(table['photos'].max())} photos, {config.damage}.",
         "",
         "| method | PSNR (dB) | gain (dB) | 95 % interval | SSIM | PSNR of damaged pixels (dB) | structure PSNR (dB)"
-        " | structure gain (dB) | tone error | LPIPS | FID |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        " | structure gain (dB) | tone error | LPIPS | FID |" + " Frechet distance, VGG16 |" * frechet,
+        "|---|---|---|---|---|---|---|---|---|---|---|" + "---|" * frechet,
     ]
     lines += [
         f"| {visible(row['method'])} | {row['psnr']:.2f} | {row['psnr_gain']:+.2f}"
@@ -53,6 +54,7 @@ def to_markdown(table: pd.DataFrame, config: EvaluationConfig) -> str:
         f" | {_or(row.get('structure_psnr_gain'), '-', '+.2f')} | {_or(row.get('tone_error'), '-', '.2f')}"
         f" | {_or(row.get('lpips'), NOT_AVAILABLE, '.4f')}"
         f" | {_or(row.get('fid'), NOT_AVAILABLE, '.1f')} |"
+        + (f" {_or(row['frechet_vgg16'], NOT_AVAILABLE, '.3f')} |" if frechet else "")
         for row in table.to_dict("records")
     ]
     return "\n".join(lines) + "\n"

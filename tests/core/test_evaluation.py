@@ -13,10 +13,11 @@ import torch
 from photos import album, photo
 from PIL import Image
 
+from oldphoto_core.checkpoints import lpips_weights
 from oldphoto_core.colour_difference import ciede2000
 from oldphoto_core.errors import ConfigError, DamagedWeights, SourceMissing
 from oldphoto_core.evaluation import Backbones, EvaluationConfig, baseline_methods, compare, summarise, to_markdown
-from oldphoto_core.evaluation.backbones import Fid, Lpips
+from oldphoto_core.evaluation.backbones import FrechetDistance, inception, lpips_from_files
 from oldphoto_core.evaluation.baselines import opencv_restore
 from oldphoto_core.evaluation.bootstrap import mean_interval
 from oldphoto_core.evaluation.compare import crops, evaluation_keys
@@ -24,6 +25,7 @@ from oldphoto_core.evaluation.gap import sliced_wasserstein
 from oldphoto_core.evaluation.natural import Naturalness, _asymmetric
 from oldphoto_core.evaluation.run import evaluate_models, evaluate_on_real
 from oldphoto_core.metrics import psnr, ssim, structure_psnr, tone_error
+from oldphoto_core.nets.perceptual import alexnet
 from oldphoto_core.storage import Bucket
 
 
@@ -250,14 +252,14 @@ def lpips_files(folder: Path) -> tuple[Path, Path]:
         scale = (inside * side * side) ** -0.5
         backbone[f"features.{number}.weight"] = scale * torch.randn(outside, inside, side, side, generator=generator)
         backbone[f"features.{number}.bias"] = torch.zeros(outside)
-    heads = {f"lin{n}.model.1.weight": torch.full((1, w, 1, 1), 0.01) for n, w in enumerate(Lpips.WIDTHS)}
+    heads = {f"lin{n}.model.1.weight": torch.full((1, w, 1, 1), 0.01) for n, w in enumerate(alexnet().widths)}
     torch.save(backbone, folder / "backbone.pth")
     torch.save(heads, folder / "heads.pth")
     return folder / "backbone.pth", folder / "heads.pth"
 
 
 def test_lpips_by_given_weights_is_zero_between_equals_and_grows_with_the_change(tmp_path: Path) -> None:
-    measure = Lpips(*lpips_files(tmp_path))
+    measure = lpips_from_files(*lpips_files(tmp_path))
     truth = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     slightly, strongly = (truth + noise * torch.randn_like(truth) for noise in (0.02, 0.2))
     assert measure(truth, truth).abs().max() < 1e-7
@@ -275,7 +277,7 @@ def test_weights_of_a_metric_are_checked_by_digest_and_by_shape(tmp_path: Path) 
     with pytest.raises(ConfigError, match="both or neither"):
         Backbones(lpips_backbone=named)
     with pytest.raises(DamagedWeights, match="missing"):
-        Lpips(heads, heads)
+        lpips_from_files(heads, heads)
 
 
 def test_fid_by_a_given_network_is_zero_between_equals_and_right_between_known_clouds(tmp_path: Path) -> None:
@@ -285,7 +287,7 @@ def test_fid_by_a_given_network_is_zero_between_equals_and_right_between_known_c
 
     network = tmp_path / "means.pt"
     torch.jit.script(Means()).save(str(network))
-    fid = Fid(network)
+    fid = FrechetDistance(inception(network))
     rng = np.random.default_rng(0)
     for _ in range(300):
         level = rng.integers(60, 120, 3)
@@ -295,12 +297,13 @@ def test_fid_by_a_given_network_is_zero_between_equals_and_right_between_known_c
     assert fid.distance("shifted", "truth") == pytest.approx(3 * 10.0**2, rel=1e-6)
     (tmp_path / "no.pt").write_bytes(b"no network")
     with pytest.raises(DamagedWeights, match="TorchScript"):
-        Fid(tmp_path / "no.pt")
+        inception(tmp_path / "no.pt")
 
 
 def test_without_weights_the_columns_say_not_available_and_with_them_there_are_numbers(
-    clean: Bucket, tmp_path: Path
+    clean: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(lpips_weights, "PACKAGE", "no_package_of_that_name")
     backbone, heads = lpips_files(tmp_path)
     plain = evaluate_models(clean, Bucket(str(tmp_path / "plain")), ["starter"], CONFIG)
     assert plain.count("not available | not available") == 6
