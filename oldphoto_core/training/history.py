@@ -10,7 +10,8 @@ from typing import Any
 Row = dict[str, float]
 
 LOSSES = (
-    "loss", "l1", "latent", "kl", "adversarial", "feature_matching", "critic_image", "critic_latent", "focal", "dice",
+    "loss", "l1", "latent", "kl", "adversarial", "feature_matching", "perceptual", "critic_image",
+    "critic_latent", "focal", "dice",
 )  # fmt: skip
 MEASURES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "f1": "F1", "auc": "ROC AUC"}
 """What validations measure, with the name of its axis."""

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from oldphoto_core.checkpoints import PHOTOS, ModelCard, load_detector, load_model, photos_to_json
+from oldphoto_core.checkpoints.lpips_weights import record
 from oldphoto_core.checkpoints.tensors import pack, prefixed, unpack
 from oldphoto_core.degradation import open_pairs
 from oldphoto_core.devices import keep_freed_memory, resolve_device
@@ -20,7 +21,7 @@ from oldphoto_core.nets.presets import Triplet, preset_named
 from oldphoto_core.storage import Bucket, is_image_key
 from oldphoto_core.storage.parallel import map_objects
 from oldphoto_core.training.assembling import NETWORK, TRAINED, adopt, load_trained, load_triplet, publish
-from oldphoto_core.training.config import STAGES, TRIPLET, StageConfig, StageName, default_config
+from oldphoto_core.training.config import STAGES, TRIPLET, Ramp, StageConfig, StageName, default_config
 from oldphoto_core.training.data import Batches, PhotoSet, Split, split_keys
 from oldphoto_core.training.detection import DetectionBatches, DetectionStage, DetectionValidation
 from oldphoto_core.training.joint import JointStage, Restoration
@@ -94,6 +95,7 @@ def train_stage(
         **_counts(training), "held_out": len(held_out),
         "old_photos": len(old_training or ()), "old_held_out": len(old_held_out or ()),
         "data": [data_record(photos) for photos in seen if photos], "parent": parent, "code": code_versions(),
+        "perceptual": record("vgg16") if config.perceptual.value else {},
         "unreadable": _unreadable([*sets, held_out, *([old_held_out] if old_held_out else [])]),
     }  # fmt: skip
     folder.write(PHOTOS, photos_to_json(photo for photos in seen for photo in photos))
@@ -137,7 +139,10 @@ def configs_for(stage: str, preset: str, *, joint: bool = True, **changes: Any) 
     if stage != "all":
         return [default_config(cast(StageName, stage), preset, **changes)]
     # the detector has norms over the whole batch; what is trained jointly begins with what was trained just before
-    own: dict[str, dict[str, Any]] = {"scratches": {"accumulation": 1}, "joint": {"start_model": None}}
+    own: dict[str, dict[str, Any]] = {
+        "scratches": {"accumulation": 1, "perceptual": Ramp(value=0.0)},
+        "joint": {"start_model": None},
+    }
     stages = [name for name in STAGES if joint or name != "joint"]
     return [default_config(name, preset, **(changes | own.get(name, {}))) for name in stages]
 

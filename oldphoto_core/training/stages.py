@@ -19,6 +19,7 @@ from oldphoto_core.nets.presets import VAE, Triplet, preset_named
 from oldphoto_core.training.compiling import compile_in_place
 from oldphoto_core.training.config import StageConfig
 from oldphoto_core.training.data import Batch
+from oldphoto_core.training.perceptual import PerceptualDistance
 from oldphoto_core.training.world import ALONE, World
 
 Losses = dict[str, Tensor]
@@ -57,6 +58,8 @@ class Stage(ABC):
         # the compiler's own threads, and the guards of what it compiled, are no place for several of ours
         side_by_side = device == "cpu" and not config.compiled
         self._workers = max(1, min(workers, config.batch // (2 * world.size))) if side_by_side else 1
+        # frozen, so it is neither optimised nor kept in checkpoints
+        self._perceptual = place(PerceptualDistance(), device) if config.perceptual.value else None
         if config.compiled:
             for network in self.networks.values():
                 compile_in_place(network)
@@ -178,7 +181,12 @@ class Stage(ABC):
         return rate
 
     def _image_game(self, made: Tensor, real: Tensor, step: int, minimised: Losses, terms: Losses) -> None:
-        """Adds LSGAN and feature matching against the image critic to what the networks minimise, once they are on."""
+        """Adds the perceptual term, and LSGAN and feature matching against the image critic, to what the networks
+        minimise, once they are on. Images may be beside what they were made from (`pix2pix`), and are the last."""
+        weight = self.config.perceptual.at(step)
+        if self._perceptual is not None and weight:
+            terms["perceptual"] = self._perceptual(made[:, -3:], real[:, -3:])
+            minimised["generator"] = minimised["generator"] + weight * terms["perceptual"]
         adversarial, matching = self.config.adversarial.at(step), self.config.feature_matching.at(step)
         if not (adversarial or matching):
             return
