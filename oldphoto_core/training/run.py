@@ -212,7 +212,7 @@ def _triplet(config: StageConfig, out: Bucket) -> Triplet:
                 f"model {config.start_model} has preset {given.card.preset}, this training {config.preset}; "
                 "name a model of the same preset"
             )
-        theirs = given.networks
+        theirs = cast(Triplet, given.networks)
         own.load_state_dict(
             (Restoration(theirs) if config.stage == "joint" else getattr(theirs, NETWORK[config.stage])).state_dict()
         )
