@@ -41,10 +41,12 @@ def tone_of(measures: ToneMeasures | None) -> dict[str, float] | None:
 
 
 def warnings_of(work: Work) -> tuple[str, ...]:
-    """What people must know of the colours of the page that is worked on."""
+    """What people must know of the colours of the page that is worked on; nothing where the network's own are kept."""
     colour = work.colour
+    if colour is None:
+        return ()
     lost: tuple[str, ...] = ()
-    if colour is not None and colour["restored_as"] == "monochrome" and colour["off_curve"] > MUCH:
+    if colour["restored_as"] == "monochrome" and colour["off_curve"] > MUCH:
         lost = (
             f"restored as a monochrome photo: {colour['off_curve']:.1%} of it had other colours (a stamp, a target, a"
             " border, a stain), which are lost; --colour colour keeps them",
