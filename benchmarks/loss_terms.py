@@ -13,6 +13,7 @@ import io
 import tempfile
 from typing import Any
 
+from oldphoto_core.checkpoints.lpips_weights import installed
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training import default_config, train_stage
 from oldphoto_core.training.config import Ramp
@@ -24,7 +25,7 @@ def variants(steps: int) -> dict[str, dict[str, Any]]:
     plain = {"kl": off, "latent_noise": off, "latent_adversarial": off}
     warm = {"kl": Ramp(value=1e-3, warm=steps // 2), "latent_noise": Ramp(value=0.1, warm=steps // 2)}
     cold = {"kl": Ramp(value=1e-3), "latent_noise": Ramp(value=0.1)}
-    return {
+    found: dict[str, dict[str, Any]] = {
         "L1 alone": plain,
         "+ noise 0.1 and KL from the first step": plain | cold,
         "+ noise 0.1 and KL, warmed up": plain | warm,
@@ -34,6 +35,9 @@ def variants(steps: int) -> dict[str, dict[str, Any]]:
         | {"adversarial": early, "feature_matching": early},
         "+ GAN and feature matching from half way": plain | warm | {"adversarial": late, "feature_matching": late},
     }
+    if installed():
+        found["+ VGG16's features, weight 10"] = plain | warm | {"perceptual": Ramp(value=10.0)}
+    return found
 
 
 def main() -> None:
