@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from PIL import ImageCms
 from runs import restore
 from test_check import looked
 from test_scans_bad_input import KINDS
+from waiting import wait_until
 
 from oldphoto_core.errors import CrashesDecoder, ScanError, ScanTooLarge, TimedOut, TruncatedScan
 from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
@@ -53,7 +53,8 @@ from oldphoto_core.scans.selection import PageSelection
 from oldphoto_core.storage import Bucket, LedgerRow
 
 FAULTS = Path(__file__).parent / "faults"
-ROOT = Path(__file__).parents[2]
+TESTS = Path(__file__).parents[1]
+ROOT = TESTS.parent
 PNG = KINDS["png"]
 
 
@@ -84,10 +85,7 @@ def still_there(process: int) -> bool:
 
 
 def wait_until_gone(processes: list[int]) -> None:
-    deadline = time.monotonic() + 60
-    while any(map(still_there, processes)):
-        assert time.monotonic() < deadline, processes
-        time.sleep(0.02)
+    wait_until(lambda: not any(map(still_there, processes)), f"the end of {processes}", every=0.02)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -255,9 +253,9 @@ def test_closing_ends_a_file_that_is_being_read(faulty: Decoders) -> None:
 
     thread = threading.Thread(target=read)
     thread.start()
-    time.sleep(0.3)
+    wait_until(faulty._pool._idle.empty, "the file in its decoder")
     faulty.close()
-    thread.join(30)
+    thread.join(900)
     assert not thread.is_alive()
     assert len(ended) == 1
 
@@ -265,7 +263,8 @@ def test_closing_ends_a_file_that_is_being_read(faulty: Decoders) -> None:
 @pytest.mark.parametrize("word", ["HANG", "SPIN", ""])
 def test_decoders_end_with_the_process_that_is_killed(word: str) -> None:
     code = f"""
-import sys
+import sys, threading
+from waiting import wait_until
 from oldphoto_core.errors import ScanError
 from oldphoto_core.scans import Decoders
 decoders = Decoders()
@@ -273,17 +272,21 @@ try:
     decoders.read_scan(b"no image")
 except ScanError:
     print(*decoders.processes, flush=True)
+def tell():
+    wait_until(decoders._pool._idle.empty, "the file in its decoder")
+    print("reading", flush=True)
 if {word!r}:
+    threading.Thread(target=tell, daemon=True).start()
     decoders.read_scan({planted(word)!r})
 sys.stdin.read()
 """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(FAULTS)))}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(FAULTS), str(TESTS)))}
     with subprocess.Popen(
         [sys.executable, "-c", code], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as parent:
         assert parent.stdout is not None
         processes = [int(process) for process in parent.stdout.readline().split()]
-        time.sleep(0.3)  # until it is in the middle of the planted file
+        assert not word or parent.stdout.readline() == "reading\n"
         assert processes
         assert all(map(still_there, processes))
         parent.kill()
