@@ -56,7 +56,7 @@ def listening() -> set[str]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_cluster_listens_on_loopback_and_its_killed_worker_costs_nothing(tmp_path: Path) -> None:
     source, seen, links, killed = collection(tmp_path / "scans", 60), set(), [], []
 
@@ -80,7 +80,7 @@ def test_a_cluster_listens_on_loopback_and_its_killed_worker_costs_nothing(tmp_p
     assert (again.found, again.kept, again.examined) == (61, 60, 60)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_shards_of_a_killed_worker_are_made_all_the_same(tmp_path: Path) -> None:
     clean = collection(tmp_path / "clean", 6)
     shards = plan_shards(clean, SynthesisConfig(count=24, crop=32, pairs_per_shard=2))

@@ -27,6 +27,8 @@ from oldphoto_core.errors import DamagedWeights, ModelError, ScanTooLarge, Unkno
 from oldphoto_core.nets.luminance import luminance
 from oldphoto_core.nets.vae import PaperVAE
 
+pytestmark = pytest.mark.xdist_group("official")
+
 PUBLISHED = {
     "vae_old": (44, "f69b2848b6aa24a8"),
     "vae_quality": (44, "f69b2848b6aa24a8"),
@@ -324,7 +326,7 @@ def test_an_unknown_name_lists_imported_models_too(models: Path) -> None:
         read_card("no-such-model")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_imported_model_restores_by_its_name(archive: Path, models: Path, loaded: official.Official) -> None:
     folder = official.convert(archive)
     assert (folder, imported_models()) == (models / "official", ["official"])
@@ -380,7 +382,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[official.Offici
     return networks, cases
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("key", "run", "bar"),
     [

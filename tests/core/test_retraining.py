@@ -48,6 +48,8 @@ from oldphoto_core.retraining.plan import is_held_out
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.lease import Lease
 
+pytestmark = pytest.mark.xdist_group("retraining")
+
 TINY: dict[str, Any] = {
     "steps": 30, "batch": 4, "crop": 32, "validate_every": 30, "validation_crops": 2, "checkpoint_every": 10,
     "warm_up": 2, "canvas": 0, "crops_of_canvas": 1, "learning_rate": 2e-3,
@@ -108,7 +110,7 @@ def retrained(config: RetrainConfig) -> Outcome:
         return conclude(plan, judge_challenger(plan))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_better_challenger_is_promoted_and_can_be_rolled_back(
     untrained: str, incoming: Bucket, clean: Bucket, tmp_path: Path
 ) -> None:
@@ -136,7 +138,7 @@ def test_a_better_challenger_is_promoted_and_can_be_rolled_back(
     assert make_plan(config_of(incoming, clean, registry, again=True)).challenger == "house@3"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_worse_challenger_is_refused_and_the_champion_stays(incoming: Bucket, clean: Bucket, tmp_path: Path) -> None:
     registry = registry_with("starter", tmp_path / "registry")
     config = config_of(incoming, clean, registry, changes={"learning_rate": 0.01, "steps": 8, "most_loss_rise": 0})
@@ -150,7 +152,7 @@ def test_a_worse_challenger_is_refused_and_the_champion_stays(incoming: Bucket, 
     assert make_plan(replace(config, again=True)).challenger == "house@3"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_retraining_that_diverges_has_come_to_its_end(
     untrained: str, incoming: Bucket, clean: Bucket, tmp_path: Path
 ) -> None:
@@ -164,7 +166,7 @@ def test_a_retraining_that_diverges_has_come_to_its_end(
         open_retraining(config)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_retraining_goes_on_with_its_plan_whatever_arrives_meanwhile(
     untrained: str, incoming: Bucket, clean: Bucket, tmp_path: Path
 ) -> None:

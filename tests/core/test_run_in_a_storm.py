@@ -26,7 +26,7 @@ def storm(s3_bucket_url: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch)
         yield storm
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_in_a_storm_ends_as_on_a_quiet_day(
     storm: Storm, s3_bucket_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

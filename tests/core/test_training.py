@@ -207,7 +207,7 @@ def weights_alone(out: Bucket) -> dict[str, bytes]:
     return {name: tensor.numpy().tobytes() for name, tensor in unpack(weights(out, "vae_old"), "weights")[0].items()}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_training_goes_on_from_its_last_checkpoint(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
     script = (
         "from oldphoto_core.storage import Bucket; from oldphoto_core.training import default_config, train_stage\n"

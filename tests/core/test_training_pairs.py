@@ -93,7 +93,7 @@ def trained_in_a_process(config: StageConfig, *places: Bucket, killed_at: int = 
     assert process.returncode == (-signal.SIGKILL if killed_at else 0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("stage", "changes"), [("vae_old", {"averaging": 0.9}), ("scratches", {"crop": 64})])
 def test_a_training_on_shards_that_was_killed_ends_bit_for_bit_as_an_undisturbed_one(
     stage: str, changes: dict[str, Any], clean: Bucket, old: Bucket, pairs: Bucket, tmp_path: Path

@@ -86,7 +86,7 @@ def state(out: Bucket, stage: str) -> dict[str, Any]:
     return bits | kept | {"history": metadata["history"], "watch": metadata["watch"], "step": metadata["step"]}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("stage", list(SETTINGS))
 def test_a_training_that_was_killed_at_any_step_ends_bit_for_bit_as_an_undisturbed_one(
     stage: str, clean: Bucket, old: Bucket, tmp_path: Path

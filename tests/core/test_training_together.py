@@ -66,7 +66,7 @@ def in_two_parts(config: StageConfig, clean: Bucket, old: Bucket, out: Bucket, p
         train_stage(config, clean, old, out, progress, device="cpu")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_give_the_losses_of_one_with_the_same_batch(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
     one, two = Bucket(tmp_path / "one"), Bucket(tmp_path / "two")
     config, steps = default_config("vae_old", **ALIGNED), list[int]()
@@ -81,7 +81,7 @@ def test_two_processes_give_the_losses_of_one_with_the_same_batch(clean: Bucket,
     assert all(torch.allclose(expected[name], found[name], rtol=1e-4, atol=1e-6) for name in expected)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_training_that_one_process_began_is_ended_by_two_of_torchrun(
     clean: Bucket, old: Bucket, tmp_path: Path
 ) -> None:
@@ -108,7 +108,7 @@ def test_a_training_that_one_process_began_is_ended_by_two_of_torchrun(
         assert found == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_process_that_fails_ends_the_others_and_its_words_are_told(
     clean: Bucket, old: Bucket, tmp_path: Path
 ) -> None:
@@ -140,7 +140,7 @@ def test_bfloat16_stays_near_float32(stage: Any, clean: Bucket, old: Bucket) -> 
     assert reduced == pytest.approx(losses(clean, old, config), rel=0.02)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("stage", ["vae_old"])  # half a minute a stage; of the mapping it was tried by hand
 def test_compiled_networks_give_the_losses_of_plain_ones(
     stage: Any, clean: Bucket, old: Bucket, monkeypatch: pytest.MonkeyPatch

@@ -80,7 +80,7 @@ def test_the_demo_without_scikit_image_tells_the_way_out(
     assert "pip install 'oldphoto[demo]'" in ended.err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_demo_with_its_own_weights_improves_the_photos(tmp_path: Path, oldphoto) -> None:
     from oldphoto_core.checkpoints import shipped_models
 

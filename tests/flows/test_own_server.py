@@ -14,6 +14,8 @@ import pytest
 from flows.own_server import PrefectUnavailable, TemporaryServer, cause_in
 from flows.surroundings import settle_in
 
+pytestmark = pytest.mark.xdist_group("own server")
+
 FOREIGN = {"Origin": "https://a-page-in-the-browser.example"}
 HOSTILE = {
     "HTTP_PROXY": "http://127.0.0.1:9",
