@@ -136,7 +136,8 @@ def _home() -> tuple[Path, IO[bytes] | None]:
     """A folder for the server's database that no other process uses now."""
     home = own_home()
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        home.chmod(0o700)  # its database names what runs restore; older versions made it readable for all
         lock = (home / "lock").open("ab")
     except OSError:
         return _throw_away_home(), None

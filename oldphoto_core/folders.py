@@ -86,7 +86,10 @@ def home_folder() -> Path | None:
 
 
 def cache_folder() -> Path:
-    """Return `oldphoto` in XDG_CACHE_HOME or `~/.cache`; where neither can be written, a part of the private folder."""
+    """Return `oldphoto` in XDG_CACHE_HOME or `~/.cache`, or a part of the private folder.
+
+    The latter where neither can be written, or somebody else made it: XDG_CACHE_HOME may be a folder of all users.
+    """
     named, home = Path(os.environ.get("XDG_CACHE_HOME", "")), home_folder()
     # the XDG specification: a relative path there counts as none
     parents = [named] if named.is_absolute() else [home / ".cache"] if home else []
@@ -105,8 +108,11 @@ def use_private_compiler_cache() -> None:
 
 
 def _is_writable(folder: Path) -> bool:
+    """Whether this user can write there, and nobody made it for all to write: code is loaded from it."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat()
     except OSError:
         return False
-    return os.access(folder, os.R_OK | os.W_OK | os.X_OK)
+    is_ours = os.name == "nt" or (found.st_uid in (os.geteuid(), 0) and not found.st_mode & stat.S_IWOTH)
+    return is_ours and os.access(folder, os.R_OK | os.W_OK | os.X_OK)

@@ -4,8 +4,8 @@
     URL/published/<model>/<version>.json  digest of its SHA256SUMS, who published it and when; never replaced
     URL/promotions/00000001.json ...   who made what the champion, when and why; never replaced
 
-Every version is held to the digest that `published` has of it. A version that was published before there was such a
-record is held to those of its promotions; one that was never promoted either is read as it is.
+Every version is held to the digest that `published` has of it, and to those of its promotions. A version that was
+published before there was such a record, and never promoted, is read as it is.
 
 The last promotion *is* the pair of pointers `champion` and `previous`: both move in one atomic step, and the history
 can never tell anything else than the pointers do. Of two promotions at once one is entry N + 1, the other finds that
@@ -196,10 +196,8 @@ class Registry:
         """The digest of a version's SHA256SUMS, which is the recorded one. Raises UnknownModel, DamagedWeights."""
         found = self._digest(reference)
         published = self._recorded(reference)
-        recorded = (
-            [published] if published else [done.digest for _, done in self.history() if done.champion == reference]
-        )
-        if recorded and found not in recorded:
+        promoted = [done.digest for _, done in self.history() if done.champion == reference]
+        if (published and found != published) or (promoted and found not in promoted):
             raise self._exchanged(reference)
         return found
 

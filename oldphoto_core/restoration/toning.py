@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from oldphoto_core.folders import temporary_folder
 from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas
 from oldphoto_core.scans import RawPixels
 from oldphoto_core.tone.colours import LUMA, Colours
@@ -70,7 +71,7 @@ class Draft:
         channels = 1 if colours.is_monochrome else channels
         if isinstance(result, ArrayCanvas):
             return cls(ArrayCanvas(np.empty((height, width, channels), np.uint16)), None)
-        folder = tempfile.TemporaryDirectory(prefix="oldphoto-", ignore_cleanup_errors=True)
+        folder = temporary_folder("toning")
         try:
             return cls(RawPixels.create(Path(folder.name) / "draft.tif", height, width, channels, np.uint16), folder)
         except BaseException:

@@ -7,8 +7,10 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from strangers import as_a_user_nobody_knows
 
@@ -20,6 +22,11 @@ from oldphoto_core.folders import (
     temporary_folder,
     use_private_compiler_cache,
 )
+from oldphoto_core.restoration.toning import Draft
+from oldphoto_core.scans import RawPixels
+from oldphoto_core.storage.key_list import as_file
+from oldphoto_core.tone.colours import colours_of
+from oldphoto_core.tone.options import ToneOptions
 
 ROOT = Path(__file__).parents[2]
 SCRATCH = "dask-scratch-space"
@@ -84,6 +91,20 @@ def test_no_room_for_temporary_files_is_one_line_with_the_way_out(
         private_folder()
 
 
+def test_drafts_and_lists_from_streams_lie_in_it(system_folder: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "list")
+    writer = threading.Thread(target=lambda: (tmp_path / "list").write_text("a.png\n"))
+    writer.start()
+    with as_file(str(tmp_path / "list")) as place:
+        writer.join()
+        assert Path(place).is_relative_to(private_folder())
+    photo = RawPixels.create(tmp_path / "photo.tif", 8, 8, 3, np.uint8)
+    with Draft.of(photo, photo, colours_of(photo, None, ToneOptions())) as draft:
+        assert isinstance(draft.pixels, RawPixels)
+        assert Path(draft.pixels.path).is_relative_to(private_folder())
+    assert list(private_folder().iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "cluster",
     [
@@ -129,6 +150,20 @@ def test_the_cache_is_where_it_can_be_written(
     assert cache_folder() == tmp_path / "home/.cache/oldphoto"
     (tmp_path / "file").touch()
     monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    assert cache_folder().parent == private_folder()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes folders of somebody else")
+@pytest.mark.parametrize(("mode", "owner"), [(0o777, 0), (0o755, 54321)])
+def test_a_cache_that_somebody_else_made_or_may_write_is_not_used(
+    system_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, owner: int
+) -> None:
+    """Networks are compiled to it, and the code is loaded from there."""
+    theirs = tmp_path / "of-all/oldphoto"
+    theirs.mkdir(parents=True)
+    theirs.chmod(mode)
+    os.chown(theirs, owner, owner)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(theirs.parent))
     assert cache_folder().parent == private_folder()
 
 

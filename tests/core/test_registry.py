@@ -148,6 +148,23 @@ def test_every_version_is_held_to_the_digest_that_was_recorded(
         registry.promote(meant, why="as it is now")
 
 
+@pytest.mark.parametrize("name", ["champion", "previous", "mine@1"])
+def test_a_promoted_version_is_held_to_its_promotion_although_its_publication_was_rewritten(
+    name: str, model: str, other: str, tmp_path: Path
+) -> None:
+    registry = Registry(str(tmp_path / "ours"))
+    for reference in ("mine@1", "mine@2"):
+        publish_version(registry, model, reference, data=DATA)
+        registry.promote(reference, why="good")
+    meant = registry.exact(name)
+    exchange(registry, meant, other)
+    theirs = Registry(f"{registry.bucket.url}-theirs").bucket
+    record = f"published/{meant.replace('@', '/')}.json"
+    registry.bucket.write(record, theirs.read(record))
+    with pytest.raises(DamagedWeights, match="not the one that was published or promoted"):
+        place_of(name, registry.bucket.url)
+
+
 def test_a_rollback_does_not_lead_to_an_altered_version(model: str, other: str, tmp_path: Path) -> None:
     registry = Registry(str(tmp_path / "ours"))
     for reference in ("mine@1", "mine@2"):

@@ -178,6 +178,13 @@ def test_rows_that_are_not_the_next_ones_are_not_written(decoders: Decoders, tmp
     assert os.listdir(folder) == []
 
 
+@pytest.mark.parametrize("name", ["complains_at_length", "names_many_sides_of_a_picture"])
+def test_what_a_decoder_says_in_words_is_cut(decoders: Decoders, name: str) -> None:
+    with pytest.raises((RuntimeError, CrashesDecoder), match=r"xxx|pixels of") as caught:
+        decoders.read_scan(attack(name), seconds=30)
+    assert len(str(caught.value)) < 3000
+
+
 def test_an_answer_that_never_ends_is_stopped_in_time(decoders: Decoders) -> None:
     with pytest.raises((TimedOut, CrashesDecoder)):
         decoders.read_header(attack("sends_one_byte_after_the_other"), seconds=1.0)

@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from flows.own_server import PrefectUnavailable, TemporaryServer, cause_in
+from flows.own_server import PrefectUnavailable, TemporaryServer, _home, cause_in
 from flows.surroundings import settle_in
 
 pytestmark = pytest.mark.xdist_group("own server")
@@ -106,6 +106,17 @@ def test_two_servers_have_two_secrets(server: TemporaryServer, tmp_path: Path) -
     other._process.kill()
     other._process.wait()
     assert other.auth_string != server.auth_string
+
+
+def test_nobody_else_reads_the_servers_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    older = tmp_path / "prefect"
+    older.mkdir(mode=0o755)
+    monkeypatch.setattr("flows.own_server.own_home", lambda: older)
+    home, lock = _home()
+    assert lock is not None
+    lock.close()
+    assert home == older
+    assert home.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_server_that_does_not_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,8 @@ MOST_BYTES = 16 * 2**20
 """Of a message without what belongs behind it. What JSON makes of them may take some thirty times as much memory."""
 MOST_BLOB_BYTES = 64 * 2**20
 """Of metadata and profiles that belong behind a message, the size of the file that it is about not counted."""
+MOST_CHARACTERS = 2000
+"""Of an error's text, which goes into ledgers and logs."""
 _HEAD = struct.Struct("<16sQQ")
 _CLOSED_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
@@ -109,11 +111,12 @@ class Failure:
     text: str
 
     def error(self) -> Exception:
-        """The error again; what is none of a scan's is a RuntimeError."""
+        """The error again, its text cut to MOST_CHARACTERS; what is none of a scan's is a RuntimeError."""
+        text = self.text[:MOST_CHARACTERS]
         found = getattr(errors, self.name, None) or _OTHER_ERRORS.get(self.name)
         if isinstance(found, type) and issubclass(found, ScanError):
-            return found(self.text)
-        return RuntimeError(self.text)
+            return found(text)
+        return RuntimeError(text)
 
 
 _OTHER_ERRORS = {kind.__name__: kind for kind in (TooScattered, UnusableProfileError)}

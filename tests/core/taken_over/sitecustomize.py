@@ -159,6 +159,19 @@ def says(text):
 
 
 @attack
+def complains_at_length(_):
+    say(b"Failure", json.dumps(["RuntimeError", "x" * 2**20]).encode())
+    time.sleep(1000)
+
+
+@attack
+def names_many_sides_of_a_picture(_):
+    carried = [[True, None, None, False, None, False, False, None, None], 1, None, None, None, [], []]
+    say(b"Reply", json.dumps(["png", [[1] * 2**18, "|u1"], None, carried]).encode())
+    time.sleep(1000)
+
+
+@attack
 def leaves_a_process_that_holds_the_line(folder):
     if os.fork() == 0:
         os.mkdir(f"{folder}/{os.getpid()}")
