@@ -14,7 +14,9 @@ from test_scans_bad_input import KINDS
 
 from oldphoto_core.errors import CrashesDecoder, TimedOut, UnreadableScan
 from oldphoto_core.scans import Decoders, read_scan
+from oldphoto_core.scans.carried import Carried, Encoding
 from oldphoto_core.scans.isolation import landlock, seccomp
+from oldphoto_core.scans.isolation.wire import packed
 
 TAKEN_OVER = Path(__file__).parent / "taken_over"
 filtered = pytest.mark.skipif(not seccomp.is_known_here(), reason="no filter of system calls on this machine")
@@ -142,7 +144,7 @@ def test_an_answer_that_makes_no_sense_costs_one_photo(decoders: Decoders, name:
     assert np.array_equal(decoders.read_scan(PNG).pixels, read_scan(PNG).pixels)
 
 
-CARRIED = "[[true,null,null,false,null,false,false,null,null],1,null,null,null,[],[]]"
+CARRIED = packed(Carried(encoding=Encoding(lossless=True)))[0].decode()
 
 
 @pytest.mark.parametrize(

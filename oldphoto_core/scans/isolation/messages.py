@@ -20,7 +20,7 @@ from oldphoto_core.scans.foresight import Foreseen, TooScattered
 from oldphoto_core.scans.icc import UnusableProfileError
 from oldphoto_core.scans.isolation.confinement import Confinement
 from oldphoto_core.scans.isolation.memory import Plane
-from oldphoto_core.scans.isolation.wire import BadMessage, packed, unpacked
+from oldphoto_core.scans.isolation.wire import MOST_CHARACTERS, BadMessage, packed, unpacked
 from oldphoto_core.scans.scan import Format, ScanHeader
 from oldphoto_core.scans.selection import ALL_PAGES, PageSelection
 
@@ -28,8 +28,6 @@ MOST_BYTES = 16 * 2**20
 """Of a message without what belongs behind it. What JSON makes of them may take some thirty times as much memory."""
 MOST_BLOB_BYTES = 64 * 2**20
 """Of metadata and profiles that belong behind a message, the size of the file that it is about not counted."""
-MOST_CHARACTERS = 2000
-"""Of an error's text, which goes into ledgers and logs."""
 _HEAD = struct.Struct("<16sQQ")
 _CLOSED_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 

@@ -18,7 +18,7 @@ from oldphoto_core.scans.isolation.answers import check_answer
 from oldphoto_core.scans.isolation.confinement import Confinement, keep_private
 from oldphoto_core.scans.isolation.decoder import Decoder, NotStarted, OnSlab
 from oldphoto_core.scans.isolation.memory import holding
-from oldphoto_core.scans.isolation.messages import MOST_CHARACTERS, Request
+from oldphoto_core.scans.isolation.messages import Request
 from oldphoto_core.scans.isolation.wire import BadMessage
 
 _log = logging.getLogger("oldphoto.scans")
@@ -101,7 +101,7 @@ class Pool:
                 f"its decoder was stopped after {seconds:.3g} s: raise --photo-timeout, or open it elsewhere"
             ) from error
         except (EOFError, OSError, BadMessage) as error:
-            how = f"answered what no decoder should ({str(error)[:MOST_CHARACTERS]})"
+            how = f"answered what no decoder should ({error})"
             if not isinstance(error, BadMessage):
                 how = f"died ({decoder.cause_of_death()})"
             self._let_go(decoder)

@@ -13,9 +13,15 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+MOST_CHARACTERS = 2000
+"""Of what a decoder says in words, which goes into ledgers and logs."""
+
 
 class BadMessage(Exception):
     """Bytes that are no message of the kind that was asked for."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text[:MOST_CHARACTERS])
 
 
 def packed(message: object) -> tuple[bytes, list[bytes]]:

@@ -166,7 +166,10 @@ def complains_at_length(_):
 
 @attack
 def names_many_sides_of_a_picture(_):
-    carried = [[True, None, None, False, None, False, False, None, None], 1, None, None, None, [], []]
+    from oldphoto_core.scans.carried import Carried, Encoding
+    from oldphoto_core.scans.isolation.wire import packed
+
+    carried = json.loads(packed(Carried(encoding=Encoding(lossless=True)))[0])
     say(b"Reply", json.dumps(["png", [[1] * 2**18, "|u1"], None, carried]).encode())
     time.sleep(1000)
 
