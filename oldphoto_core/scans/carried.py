@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Unit = Literal["in", "cm", "none"]
+CREDENTIALS = "Content Credentials or other JUMBF boxes"
+"""What C2PA states of a file: not true of a restored picture, so that no derivative has it."""
 MM_PER_UNIT: dict[Unit, float] = {"in": 25.4, "cm": 10.0, "none": 1.0}
 """Between pixels per unit and pixels per mm; a bare number stays as it is."""
 Pyramid = Literal["pages", "subifds"]

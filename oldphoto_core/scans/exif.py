@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 
 from oldphoto_core.scans.carried import MM_PER_UNIT, Resolution, Unit
 from oldphoto_core.scans.ifd import (
+    EXIF_IFD,
+    GPS_IFD,
     BrokenIfdError,
     Entry,
     Layout,
@@ -17,6 +19,7 @@ from oldphoto_core.scans.ifd import (
 )
 
 ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 274, 282, 283, 296
+_NAMES = {EXIF_IFD: "the directory of the exposure", GPS_IFD: "the GPS directory", ORIENTATION: "the orientation"}
 _UNITS: dict[int, Unit] = {1: "none", 2: "in", 3: "cm"}
 
 
@@ -26,6 +29,26 @@ def entries_of(exif: bytes) -> dict[int, Entry]:
         return read_ifd(exif)
     except BrokenIfdError:
         return {}
+
+
+def settle(metadata: MutableMapping[str, bytes]) -> tuple[str, ...]:
+    """What is wrong with the EXIF block among what a file carries, for people; its orientation is corrected in place.
+
+    The rest of it is kept as it is: other programs may make something of it, and maker notes depend on their place.
+    """
+    if not (exif := metadata.get("exif", b"")):
+        return ()
+    dropped: list[int] = []
+    try:
+        entries = read_ifd(exif, dropped=dropped)
+    except BrokenIfdError:
+        return ("its EXIF is cut or makes no sense, and was kept as it is",)
+    names = dict.fromkeys(_NAMES.get(tag, f"tag {tag}") for tag in dropped)
+    faults = [f"in its EXIF, {name} lies outside or makes no sense, and was kept as it is" for name in names]
+    if ORIENTATION in entries and not 1 <= (value := first_integer(entries, ORIENTATION, 0)) <= 8:
+        faults.append(f"its orientation is {value}, which does not exist: taken as 1")
+        metadata["exif"] = as_exif({**entries, ORIENTATION: shorts(1)})
+    return tuple(faults)
 
 
 def without_thumbnail(exif: bytes) -> bytes:

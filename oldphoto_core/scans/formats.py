@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from oldphoto_core.errors import UnreadableScan, UnsupportedScan
 from oldphoto_core.scans import heif, jpeg2000
 from oldphoto_core.scans.scan import Format
@@ -15,6 +17,8 @@ _OTHERS = (
     (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
     (b"AT&TFORM", "DjVu"),
 )
+_MARKER = re.compile(rb"\xff[\xc0-\xcf\xdb-\xfe]|\xff\xff")
+"""What a JPEG begins with behind its start, or behind stray bytes there."""
 HEAD = 1024
 """Bytes at the beginning of a file by which it is judged."""
 _EXTENSIONS: dict[Format, str] = {
@@ -35,7 +39,7 @@ def recognise(data: bytes) -> Format:
         UnsupportedScan: an image, but of a format that is not read here.
         UnreadableScan: no image at all.
     """
-    if data.startswith(b"\xff\xd8\xff"):
+    if data.startswith(b"\xff\xd8") and _MARKER.search(data[:HEAD], 2):
         return "jpeg"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png"

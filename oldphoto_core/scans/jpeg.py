@@ -13,8 +13,9 @@ import numpy as np
 from oldphoto_core.scans import exif as exif_blocks
 from oldphoto_core.scans import xmp
 from oldphoto_core.scans.carried import MM_PER_UNIT, Carried, Encoding, Resolution, Unit
-from oldphoto_core.scans.jpeg_structure import segments_of, sound
-from oldphoto_core.scans.jpeg_trailers import left_out_of
+from oldphoto_core.scans.jpeg_segments import segments_of
+from oldphoto_core.scans.jpeg_structure import sound, sound_head
+from oldphoto_core.scans.jpeg_trailers import left_out_of, missing_of
 from oldphoto_core.scans.views import Data, pieces_of
 
 _EXIF, _XMP, _ICC, _PHOTOSHOP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"Photoshop 3.0\0"
@@ -33,11 +34,12 @@ def read_carried(data: Data) -> Carried:
     """Everything but the pixels."""
     segments = list(_segments(data))
     metadata = _metadata(segments)
+    remarks = (*sound(data)[1], *exif_blocks.settle(metadata), *missing_of(data))
     entries = exif_blocks.entries_of(metadata.get("exif", b""))
     return Carried(
-        encoding=_encoding(data),
+        encoding=_encoding(sound_head(data)),
         left_out=left_out_of(data),
-        remarks=sound(data)[1],
+        remarks=remarks,
         orientation=exif_blocks.orientation_of(entries),
         resolution=_density(segments) or exif_blocks.resolution_of(entries),
         icc_profile=_profile(segments),

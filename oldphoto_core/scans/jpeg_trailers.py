@@ -6,8 +6,9 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from oldphoto_core.scans.carried import CREDENTIALS
 from oldphoto_core.scans.ifd import BrokenIfdError, Layout, read_ifd
-from oldphoto_core.scans.jpeg_structure import end_of_picture, segments_of
+from oldphoto_core.scans.jpeg_segments import end_of_picture, segments_of
 from oldphoto_core.scans.views import Data
 
 _MPF = b"MPF\0"
@@ -34,7 +35,7 @@ _SIGNS = (
 )
 _VIDEO = (b"ftyp", b"MotionPhoto_Data", b"moov", b"mdat")
 _SEGMENTS = (
-    (0xEB, b"JP", "Content Credentials or other JUMBF boxes"),
+    (0xEB, b"JP", CREDENTIALS),
     (0xE1, b"FLIR\0", "thermal data (FLIR)"),
     (0xE3, b"_JPSJPS_", "the description of a stereo pair (JPS)"),
 )
@@ -61,6 +62,12 @@ def left_out_of(data: Data) -> tuple[str, ...]:
         name = "a Samsung trailer" if data[len(data) - 4 :] == b"SEFT" else "data of no known kind"
         names.append(f"{_sniffed(data[rest : rest + _SNIFFED]) or name} ({len(data) - rest:,} bytes)")
     return (*found, *(f"{name} behind the picture's end {_WERE}" for name in names))
+
+
+def missing_of(data: Data) -> tuple[str, ...]:
+    """What the file should have besides its picture, and has not, for people."""
+    count = sum(one.end > max(len(data), one.start) for one in _index_of(data))
+    return (f"{count} of the other pictures that its index names are cut or missing",) if count else ()
 
 
 def _named_segments(data: Data) -> Iterator[str]:
