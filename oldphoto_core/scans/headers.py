@@ -41,7 +41,12 @@ CHECK_WHOLE: dict[Format, Callable[[Data], None]] = {
     "avif": heif.check_whole,
 }
 _IN_ONE_PIECE: dict[Format, ModuleType] = {"jpeg2000": jpeg2000, "heif": heif, "avif": heif}
-_MENDED: dict[Format, Callable[[Data], Data]] = {"jpeg": jpeg_structure.sound_head, "png": png.sound, "tiff": bare}
+_MENDED: dict[Format, Callable[[Data], Data]] = {
+    "jpeg": jpeg_structure.sound_head,
+    "png": png.sound,
+    "tiff": bare,
+    "webp": webp.sound,
+}
 _DEPTHS = {"uchar": 8, "char": 8, "ushort": 16, "short": 16, "uint": 32, "int": 32, "float": 32, "double": 64}
 _KINDS = ("b-w", "grey16", "srgb", "rgb16", "rgb")
 
@@ -128,6 +133,8 @@ def judge_header(data: Data, *, max_pixels: int | None = None) -> ScanHeader:
             header = webp.read_header(data)
             check_size(header, max_pixels)
             return header
+        if format_ == "jpeg":
+            jpeg_structure.check_coding(data)
         image = opened(data, format_)
         header = header_of(format_, image)
         check_size(header, max_pixels)

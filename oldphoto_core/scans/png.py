@@ -6,9 +6,9 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from oldphoto_core.errors import TruncatedScan, UnreadableScan
+from oldphoto_core.errors import TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans import exif as exif_blocks
-from oldphoto_core.scans.carried import Carried, Encoding, Resolution
+from oldphoto_core.scans.carried import CREDENTIALS, Carried, Encoding, Resolution
 from oldphoto_core.scans.views import AssembledView, Data, pieces_of
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -16,13 +16,19 @@ _XMP = b"XML:com.adobe.xmp\0"
 _KEPT = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"tEXt", b"zTXt", b"iTXt", b"tIME")
 _NO_PIXELS = (*_KEPT, b"eXIf", b"iCCP", b"pHYs", b"bKGD", b"hIST", b"sBIT", b"sPLT", b"oFFs", b"sTER", b"vpAg", b"orNT")
 """Chunks that no pixel depends on. (tRNS, which is as ancillary as they are, makes pixels transparent.)"""
+_KNOWN = (*_NO_PIXELS, b"tRNS", b"acTL", b"fcTL", b"fdAT")
 _SNIFFED = 2**20
 _LONGEST = 64 * 2**20
 """Bytes that are inflated of a profile or a text: a few bytes can say a million zeros."""
 
 
 def check_whole(data: Data) -> None:
-    """Raises TruncatedScan when the last chunk is missing, UnreadableScan when what the pixels need is damaged."""
+    """Raises TruncatedScan when pixels are missing, UnreadableScan when what they need is damaged.
+
+    Raises UnsupportedScan for a kind of PNG that only Apple's programs read.
+    """
+    if data[12:16] == b"CgBI":
+        raise UnsupportedScan("a PNG in Apple's own kind (CgBI), from an app of an iPhone: save it as PNG again")
     _wrong_chunks(data)
 
 
@@ -63,6 +69,12 @@ def _about(data: Data, wrong: list[tuple[bytes, int, int]], end: int) -> tuple[t
     frames = next((data[start + 8 : start + 12] for kind, start, _ in _positions(data) if kind == b"acTL"), b"")
     if (count := int.from_bytes(frames, "big")) > 1:
         left_out.append(f"{count - 1} other pictures of an animation (APNG) were left out")
+    for kind, start, stop in _positions(data):
+        if kind[:1].islower() and kind not in _KNOWN and (kind, start, stop) not in wrong:
+            name = (
+                CREDENTIALS if kind == b"caBX" else f"a chunk of another kind ({_name(kind)}, {stop - start:,} bytes)"
+            )
+            left_out.append(f"{name} was left out")
     if data[end : end + _SNIFFED].strip(b"\0"):
         left_out.append(f"data ({len(data) - end:,} bytes) behind the picture's end was left out")
     return tuple(remarks), tuple(left_out)
@@ -91,6 +103,7 @@ def read_carried(data: Data) -> Carried:
             resolution = _resolution(payload)
         elif kind in _KEPT:
             metadata[f"png:{number:04d}:{kind.decode()}"] = payload
+    remarks += exif_blocks.settle(metadata)
     entries = exif_blocks.entries_of(metadata.get("exif", b""))
     return Carried(
         encoding=Encoding(lossless=True),

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from oldphoto_core.errors import ScanError, ScanTooLarge, TruncatedScan, UnreadableScan
-from oldphoto_core.scans import jpeg_structure, kinds, pages, png, tiff
+from oldphoto_core.scans import jpeg_structure, kinds, pages, png, tiff, webp
 from oldphoto_core.scans.carried import Carried
 from oldphoto_core.scans.formats import HEAD, recognise
 from oldphoto_core.scans.headers import CHECK_WHOLE, READ_CARRIED, check_kind, check_size, decoder_of, header_of, seen
@@ -123,6 +123,8 @@ def _read_image(
         data, _ = jpeg_structure.sound(data)
     elif format_ == "png":
         data = png.sound(data)
+    elif format_ == "webp":
+        data = webp.sound(data)
     try:
         taken, kind, remarks = _taken(data, max_pixels, take, format_)
     except (UnreadableScan, TruncatedScan) as error:

@@ -7,19 +7,45 @@ from collections.abc import Iterator
 
 from oldphoto_core.errors import TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans import exif as exif_blocks
-from oldphoto_core.scans.carried import Carried, Encoding
+from oldphoto_core.scans.carried import CREDENTIALS, Carried, Encoding
 from oldphoto_core.scans.scan import ScanHeader
-from oldphoto_core.scans.views import Data
+from oldphoto_core.scans.views import AssembledView, Data
 
 _ICC_FLAG, _ALPHA_FLAG, _EXIF_FLAG, _XMP_FLAG, _ANIMATION_FLAG = 0x20, 0x10, 0x08, 0x04, 0x02
+_KINDS = (b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ICCP", b"EXIF", b"XMP ", b"C2PA")
+_ANNOUNCED = ((_ICC_FLAG, b"ICCP"), (_EXIF_FLAG, b"EXIF"), (_XMP_FLAG, b"XMP "))
+_WRONG_SIZE = "its header states another size than it has"
 
 
 def check_whole(data: Data) -> None:
-    """Raises TruncatedScan when the file is shorter than its header says."""
+    """Raises TruncatedScan when the file is shorter than its header says, unless all of its chunks are there."""
+    if _true_size(data) is not None:
+        return
     size = int.from_bytes(data[4:8], "little") + 8
     # writers that forget the padding byte of the last chunk exist
     if len(data) < size - 1:
         raise TruncatedScan(f"the file has {len(data)} of {size} bytes: copy it again")
+
+
+def sound(data: Data) -> Data:
+    """The file with a header that states its true size."""
+    size = _true_size(data)
+    return data if size is None else AssembledView([b"RIFF" + struct.pack("<I", size - 8), (data, 8, size)])
+
+
+def _true_size(data: Data) -> int | None:
+    """The bytes of a file whose header states other ones, though its chunks are whole; None: it states its own."""
+    at, end, stated, found = 12, 12, int.from_bytes(data[4:8], "little") + 8, []
+    while at + 8 <= len(data) and ((kind := data[at : at + 4]) in _KINDS or at + 8 <= stated):
+        end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "little")
+        found.append(kind)
+        at = end + end % 2
+    if at in (stated, stated + 1) or end > len(data) or not {b"VP8 ", b"VP8L"}.intersection(found):
+        return None
+    announced = data[20] if found[0] == b"VP8X" else 0
+    lost = any(announced & flag and kind not in found for flag, kind in _ANNOUNCED)
+    cut_in_next = stated > len(data) > at
+    return None if lost or cut_in_next else min(at, len(data))
 
 
 def read_header(data: Data) -> ScanHeader:
@@ -45,17 +71,24 @@ def read_header(data: Data) -> ScanHeader:
 
 def read_carried(data: Data) -> Carried:
     """Everything but the pixels."""
+    faults = () if _true_size(data) is None else (_WRONG_SIZE,)
+    data = sound(data)
     chunks = dict(reversed(list(_chunks(data))))
     metadata = {}
     if b"EXIF" in chunks:
         metadata["exif"] = exif_blocks.without_thumbnail(chunks[b"EXIF"].removeprefix(b"Exif\0\0"))
     if b"XMP " in chunks:
         metadata["xmp"] = chunks[b"XMP "]
+    remarks = faults + exif_blocks.settle(metadata)
     entries = exif_blocks.entries_of(metadata.get("exif", b""))
     end = int.from_bytes(data[4:8], "little") + 8
     behind = len(data) - end if data[end:].strip(b"\0") else 0
+    names = [_name(kind) for kind in chunks if kind not in _KINDS or kind == b"C2PA"]
+    if behind:
+        names.append(f"data ({behind:,} bytes) behind the picture's end")
     return Carried(
-        left_out=(f"data ({behind:,} bytes) behind the picture's end was left out",) if behind else (),
+        left_out=tuple(f"{name} was left out" for name in names),
+        remarks=remarks,
         encoding=Encoding(lossless=b"VP8L" in chunks),
         orientation=exif_blocks.orientation_of(entries),
         resolution=exif_blocks.resolution_of(entries),
@@ -82,6 +115,10 @@ def insert_carried(encoded: Data, carried: Carried, width: int, height: int) -> 
     body = [_chunk(kind, payload) for kind, payload in chunks]
     yield b"RIFF" + struct.pack("<I", 4 + sum(map(len, body))) + b"WEBP"
     yield from body
+
+
+def _name(kind: bytes) -> str:
+    return CREDENTIALS if kind == b"C2PA" else f"a chunk of another kind ({kind.decode('ascii', 'replace')!r})"
 
 
 def _has_alpha(picture: list[tuple[bytes, bytes]]) -> bool:
