@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ import pyvips
 from oldphoto_core.errors import ScanTooLarge, UnsupportedScan
 from oldphoto_core.scans import tiff
 from oldphoto_core.scans.carried import Carried
+from oldphoto_core.scans.ifd import BrokenIfdError, read_ifd
 from oldphoto_core.scans.scan import Format
 from oldphoto_core.scans.views import Data
 from oldphoto_core.scans.vips import open_image, slabs_of
@@ -81,6 +83,9 @@ def carried_by(carried: Carried, kind: Kind | None) -> Carried:
 
 def open_scan(data: Data, format: Format, *, strict: bool = False) -> Any:  # noqa: A002
     """`open_image`, also of TIFFs of 8-bit CIELab, for which libvips makes an image that it refuses itself."""
+    if format == "tiff":
+        with contextlib.suppress(BrokenIfdError):  # whoever opens it says what is wrong with it
+            tiff.check_coding(read_ifd(data, only=tiff.OF_CODING))
     patch = tiff.lab_as_rgb(data) if format == "tiff" else None
     if patch is None:
         image = open_image(data, format, strict=strict)

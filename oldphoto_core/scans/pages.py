@@ -193,7 +193,12 @@ def stated_header(page: Page, pages: int) -> ScanHeader:
 def with_pages(carried: Carried, page: Page) -> Carried:
     """What a page carries, with what lies around it."""
     encoding = replace(carried.encoding, pyramid=page.pyramid, tile=page.level.tile if page.pyramid else None)
-    return replace(carried, encoding=encoding, left_out=page.left_out, remarks=(*carried.remarks, *page.faults))
+    return replace(
+        carried,
+        encoding=encoding,
+        left_out=(*carried.left_out, *page.left_out),
+        remarks=(*carried.remarks, *page.faults),
+    )
 
 
 def _read(data: Data, layout: Layout, offset: int) -> Mapping[int, Entry]:

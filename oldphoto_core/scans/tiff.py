@@ -6,8 +6,9 @@ import os
 import struct
 from collections.abc import Iterator, Mapping
 
+from oldphoto_core.errors import UnsupportedScan
 from oldphoto_core.scans import exif as exif_blocks
-from oldphoto_core.scans.carried import MM_PER_UNIT, Carried, Encoding, Resolution
+from oldphoto_core.scans.carried import CREDENTIALS, MM_PER_UNIT, Carried, Encoding, Resolution
 from oldphoto_core.scans.ifd import (
     ASCII,
     BYTE,
@@ -24,6 +25,7 @@ from oldphoto_core.scans.ifd import (
     rational,
     read_ifd,
     shorts,
+    tags_of,
     value_position,
     write_ifd,
 )
@@ -31,6 +33,8 @@ from oldphoto_core.scans.views import Data, FileView, pieces_of
 
 _WIDTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _CHANNELS = 256, 258, 259, 262, 277
 _SUBFILE, _EXTRA = 254, 338
+OF_CODING = (_COMPRESSION, _PHOTOMETRIC)
+"""Tags by which `check_coding` judges."""
 _COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3, 9: 3}
 """Channels of a picture, by its photometric interpretation."""
 _ALPHA = (1, 2)
@@ -55,11 +59,27 @@ _COMPRESSIONS = {
     50000: "zstd",
     50001: "webp",
 }
+_OLD_JPEG, _JPEG, _YCBCR = 6, 7, 6
+_ALSO_DECODED = (32766, 32771, 32809, 32909, 34676, 34677, 34887)
+"""Further compressions that libtiff may decode."""
 _DESCRIPTIONS = (297, EXIF_IFD, GPS_IFD, 18246, 40091, 40092, 40093, 40094, 40095)
 """Besides all text fields: the page's number, EXIF, GPS, rating; Windows' title, comment, author, keywords, subject."""
 _UNIT_CODES = {"none": 1, "in": 2, "cm": 3}
+_NOT_CARRIED = {37724: "the layers of Photoshop", 0xCD41: CREDENTIALS}
+"""What the derivative does not have, by its tag."""
 _OF_INKS = (333, 337)
 """Text that names the inks and the printer of a CMYK picture, whose derivative is none."""
+
+
+def check_coding(entries: Mapping[int, Entry]) -> None:
+    """Raises UnsupportedScan for a compression that nothing here decodes, or would decode as other colours."""
+    code = compression_code(entries)
+    if code == _OLD_JPEG or code not in (*_COMPRESSIONS, *_ALSO_DECODED):
+        name = "old-style JPEG" if code == _OLD_JPEG else f"compression {code}"
+        raise UnsupportedScan(f"a TIFF of {name}: save it again with another compression")
+    if code != _JPEG and first_integer(entries, _PHOTOMETRIC, 1) == _YCBCR:
+        # libvips gives its luma and chroma as if they were red, green and blue
+        raise UnsupportedScan("a TIFF of YCbCr without JPEG compression: save it as RGB")
 
 
 def is_fax(data: Data) -> bool:
@@ -87,7 +107,7 @@ def lab_as_rgb(data: Data) -> tuple[int, bytes] | None:
 def read_carried(data: Data) -> Carried:
     """Everything but the pixels."""
     layout = Layout.of(data)
-    entries = read_ifd(data, layout)
+    entries, tags = read_ifd(data, layout), tags_of(data, layout, layout.first)
     blobs = {"xmp": _XMP, "iptc": _IPTC, "photoshop": _PHOTOSHOP}
     metadata = {name: entries[tag].data for name, tag in blobs.items() if tag in entries}
     described = {tag: entry for tag, entry in entries.items() if _describes(tag, entry)}
@@ -96,6 +116,7 @@ def read_carried(data: Data) -> Carried:
     encoding = _encoding(entries, layout)
     return Carried(
         encoding=encoding,
+        left_out=tuple(f"{name} was left out" for tag, name in _NOT_CARRIED.items() if tag in tags),
         remarks=(_UNSPECIFIED,) if encoding.unspecified_channel else (),
         orientation=exif_blocks.orientation_of(entries),
         resolution=exif_blocks.resolution_of(entries),

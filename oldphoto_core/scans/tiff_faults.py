@@ -25,10 +25,10 @@ from oldphoto_core.scans.tiff_parts import mend_parts
 from oldphoto_core.scans.views import AssembledView, Data
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
-_FILL, _CHANNELS, _ROWS, _PLANAR, _SUB_IFDS, _EXTRA, _ICC = 266, 277, 278, 284, 330, 338, 34675
+_FILL, _CHANNELS, _ROWS, _PLANAR, _SUB_IFDS, _EXTRA, _SAMPLES, _ICC = 266, 277, 278, 284, 330, 338, 339, 34675
 _OF_PICTURE = frozenset(
     {_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL, 273, _CHANNELS, _ROWS, 279, _PLANAR, 292, 293, 317, 320}
-    | {322, 323, 324, 325, 332, 334, _EXTRA, 339, 347, *range(512, 522), 529, 530, 531, 532, _ICC}
+    | {322, 323, 324, 325, 332, 334, _EXTRA, 339, 347, *range(512, 522), 529, 531, 532, _ICC}
 )
 """Tags without which the pixels cannot be decoded; the others are left out where the decoder stumbles over them."""
 _NEEDED = _OF_PICTURE - {_FILL, 332, 334, *range(512, 533), _ICC}
@@ -47,6 +47,7 @@ _ALLOWED: dict[int, tuple[Collection[int], int, str]] = {
     RESOLUTION_UNIT: (range(1, 4), 1, "resolution unit"),
     _PLANAR: ((1, 2), 1, "planar configuration"),
     _FILL: ((1, 2), 1, "fill order"),
+    _SAMPLES: (range(1, 7), 1, "sample format"),
 }
 """Values that there are, what any other is taken as, and the name of the tag."""
 _KINDS = {0: "grey whose white is 0", 1: "grey whose black is 0", 2: "RGB"}
