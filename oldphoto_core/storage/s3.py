@@ -52,7 +52,8 @@ class S3Store:
             for entry in page.get("Contents", ()):
                 key = entry["Key"][len(self._requests.start()) :]
                 # "folder/" of no bytes is how consoles draw an empty folder
-                if key and not key.endswith("/") and not is_temporary(key):
+                is_folder = key.endswith("/") and not entry["Size"]
+                if key and not is_folder and not is_temporary(key):
                     yield ObjectInfo(key, int(entry["Size"]), entry["ETag"].strip('"'))
 
     def folders(self, prefix: str) -> Iterator[str]:

@@ -37,6 +37,17 @@ def test_a_store_that_keeps_other_bytes_is_a_failed_write(s3_bucket_url: str, mo
         Bucket(s3_bucket_url).write("photo.jpg", b"x")
 
 
+def test_an_empty_object_named_like_a_folder_is_none_and_one_with_content_is_listed(
+    s3_bucket_url: str, s3_endpoint: str
+) -> None:
+    bucket, _, prefix = s3_bucket_url.removeprefix("s3://").partition("/")
+    start = f"{prefix}/" if prefix else ""
+    client = boto3.client("s3", endpoint_url=s3_endpoint)
+    for key, content in (("album/", b""), ("letters/", b"a scan")):
+        client.put_object(Bucket=bucket, Key=start + key, Body=content)
+    assert [info.key for info in Bucket(s3_bucket_url).list()] == ["letters/"]
+
+
 def test_listings_of_many_pages_are_complete(s3_bucket_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3_requests, "PAGE_KEYS", 3)
     bucket = Bucket(s3_bucket_url)
