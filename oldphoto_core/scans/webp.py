@@ -42,7 +42,7 @@ def _true_size(data: Data) -> int | None:
         at = end + end % 2
     if at in (stated, stated + 1) or end > len(data) or not {b"VP8 ", b"VP8L"}.intersection(found):
         return None
-    announced = data[20] if found[0] == b"VP8X" else 0
+    announced = data[20:21][0] if found[0] == b"VP8X" else 0
     lost = any(announced & flag and kind not in found for flag, kind in _ANNOUNCED)
     cut_in_next = stated > len(data) > at
     return None if lost or cut_in_next else min(at, len(data))

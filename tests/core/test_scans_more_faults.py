@@ -141,11 +141,14 @@ def test_a_sample_format_that_does_not_exist_is_taken_as_unsigned() -> None:
 
 
 @pytest.mark.parametrize("stated", [0, 40, len(WEBP) + 5000, 2**32 - 1])
-def test_a_webp_that_states_another_size_than_it_has_is_read_where_it_is_whole(stated: int) -> None:
+def test_a_webp_that_states_another_size_than_it_has_is_read_where_it_is_whole(stated: int, tmp_path: Path) -> None:
     data = WEBP[:4] + struct.pack("<I", stated) + WEBP[8:]
     scan = read_scan(data)
     assert np.array_equal(scan.pixels, RGB)
     assert "another size" in scan.remarks[0]
+    (tmp_path / "scan").write_bytes(data)
+    with spool_scan(tmp_path / "scan", tmp_path) as spooled:
+        assert np.array_equal(spooled.pixels.read(0, 64), RGB)
     assert read_pages(data)[0].width == 96
     with pytest.raises(ScanError):
         read_scan(data[:-40])
