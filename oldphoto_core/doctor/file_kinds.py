@@ -18,6 +18,7 @@ from PIL import Image
 
 from oldphoto_core.doctor.finding import Finding
 from oldphoto_core.scans import Decoders, Scan, write_scan
+from oldphoto_core.scans.isolation.confinement import Confinement
 
 _HEIC = (
     "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAXxtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAA"
@@ -48,15 +49,31 @@ class Kind:
 
 
 def formats() -> Iterator[Finding]:
-    """One finding for each kind of file, and one for the processes that read them."""
+    """One finding for each kind of file, and two for the processes that read them."""
     with Decoders(1) as decoders:
         yield from _of_kinds(decoders)
         # none, where none could be started
         if decoders.processes:
             yield Finding("formats", "decoder processes", "ok", "a file that crashes its decoder costs one photo")
+            if decoders.confinement is not None:
+                yield _confinement(decoders.confinement)
         else:
             text = "none can be started: a file that crashes its decoder would end the run"
             yield Finding("formats", "decoder processes", "note", text)
+
+
+def _confinement(found: Confinement) -> Finding:
+    """What this machine holds a decoder to that a file has taken over."""
+    held = [
+        (found.calls, "no network, programs or changes to files (seccomp)"),
+        (found.landlock > 0, f"nothing read but libraries and what it is given (Landlock {found.landlock})"),
+    ]
+    holds, lacks = ("; ".join(what for there, what in held if there is wanted) for wanted in (True, False))
+    if not lacks:
+        return Finding("formats", "decoder rights", "ok", holds)
+    lacks = lacks.replace("Landlock 0", "Landlock")
+    text = f"{holds or 'none is given up'}; this system cannot enforce: {lacks}"
+    return Finding("formats", "decoder rights", "note", text)
 
 
 def _of_kinds(decoders: Decoders) -> Iterator[Finding]:

@@ -23,6 +23,8 @@ def by_name(findings: list[Finding]) -> dict[str, Finding]:
 
 def test_every_format_is_read_and_written_here() -> None:
     found = by_name(list(formats()))
+    rights = found.pop("decoder rights")
+    assert ("Landlock" in rights.value) == ("seccomp" in rights.value) == (sys.platform == "linux")
     assert {finding.state for finding in found.values()} == {"ok"}
     assert found["TIFF, 16 bits"].value == found["BigTIFF"].value == "read and written"
     for name in ("JPEG 2000, 16 bits", "AVIF", "HEIC"):
@@ -55,6 +57,15 @@ def test_where_no_decoder_process_starts_the_doctor_says_so(monkeypatch: pytest.
     found = by_name(list(formats()))
     assert found["decoder processes"].state == "note"
     assert found["PNG, 8 bits"].state == "ok"
+
+
+def test_rights_that_this_machine_cannot_take_from_a_decoder_are_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "taken_over/unconfined"))
+    monkeypatch.setattr(file_kinds, "KINDS", KINDS[:1])
+    rights = by_name(list(formats()))["decoder rights"]
+    assert rights.state == "note"
+    assert rights.value.startswith("none is given up; this system cannot enforce: no network")
+    assert rights.value.endswith("(Landlock)")
 
 
 def test_a_big_tiff_that_is_tried_is_one() -> None:
