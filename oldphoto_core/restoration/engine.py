@@ -21,7 +21,7 @@ from oldphoto_core.errors import Occupied, RunStopped, is_shortage
 from oldphoto_core.restoration import stages
 from oldphoto_core.restoration.delivery import copy_original
 from oldphoto_core.restoration.gauges import QUEUES, Gauges
-from oldphoto_core.restoration.lanes import dask_threads, default_threads
+from oldphoto_core.restoration.lanes import dask_threads, default_threads, forget_tasks
 from oldphoto_core.restoration.options import RestoreOptions
 from oldphoto_core.restoration.photo import Photo, RestoresPhotos
 from oldphoto_core.restoration.photo_limit import photos_at_once
@@ -40,6 +40,7 @@ _STAGES = {stage.__name__: stage for stage in (stages.fetch, stages.decode, stag
 _PRIORITY = {"fetch": 0, "decode": 1, "deliver": 2, "copy_original": 2}
 _BYTES_PER_MEGAPIXEL = 6_000_000  # an uncompressed 16-bit colour scan: files wait under the same bound as pixels
 _SECONDS_TO_FINISH = 60.0
+_TASKS_REMEMBERED = 1000
 
 _log = logging.getLogger("oldphoto.restoration")
 _tickets = count()
@@ -124,6 +125,7 @@ class _Pipeline:
         threads = place.options.threads or default_threads()
         self._ahead = 2 * threads
         self._most = photos_at_once(threads)
+        self._tasks = 0
 
     def run(self) -> None:
         self._gauges.begin()
@@ -190,6 +192,9 @@ class _Pipeline:
         return sum(self._open[t].megapixels for t in (*self._decoding, *self._decoded, *self._delivering))
 
     def _start(self, name: str, ticket: int) -> None:
+        self._tasks += 1
+        if self._tasks % _TASKS_REMEMBERED == 0:
+            forget_tasks()
         # the future is kept: Dask drops a task that nobody holds
         self._futures[ticket] = self._client.submit(run_stage, ticket, name, pure=False, priority=_PRIORITY[name])
 

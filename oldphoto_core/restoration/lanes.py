@@ -7,7 +7,7 @@ import os
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from oldphoto_core.folders import temporary_folder
@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 
 _STARTING = threading.Lock()
 """Dask imports its pages while it starts, and two threads that do so side by side find them half imported."""
+_NO_HISTORY = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.log-length": 10,
+    "distributed.admin.low-level-log-length": 10,
+    "distributed.admin.system-monitor.log-length": 10,
+    "distributed.diagnostics.computations.max-history": 1,
+    "distributed.diagnostics.erred-tasks.max-history": 1,
+}
+"""Dask by itself keeps what it and its threads did for minutes to hours: kilobytes a photo."""
 
 
 def usable_cores() -> int:
@@ -35,21 +44,31 @@ def dask_threads(count: int = 0) -> Iterator[Client]:
 
     Hand it functions of importable modules with small arguments: Dask pickles both, even within one process.
     """
+    import dask
     from distributed import Client
 
     # by itself Dask imports from, and writes to, a fixed name in TMPDIR
-    with (
-        temporary_folder("dask") as scratch,
-        _cluster(count or default_threads(), scratch) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
+    with temporary_folder("dask") as scratch, ExitStack() as opened:
+        with _STARTING, dask.config.set(_NO_HISTORY):
+            cluster = opened.enter_context(_cluster(count or default_threads(), scratch))
+            client = opened.enter_context(Client(cluster, set_as_default=False))
         yield client
+
+
+def forget_tasks() -> None:
+    """Empties a cache in which Dask keeps the names of the last 100,000 tasks."""
+    from dask.utils import key_split
+
+    key_split.cache_clear()
 
 
 def _cluster(threads: int, scratch: str) -> LocalCluster:
     from distributed import LocalCluster
+    from distributed.scheduler import DEFAULT_EXTENSIONS
 
-    with _STARTING, warnings.catch_warnings():
+    # spans note every task that was ever submitted
+    extensions = {name: extension for name, extension in DEFAULT_EXTENSIONS.items() if name != "spans"}
+    with warnings.catch_warnings():
         # without a network Dask wonders aloud what this machine's address is, and then does not need it
         warnings.filterwarnings("ignore", message="Couldn't detect a suitable IP address")
         return LocalCluster(
@@ -62,5 +81,6 @@ def _cluster(threads: int, scratch: str) -> LocalCluster:
             memory_limit=None,  # the engine bounds megapixels itself; Dask would pause threads by the process's size
             silence_logs=logging.ERROR,
             local_directory=scratch,
-            scheduler_kwargs={"local_directory": scratch},
+            scheduler_kwargs={"local_directory": scratch, "extensions": extensions},
+            extensions={},
         )

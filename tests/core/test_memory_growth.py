@@ -1,0 +1,64 @@
+"""Photos that are done leave nothing behind in the process that restored them."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from fakes import InvertingRestorer, fill
+
+from oldphoto_core.restoration import Photo, RestoreOptions, engine, lanes, restore_photos
+from oldphoto_core.storage import Bucket, LedgerRow
+
+PHOTOS, FIRST, LAST = 260, 60, 240
+
+
+def objects_left(folder: Path) -> Counter[str]:
+    """By type, the objects that there are more of after LAST photos than after FIRST."""
+    fill(folder / "old", [f"{number:03}.png" for number in range(PHOTOS)], height=16, width=16)
+    source, target = Bucket(folder / "old"), Bucket(folder / "new")
+    alive: list[Counter[str]] = []
+    done = 0
+
+    def count(row: LedgerRow) -> None:
+        nonlocal done
+        assert row.status == "restored"
+        done += 1
+        if done in (FIRST, LAST):
+            gc.collect()
+            alive.append(Counter(f"{type(one).__module__}.{type(one).__qualname__}" for one in gc.get_objects()))
+
+    photos = [Photo(found.key, found.version, found.size) for found in source.list()]
+    restore_photos(InvertingRestorer(), source, target, photos, RestoreOptions(threads=2, isolate=False), count)
+    return alive[1] - alive[0]
+
+
+def test_no_kind_of_object_grows_with_the_photos_that_are_done(tmp_path: Path) -> None:
+    grown = {kind: count for kind, count in objects_left(tmp_path).items() if count > (LAST - FIRST) // 2}
+    assert grown == {}
+
+
+def test_dask_remembers_no_more_tasks_than_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dask.utils import key_split
+
+    monkeypatch.setattr(engine, "_TASKS_REMEMBERED", 50)
+    objects_left(tmp_path)
+    # another run's threads may be at work in this process, and have a bound of their own
+    assert key_split.cache_info().currsize <= 100
+
+
+def test_dask_is_started_without_spans_which_note_every_task() -> None:
+    with lanes.dask_threads(1) as client:
+        scheduler = client.cluster.scheduler
+        (worker,) = client.cluster.workers.values()
+        assert "spans" not in scheduler.extensions
+        assert "stealing" in scheduler.extensions
+        assert client.submit(len, "four", pure=False).result() == 4
+        client.sync(worker.heartbeat)  # which would fail if the worker still had them
+
+
+def test_the_history_that_dask_keeps_by_itself_would_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "_NO_HISTORY", {})
+    assert objects_left(tmp_path)["builtins.dict"] > LAST - FIRST
