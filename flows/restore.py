@@ -58,6 +58,9 @@ def restore(
     max_growth: Annotated[float, Field(ge=0, description="Most that a lossy file may grow; 0: any")] = 1.5,
     colour: Annotated[ColourChoice, Field(description="Whether photos are monochrome; auto: judged of each")] = "auto",
     tint: Annotated[Tint, Field(description="What monochrome photos are tinted with")] = "keep",
+    tone: Annotated[
+        float | None, Field(ge=0, le=1, description="How much of the predicted tone map is applied")
+    ] = None,
     operator: Annotated[str, Field(description="Who is named in the records")] = "",
     report: Annotated[bool, Field(description="Make thumbnails, and a report to look at")] = True,
     max_megapixels: Annotated[float, Field(gt=0, description="Larger photos fail")] = 500.0,

@@ -78,6 +78,10 @@ def restore(
     tint: Annotated[
         Literal["keep", "neutral"], typer.Option(help="A monochrome photo keeps its tint, or gets R = G = B.")
     ] = "keep",
+    tone: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="How much of the predicted tone map is applied; 0 leaves tone alone."),
+    ] = None,
     existing: Annotated[
         Literal["skip", "overwrite", "abort"], typer.Option(help="What to do about results that are there already.")
     ] = "skip",

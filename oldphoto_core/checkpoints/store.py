@@ -24,11 +24,14 @@ from oldphoto_core.checkpoints.tensors import check_fit, load_prefixed, pack, pr
 from oldphoto_core.errors import DamagedWeights, ModelError, SourceMissing, UnknownModel, UsageError
 from oldphoto_core.nets.architectures import PUBLISHED, architecture_named
 from oldphoto_core.nets.presets import PRESETS
+from oldphoto_core.nets.tone import ToneNet
 from oldphoto_core.storage import Bucket
 
 WEIGHTS, CARD = "weights.safetensors", "card.json"
 DETECTOR = "detector.safetensors"
 """The part that finds damage, read only where it is asked for."""
+TONE = "tone.safetensors"
+"""The part that predicts tone maps; a model has it where its card lists that file among its `parts`."""
 PUBLISHED_THRESHOLD = 0.4
 """Of the published detector."""
 HIGH_RESOLUTION = ":high-resolution"
@@ -159,8 +162,28 @@ def load_detector(model: str | Path) -> Detector | None:
     return Detector(network.float().eval().requires_grad_(False), float(settings["threshold"]))
 
 
+def load_tone(model: str | Path) -> ToneNet | None:
+    """The model's tone network in float32 and evaluation mode; None if it has none, as models of earlier editions."""
+    name = place_of(str(model).removesuffix(HIGH_RESOLUTION))
+    if TONE not in read_card(name).parts:
+        return None
+    network = ToneNet()
+    tensors = load_part(name, TONE)
+    check_fit(
+        tensors, {key: value.shape for key, value in network.state_dict().items()}, f"the tone network of {model}"
+    )
+    network.load_state_dict(tensors)
+    return network.float().eval().requires_grad_(False)
+
+
 def save_model(
-    bucket: Bucket, networks: nn.Module, card: ModelCard, *, half: bool = True, detector: Detector | None = None
+    bucket: Bucket,
+    networks: nn.Module,
+    card: ModelCard,
+    *,
+    half: bool = True,
+    detector: Detector | None = None,
+    tone: ToneNet | None = None,
 ) -> ModelCard:
     """Writes weights, then the card that names their digests; returns that card. `half`: stored as float16."""
     tensors: dict[str, Tensor] = {}
@@ -177,6 +200,10 @@ def save_model(
             detector={"file": DETECTOR, "threshold": detector.threshold},
         )
         bucket.write(DETECTOR, finds)
+    if tone is not None:
+        maps = _packed(tone.state_dict(), card, half=half)
+        card = replace(card, parts=card.parts | {TONE: hashlib.sha256(maps).hexdigest()})
+        bucket.write(TONE, maps)
     bucket.write(CARD, card.to_json().encode())
     return card
 

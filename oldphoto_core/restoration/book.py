@@ -47,6 +47,8 @@ class DonePage:
     colour: dict[str, Any] | None = None
     """What was decided about its colours."""
     measures: ToneMeasures | None = None
+    toning: dict[str, Any] = field(default_factory=dict)
+    """What became of its tone, as `colour_facts.toning_of` says it."""
     warnings: tuple[str, ...] = ()
 
 
@@ -205,7 +207,7 @@ def pages_of_record(book: Book, files: PhotoFiles, derivative: bytes | Path) -> 
             "mask_coverage": page.mask_coverage,
             "changed_share": page.difference.changed_share if page.difference else 0.0,
             "colour": page.colour,
-            "tone": tone_of(page.measures),
+            "tone": tone_of(page.measures, page.toning),
             "warnings": list(page.warnings),
         }
         for page in book.done

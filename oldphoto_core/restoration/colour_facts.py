@@ -29,14 +29,25 @@ def decision_of(colours: Colours | None) -> dict[str, Any] | None:
     }
 
 
-def tone_of(measures: ToneMeasures | None) -> dict[str, float] | None:
-    """How even the tones came out, as a record says it."""
+def toning_of(colours: Colours | None) -> dict[str, Any]:
+    """What became of the tone, as a record says it; empty: nothing was decided."""
+    if colours is None:
+        return {}
+    asked, toning = colours.options.tone, colours.toning
+    if toning is None:
+        return {"network": False, "asked": asked, "amount": 0.0, "map": None}
+    return {"network": True, "asked": asked, "amount": toning.amount, "map": toning.map.record()}
+
+
+def tone_of(measures: ToneMeasures | None, toning: dict[str, Any]) -> dict[str, Any] | None:
+    """How even the tones came out, as a record says it, and what `toning_of` says."""
     if measures is None:
         return None
     return {
         "chroma_residual_master": round(measures.chroma_before, 4),
         "chroma_residual": round(measures.chroma_after, 4),
         "blotch": round(measures.blotch, 4),
+        **toning,
     }
 
 
@@ -51,6 +62,8 @@ def warnings_of(work: Work) -> tuple[str, ...]:
             f"restored as a monochrome photo: {colour['off_curve']:.1%} of it had other colours (a stamp, a target, a"
             " border, a stain), which are lost; --colour colour keeps them",
         )
+    if work.toning.get("asked") and not work.toning["network"]:
+        lost = (*lost, f"--tone {work.toning['asked']:g} changed nothing: the model has no tone network")
     return (*lost, *(work.measures.warnings if work.measures is not None else ()))
 
 
@@ -59,10 +72,10 @@ def columns_of(work: Work) -> dict[str, Any]:
     if work.error is not None:
         return {}
     done = [page for page in work.book.done if page.restored] if work.book is not None else [work]
-    return columns([page.colour for page in done], [tone_of(page.measures) for page in done])
+    return columns([page.colour for page in done], [tone_of(page.measures, page.toning) for page in done])
 
 
-def columns(decisions: list[dict[str, Any] | None], tones: list[dict[str, float] | None]) -> dict[str, Any]:
+def columns(decisions: list[dict[str, Any] | None], tones: list[dict[str, Any] | None]) -> dict[str, Any]:
     """The same from what records say of a photo, or of all pages of one: their kind, and the worst of their numbers."""
     kinds = {one["restored_as"] for one in decisions if one is not None}
     found = [one for one in tones if one is not None]
@@ -76,5 +89,5 @@ def columns(decisions: list[dict[str, Any] | None], tones: list[dict[str, float]
     }
 
 
-def _measured(tone: dict[str, float]) -> ToneMeasures:
+def _measured(tone: dict[str, Any]) -> ToneMeasures:
     return ToneMeasures(tone["chroma_residual_master"], tone["chroma_residual"], tone["blotch"])

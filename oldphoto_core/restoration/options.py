@@ -61,6 +61,10 @@ class RestoreOptions:
     tint: Tint = "keep"
     """What a monochrome photo is tinted with: its own tint, or nothing (R = G = B)."""
 
+    tone: float | None = None
+    """How much of the tone map that the model's tone network predicts is applied, from 0 (tone is left alone) to 1.
+    None: 0 in mode scratches, else `tone.options.DEFAULT_TONE`; models without a tone network leave tone alone."""
+
     existing: ExistingPolicy = "skip"
     """A derivative that is there already: leave it if up to date or not ours, do it again, or stop at once."""
 
@@ -109,6 +113,12 @@ class RestoreOptions:
             raise ConfigError(
                 "tint is 'neutral' in mode scratches, where all that is not damaged stays the master's; choose keep"
             )
+        if self.tone is not None:
+            _check_share("tone", self.tone)
+        if self.mode == "scratches" and self.tone:
+            raise ConfigError(
+                f"tone is {self.tone} in mode scratches, where all that is not damaged stays the master's; give 0"
+            )
         PageSelection.parse(self.pages)
         if self.max_growth != 0 and not 1 <= self.max_growth < math.inf:
             raise ConfigError(f"max_growth is {self.max_growth}; give a number from 1, or 0 for any size")
@@ -126,9 +136,9 @@ class RestoreOptions:
     def digest(self, mask_version: str = "", detector_digest: str = "") -> str:
         """Of what changes a derivative besides its master and the network: 16 hex digits of a sha256.
 
-        That is the format, the mode, the pages, the growth allowed, colour and tint, the version of its mask, and the
-        detector where one is used. Nobody knows yet how many pages the master has, so the pages count for every file. A
-        photo is either refused by `max_damage` or not, so that changes no derivative.
+        That is the format, the mode, the pages, the growth allowed, colour, tint and tone, the version of its mask, and
+        the detector where one is used. Nobody knows yet how many pages the master has, so the pages count for every
+        file. A photo is either refused by `max_damage` or not, so that changes no derivative.
         """
         relevant: dict[str, str | float] = {"format": self.format, "mask": mask_version}
         # left out where they are not used, so that what older versions made counts as made
@@ -142,6 +152,8 @@ class RestoreOptions:
             relevant["colour"] = self.colour
         if self.tint != "keep":
             relevant["tint"] = self.tint
+        if self.tone is not None:
+            relevant["tone"] = self.tone
         if self.detect and detector_digest:
             relevant["detector"] = detector_digest
         return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
@@ -149,7 +161,7 @@ class RestoreOptions:
     @property
     def tone_options(self) -> ToneOptions:
         """How colour and tone are treated."""
-        return ToneOptions(colour=self.colour, tint=self.tint, own_tone=self.mode == "scratches")
+        return ToneOptions(colour=self.colour, tint=self.tint, tone=self.tone, own_tone=self.mode == "scratches")
 
     @property
     def selection(self) -> PageSelection:

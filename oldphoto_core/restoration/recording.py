@@ -15,6 +15,7 @@ from oldphoto_core.restoration.book import MASK_PAGE, DonePage, pages_of_record
 from oldphoto_core.restoration.colour_facts import tone_of, warnings_of
 
 if TYPE_CHECKING:
+    from oldphoto_core.restoration.options import RestoreOptions
     from oldphoto_core.restoration.work import Work
 
 _CONVERSIONS = {
@@ -66,12 +67,12 @@ def record_of(work: Work, output: str, derivative: bytes | Path) -> dict[str, An
             "precision": getattr(place.restorer, "precision", None),
             "seed": SEED,
         },
-        options={**chosen, **_pages(place.options.pages), "digest": place.digest(photo)},
+        options={**chosen, **_given(place.options), "digest": place.digest(photo)},
         mask=_mask(work),
         mask_file=None if work.error else work.mask_file,
         difference=_difference(work),
         colour=None if work.error else _first(pages, "colour") or work.colour,
-        tone=None if work.error else _first(pages, "tone") or tone_of(work.measures),
+        tone=None if work.error else _first(pages, "tone") or tone_of(work.measures, work.toning),
         seconds=work.seconds,
         stage_seconds=work.stage_seconds,
         device=place.restorer.device,
@@ -96,6 +97,7 @@ def done_page(work: Work) -> DonePage:
         difference=work.difference if chosen else None,
         colour=work.colour if chosen else None,
         measures=work.measures if chosen else None,
+        toning=work.toning if chosen else {},
         warnings=(*about_page, *_about(work)),
     )
 
@@ -114,8 +116,10 @@ def _first(pages: list[dict[str, Any]], part: str) -> dict[str, Any] | None:
     return next((page[part] for page in pages if page[part]), None)
 
 
-def _pages(pages: str) -> dict[str, str]:
-    return {"pages": pages} if pages else {}
+def _given(options: RestoreOptions) -> dict[str, Any]:
+    """Options that a record names only where they were given."""
+    pages = {"pages": options.pages} if options.pages else {}
+    return pages | ({} if options.tone is None else {"tone": options.tone})
 
 
 def identity(key: str, content: bytes | Path, sha256: str = "") -> dict[str, Any]:

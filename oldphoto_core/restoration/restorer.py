@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 from pathlib import Path
@@ -10,16 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oldphoto_core.checkpoints import Detector, Model, ModelCard, load_detector, load_model, place_of
-from oldphoto_core.checkpoints.store import DETECTOR
+from oldphoto_core.checkpoints import Detector, Model, ModelCard, load_detector, load_model, load_tone, place_of
+from oldphoto_core.checkpoints.store import DETECTOR, TONE
 from oldphoto_core.errors import MaskMismatch, ModelError, ScanTooLarge, UnsupportedScan
 from oldphoto_core.nets.architectures import PUBLISHED
+from oldphoto_core.nets.tone import ToneNet
 from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas, OnProgress, Subject
 from oldphoto_core.restoration.finder import DamageFinder
 from oldphoto_core.restoration.options import Precision
 from oldphoto_core.restoration.runner import Runner, is_out_of_memory
 from oldphoto_core.restoration.toning import Draft, finish, seen_by_network
 from oldphoto_core.tone import Colours, ToneOptions, colours_of
+from oldphoto_core.tone.prediction import with_toning
 
 _log = logging.getLogger("oldphoto.restorer")
 
@@ -37,12 +40,14 @@ class Restorer:
         compiled: bool = False,
         max_megapixels: float = math.inf,
         detector: Detector | None = None,
+        tone: ToneNet | None = None,
     ) -> None:
         """Put a model to work.
 
         Args:
             model: Networks and card.
             detector: What finds the damage; without it only masks say where it is.
+            tone: What predicts the tone map of a photo; without it tone is left alone.
             device: auto, cpu, cuda or cuda:N.
             memory: Bytes that restoring one photo may take on the device; what does not fit is restored in parts.
                 By default a share of what is free now.
@@ -52,13 +57,14 @@ class Restorer:
         """
         self.card: ModelCard = model.card
         self.name: str = model.card.name
-        self.digest: str = model.card.weights_sha256
+        self.digest: str = _digest(model.card, tone)
         self.card_digest: str = model.card.digest
         self.max_megapixels = max_megapixels
         self._runner = Runner(model, device, memory, precision, compiled=compiled)
         self.device = self._runner.device
         self.memory = self._runner.memory
         self.precision: str = self._runner.precision
+        self._tone = tone
         self._finder: DamageFinder | None = None
         if detector is not None:
             weights = self.card.parts[self.card.detector.get("file", DETECTOR)]
@@ -90,6 +96,7 @@ class Restorer:
             precision=precision,
             max_megapixels=max_megapixels,
             detector=load_detector(model),
+            tone=load_tone(model),
         )
 
     def find_damage(self, photo: Canvas, result: Canvas, on_progress: OnProgress | None = None) -> None:
@@ -141,7 +148,8 @@ class Restorer:
         options = options or ToneOptions()
         if self.card.preset == PUBLISHED and not options.is_asked:
             return None
-        return colours_of(photo, mask, options)
+        found = colours_of(photo, mask, options)
+        return found if self._tone is None else with_toning(self._tone, found)
 
     def restore(
         self, pixels: NDArray[Any], mask: NDArray[np.bool_] | None = None, options: ToneOptions | None = None
@@ -218,6 +226,13 @@ class Restorer:
             if not runner.take_less():
                 raise ScanTooLarge(f"{width} x {height} pixels do not fit on {self.device} in any part: {reason}")
             _log.warning("out of memory on %s; going on with tiles of %.2f megapixels", self.device, runner.megapixels)
+
+
+def _digest(card: ModelCard, tone: ToneNet | None) -> str:
+    """Of all weights that shape every derivative."""
+    if tone is None:
+        return card.weights_sha256
+    return hashlib.sha256(f"{card.weights_sha256} {card.parts.get(TONE, '')}".encode()).hexdigest()
 
 
 def _nobody(_done: int, _total: int) -> None:

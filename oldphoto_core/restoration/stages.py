@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from oldphoto_core.errors import TooDamaged
 from oldphoto_core.restoration.blending import margin_of
 from oldphoto_core.restoration.book import Book, check_holds
-from oldphoto_core.restoration.colour_facts import decision_of
+from oldphoto_core.restoration.colour_facts import decision_of, toning_of
 from oldphoto_core.restoration.delivery import label_of, put
 from oldphoto_core.restoration.held import HeldPhoto, PageOf
 from oldphoto_core.restoration.in_memory import InMemory
@@ -148,7 +148,7 @@ def restore(work: Work) -> None:
     else:
         held.judge_colours(place.restorer, place.options.tone_options)
         held.restore(place.restorer, partial(_hear, work))
-        work.colour = decision_of(held.colours)
+        work.colour, work.toning = decision_of(held.colours), toning_of(held.colours)
 
 
 def _hear(work: Work, done: int, total: int) -> None:
@@ -206,6 +206,7 @@ def _keep_page(work: Work) -> None:
     work.book.keep(done_page(work), content, mask)
     work.notes.clear()
     work.mask_coverage, work.difference, work.colour, work.measures = math.nan, None, None, None
+    work.toning = {}
 
 
 def _held(work: Work) -> HeldPhoto:

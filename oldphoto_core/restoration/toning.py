@@ -1,6 +1,7 @@
 """A photo's tones around the network: what it sees of a monochrome one, and what its output still goes through.
 
-    photo -> (lightness alone, if it is monochrome) -> network -> draft in 16 bits -> held to one map, tinted -> result
+    photo -> (lightness alone, if it is monochrome) -> network -> draft in 16 bits
+          -> low frequencies held to one map, tone mapped, tinted -> result
 
 The draft is whole before its tones are known, so it is kept: in memory where the result is, else in a file.
 """
@@ -18,10 +19,11 @@ from numpy.typing import NDArray
 from oldphoto_core.folders import temporary_folder
 from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas
 from oldphoto_core.scans import RawPixels
-from oldphoto_core.tone.colours import LUMA, Colours
-from oldphoto_core.tone.finish import TOP, Finish, lightness
+from oldphoto_core.tone.colours import Colours
+from oldphoto_core.tone.finish import Finish
 from oldphoto_core.tone.grid import Grid, slabs
 from oldphoto_core.tone.hold import correction
+from oldphoto_core.tone.luma import LUMA, TOP, lightness
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -91,7 +93,7 @@ class Draft:
 
 
 def finish(draft: Canvas, result: Canvas, mask: Canvas | None, colours: Colours) -> None:
-    """Writes every row of `result`: the draft with its low frequencies held to a map of the photo's, and tinted.
+    """Writes every row of `result`: the draft, low frequencies held to a map of the photo's, tone mapped, and tinted.
 
     Args:
         draft: What the network made, 1 or 3 channels of uint16.

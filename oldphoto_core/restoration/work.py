@@ -108,6 +108,8 @@ class Work:
     """Between master and derivative, once that is made."""
     colour: dict[str, Any] | None = None
     """What was decided about the colours of the page that is worked on; None: nothing was."""
+    toning: dict[str, Any] = field(default_factory=dict)
+    """What became of its tone; empty: nothing was decided."""
     measures: ToneMeasures | None = None
     """How even its tones came out, once its derivative is made."""
     output: str = ""

@@ -15,18 +15,31 @@ if TYPE_CHECKING:
     from oldphoto_core.tone.colours import Colours, colours_of
     from oldphoto_core.tone.measures import ToneMeasures, measure
     from oldphoto_core.tone.options import ColourChoice, Tint, ToneOptions
+    from oldphoto_core.tone.tone_map import ToneMap, apply_map
 
 _HOMES = {
     "ColourChoice": "options",
     "Colours": "colours",
     "Tint": "options",
+    "ToneMap": "tone_map",
     "ToneMeasures": "measures",
     "ToneOptions": "options",
+    "apply_map": "tone_map",
     "colours_of": "colours",
     "measure": "measures",
 }
 
-__all__ = ["ColourChoice", "Colours", "Tint", "ToneMeasures", "ToneOptions", "colours_of", "measure"]
+__all__ = [
+    "ColourChoice",
+    "Colours",
+    "Tint",
+    "ToneMap",
+    "ToneMeasures",
+    "ToneOptions",
+    "apply_map",
+    "colours_of",
+    "measure",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from oldphoto_core.tone.curve import Curve, robust_curve
 from oldphoto_core.tone.grid import Floats, Grid, Readable, slabs
+from oldphoto_core.tone.luma import LUMA
 from oldphoto_core.tone.measures import lab
 from oldphoto_core.tone.options import ToneOptions
+from oldphoto_core.tone.tone_map import ToneMap
 
 Kind = Literal["monochrome", "colour"]
 
@@ -31,8 +33,6 @@ WARM, WARM_WEIGHT = np.array([0.25, 0.968]), 0.4
 seldom even, and stains and foxing are of that hue, while paint is of any."""
 BORDER, BORDER_WEIGHT = 0.1, 0.1
 """Share of each side that counts as border, and how much its cells count."""
-LUMA = np.array([0.299, 0.587, 0.114])
-"""Rec. 601 weights, as `nets.luminance` has them: a grey photo made of a coloured one is what networks see of it."""
 _BLUR = 1.5
 """Cells by which colours are blurred before they are judged: grain and JPEG noise are not colours."""
 _SAMPLES = 256
@@ -58,6 +58,21 @@ class Survey:
 
 
 @dataclass(frozen=True, slots=True)
+class Toning:
+    """What becomes of the tone of one photo."""
+
+    map: ToneMap
+    """As the model's tone network predicts it."""
+    amount: float
+    """How much of it is applied, from 0 to 1."""
+
+    @property
+    def applied(self) -> ToneMap | None:
+        """The map that the photo goes through; None: its tone is left alone."""
+        return self.map.blended(self.amount) if self.amount and not self.map.is_identity else None
+
+
+@dataclass(frozen=True, slots=True)
 class Colours:
     """What was decided about the colours of one photo."""
 
@@ -74,6 +89,13 @@ class Colours:
     tint: Curve | None
     """Luma from 0 to 1 -> what red, green and blue differ from it; None: nothing, or a photo in colour."""
     survey: Survey
+    toning: Toning | None = None
+    """None: the model has no tone network."""
+
+    @property
+    def tone_map(self) -> ToneMap | None:
+        """The map that the restored photo goes through; None: its tone is left alone."""
+        return self.toning.applied if self.toning is not None else None
 
     @property
     def is_monochrome(self) -> bool:

@@ -10,6 +10,9 @@ from oldphoto_core.errors import ConfigError
 ColourChoice = Literal["auto", "monochrome", "colour"]
 Tint = Literal["keep", "neutral"]
 
+DEFAULT_TONE = 0.5
+"""How much of the tone map is applied where nobody says."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ToneOptions:
@@ -21,6 +24,10 @@ class ToneOptions:
     tint: Tint = "keep"
     """What a monochrome photo is tinted with: its own tint, or nothing (R = G = B)."""
 
+    tone: float | None = None
+    """How much of the tone map that the model's tone network predicts is applied, from 0 to 1; None: `DEFAULT_TONE`.
+    Models without such a network leave tone alone."""
+
     own_tone: bool = False
     """Whether the low frequencies of what is restored are held to the photo's own, and not to a map of them: what is
     filled must fit to pixels that stay the master's."""
@@ -30,7 +37,17 @@ class ToneOptions:
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(allowed)}")
 
+        if self.tone is not None and not 0 <= self.tone <= 1:
+            raise ConfigError(f"tone is {self.tone}; give a number from 0 (left alone) to 1")
+
+    @property
+    def tone_amount(self) -> float:
+        """How much of a tone map is applied."""
+        if self.own_tone:
+            return 0.0
+        return DEFAULT_TONE if self.tone is None else self.tone
+
     @property
     def is_asked(self) -> bool:
         """Whether anything differs from the defaults: the published networks are treated like others only then."""
-        return self != ToneOptions(own_tone=self.own_tone)
+        return bool(self.tone) or self != ToneOptions(own_tone=self.own_tone, tone=self.tone)
