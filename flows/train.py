@@ -1,6 +1,6 @@
 """Staged training: each stage is a task that goes on from its last checkpoint, then the model is put together.
 
-vae_old -> vae_clean -> mapping -> joint -> (scratches, which needs none of them) -> OUT/model
+vae_old -> vae_clean -> mapping -> joint -> (scratches and tone, which need none of them) -> OUT/model
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from oldphoto_core.training.assembling import has_triplet, publish, publish_base
 from oldphoto_core.training.run import configs_for
 from tasks.training import train_stage
 
-StageChoice = Literal["all", "vae_old", "vae_clean", "mapping", "joint", "scratches", "pix2pix"]
+StageChoice = Literal["all", "vae_old", "vae_clean", "mapping", "joint", "scratches", "tone", "pix2pix"]
 
 
 @flow(name="train", persist_result=False, retries=0, log_prints=False)

@@ -49,8 +49,10 @@ def synthesize(
 
 def train(
     stage: Annotated[
-        Literal["all", "vae_old", "vae_clean", "mapping", "joint", "scratches", "pix2pix"],
-        typer.Argument(help="One stage, or all in order; scratches is the detector, pix2pix a baseline."),
+        Literal["all", "vae_old", "vae_clean", "mapping", "joint", "scratches", "tone", "pix2pix"],
+        typer.Argument(
+            help="One stage, or all in order; scratches is the detector, tone maps tones, pix2pix is a baseline."
+        ),
     ],
     clean: Annotated[str, typer.Option(metavar="URL", help="Clean photos.")],
     old: Annotated[str, typer.Option(metavar="URL", help="Real old photos.")],

@@ -66,10 +66,10 @@ class ToneNet(nn.Module):
         seen = self.thumbnail(_thumbnail(picture, intact) * 2.0 - 1.0)
         parts = [seen.mean(dim=(2, 3)), seen.amax(dim=(2, 3)), self.histograms(_histograms(picture, intact))]
         features = self.joined(torch.cat(parts, dim=1))
-        colour = self.colour(features)
+        colour = self.colour(features).float()
         curves, mixed = colour[:, :-9].reshape(-1, 3, 1 + KNOTS), colour[:, -9:].reshape(-1, 3, 3)
         matrices = torch.eye(3, device=mixed.device) + MOST_MIXED * torch.tanh(mixed)
-        return _bounded(curves), matrices, _bounded(self.lightness(features).unsqueeze(1))
+        return _bounded(curves), matrices, _bounded(self.lightness(features).float().unsqueeze(1))
 
 
 def through_curves(values: Tensor, curves: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ def open_retraining(config: RetrainConfig) -> Plan:
 def train_challenger(plan: Plan, stage: StageConfig, progress: Progress, device: str = "auto") -> dict[str, Any]:
     """One of `plan.stages()`, which goes on from its checkpoint; what is not trained is the champion's."""
     champion, _ = plan.models
-    for name in ("vae_clean", "scratches"):
+    for name in ("vae_clean", "scratches", "tone"):
         if plan.place.join(name).info(TRAINED) is None:
             adopt(champion, name, plan.place)
     try:

@@ -34,7 +34,8 @@ class Finish:
         np.rint(values, out=values)
         np.clip(values, 0, scale, out=values)
         if self._mapped is not None:
-            return np.rint(self._mapped(values.astype(np.uint16)) * self._top).astype(self._dtype)
+            mapped: NDArray[Any] = np.rint(self._mapped(values.astype(np.uint16)) * self._top).astype(self._dtype)
+            return mapped
         if self._table is None:
             return values.astype(self._dtype)
         levels: NDArray[Any] = self._table[values[..., 0].astype(np.uint16)]

@@ -15,6 +15,7 @@ from oldphoto_core.checkpoints import (
     ModelCard,
     load_detector,
     load_model,
+    load_tone,
     photos_from_json,
     photos_of,
     photos_to_json,
@@ -25,6 +26,7 @@ from oldphoto_core.errors import TrainingError
 from oldphoto_core.nets.architectures import PIX2PIX
 from oldphoto_core.nets.pix2pix import Pix2Pix
 from oldphoto_core.nets.presets import Triplet, preset_named
+from oldphoto_core.nets.tone import ToneNet
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training.config import TRIPLET, StageConfig
 from oldphoto_core.training.joint import Restoration
@@ -32,16 +34,16 @@ from oldphoto_core.training.joint import Restoration
 TRAINED = "weights.safetensors"
 NETWORK = {
     "vae_old": "vae_old", "vae_clean": "vae_clean", "mapping": "mapping", "scratches": "detector",
-    "pix2pix": "generator", "joint": "restoration",
+    "pix2pix": "generator", "joint": "restoration", "tone": "tone",
 }  # fmt: skip
 """Name of each stage's network in files."""
 
 
 def publish(config: StageConfig, out: Bucket, *, name: str, joint: bool = True) -> ModelCard:
-    """Puts the trained stages of `out` together as a model in OUT/model/, with the detector if there is one.
+    """Puts the trained stages of `out` together as a model in OUT/model/: networks, detector and tone network.
 
     `config` says preset and partial nonlocal block; it is that of any stage. `joint`: with the weights of that stage,
-    if it was trained.
+    if it was trained. Detector and tone network are left out if they were not.
     """
     triplet = preset_named(config.preset).triplet(partial_nonlocal=config.partial_nonlocal)
     results = load_triplet(triplet, out)
@@ -52,7 +54,11 @@ def publish(config: StageConfig, out: Bucket, *, name: str, joint: bool = True) 
         network = preset_named(config.preset).detector()
         results["scratches"] = load_trained("scratches", network, out)
         detector = Detector(network, threshold=results["scratches"]["threshold"])
-    return _saved(out, out.join("model"), triplet, _card(name, config.preset, config, results), detector)
+    tone = None
+    if out.join("tone").info(TRAINED) is not None:
+        tone = ToneNet()
+        results["tone"] = load_trained("tone", tone, out)
+    return _saved(out, out.join("model"), triplet, _card(name, config.preset, config, results), detector, tone)
 
 
 def publish_baseline(config: StageConfig, out: Bucket, *, name: str) -> ModelCard:
@@ -63,7 +69,7 @@ def publish_baseline(config: StageConfig, out: Bucket, *, name: str) -> ModelCar
         _card(name, PIX2PIX[config.preset], config, results), partial_nonlocal=False,
         summary="The baseline pix2pix, a U-Net without latent spaces and masks, for comparison.",
     )  # fmt: skip
-    return _saved(out, out.join("pix2pix", "model"), network, card, None)
+    return _saved(out, out.join("pix2pix", "model"), network, card)
 
 
 def _card(name: str, architecture: str, config: StageConfig, results: dict[str, dict[str, Any]]) -> ModelCard:
@@ -81,10 +87,17 @@ def _last_code(results: dict[str, dict[str, Any]]) -> dict[str, str]:
     return code
 
 
-def _saved(out: Bucket, folder: Bucket, network: nn.Module, card: ModelCard, detector: Detector | None) -> ModelCard:
+def _saved(
+    out: Bucket,
+    folder: Bucket,
+    network: nn.Module,
+    card: ModelCard,
+    detector: Detector | None = None,
+    tone: ToneNet | None = None,
+) -> ModelCard:
     if listed := _listed(out, list(card.training)):
         card = replace(card, parts={PHOTOS: folder.write(PHOTOS, listed)})
-    return save_model(folder, network, card, detector=detector)
+    return save_model(folder, network, card, detector=detector, tone=tone)
 
 
 def _listed(out: Bucket, stages: Sequence[str]) -> bytes:
@@ -102,17 +115,24 @@ def has_triplet(out: Bucket) -> bool:
 
 
 def adopt(model: str, stage: str, out: Bucket) -> bool:
-    """Puts a model's network into `out` as if its stage had been trained there; False for a detector that it has not.
+    """Puts a model's network into `out` as if its stage had been trained there; False for a detector or tone network
+    that it has not.
 
     Its card says then where the network is from.
     """
     given = load_model(model)
     result = dict(given.card.training.get(stage, {}))
+    network: nn.Module
     if stage == "scratches":
         detector = load_detector(model)
         if detector is None:
             return False
         network, result["threshold"] = detector.network, detector.threshold
+    elif stage == "tone":
+        tone = load_tone(model)
+        if tone is None:
+            return False
+        network = tone
     else:
         network = getattr(given.networks, NETWORK[stage])
     result["parent"] = {"model": model, "weights_sha256": given.card.weights_sha256}

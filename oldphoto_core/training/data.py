@@ -144,6 +144,8 @@ class Batch:
     """Real old photos (domain R), in `vae_old` and `joint`."""
     weight: Tensor | None = None
     """N1HW, how much a pixel counts, in `scratches` alone."""
+    toned: Tensor | None = None
+    """What is mapped, in `tone` alone: the clean photos with another tone."""
 
     def parts(self, count: int) -> list[Batch]:
         """The same crops in `count` batches of about equal size (fewer if there are fewer crops)."""

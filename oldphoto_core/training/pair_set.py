@@ -170,6 +170,11 @@ def with_pairs(config: StageConfig, folder: PairFolder) -> StageConfig:
             f"StageConfig.pairs is {url}, made by the recipe {recipe.name}, which damages nothing that stage scratches"
             " could learn to find; synthesize with --recipe archive or mixed, or train the other stages alone"
         )
+    if config.stage == "tone" and not folder.has_toned:
+        raise ConfigError(
+            f"StageConfig.stage is tone, and the pairs in {url} were written before toned photos were kept (format 2);"
+            " run `oldphoto synthesize` again, which makes them anew"
+        )
     if config.target == "toned" and config.stage in NEED_TONED and not folder.has_toned:
         raise ConfigError(
             f"StageConfig.target is toned, and the pairs in {url} were written before toned photos were kept (format"

@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from oldphoto_core.checkpoints import PHOTOS, ModelCard, load_detector, load_model, photos_to_json
+from oldphoto_core.checkpoints import PHOTOS, ModelCard, load_detector, load_model, load_tone, photos_to_json
 from oldphoto_core.checkpoints.lpips_weights import record
 from oldphoto_core.checkpoints.tensors import pack, prefixed, unpack
 from oldphoto_core.degradation import open_pairs
@@ -18,6 +18,7 @@ from oldphoto_core.errors import SourceMissing, TrainingError
 from oldphoto_core.nets.architectures import PIX2PIX
 from oldphoto_core.nets.pix2pix import Pix2Pix
 from oldphoto_core.nets.presets import Triplet, preset_named
+from oldphoto_core.nets.tone import ToneNet
 from oldphoto_core.storage import Bucket, is_image_key
 from oldphoto_core.storage.parallel import map_objects
 from oldphoto_core.training.assembling import NETWORK, TRAINED, adopt, load_trained, load_triplet, publish
@@ -30,6 +31,7 @@ from oldphoto_core.training.pair_set import HeldOut, PairSet, with_pairs
 from oldphoto_core.training.pix2pix import Pix2PixStage
 from oldphoto_core.training.provenance import code_versions, data_record, parent_of, pinned, seen_in
 from oldphoto_core.training.stages import Stage, make_stage
+from oldphoto_core.training.tone import ToneBatches, ToneStage, ToneValidation
 from oldphoto_core.training.validation import Validation, ValidationSet
 from oldphoto_core.training.world import ALONE, World, own_device
 
@@ -80,6 +82,8 @@ def train_stage(
     if isinstance(stage, DetectionStage):
         batches: Batches = DetectionBatches(config, training, old_training)
         validation: Validation = DetectionValidation(config, held_out, old_held_out)
+    elif isinstance(stage, ToneStage):
+        batches, validation = ToneBatches(config, training, None, world), ToneValidation(config, held_out)
     else:
         batches = Batches(config, training, old_training, world)
         validation = ValidationSet(config, held_out)
@@ -138,10 +142,12 @@ def configs_for(stage: str, preset: str, *, joint: bool = True, **changes: Any) 
     """The configs of one stage, or of all of them for `all`; without the stage `joint` if so asked."""
     if stage != "all":
         return [default_config(cast(StageName, stage), preset, **changes)]
-    # the detector has norms over the whole batch; what is trained jointly begins with what was trained just before
+    # the detector has norms over the whole batch; what is trained jointly begins with what was trained just before;
+    # few models have a tone network to begin with
     own: dict[str, dict[str, Any]] = {
         "scratches": {"accumulation": 1, "perceptual": Ramp(value=0.0)},
         "joint": {"start_model": None},
+        "tone": {"start_model": None, "perceptual": Ramp(value=0.0)},
     }
     stages = [name for name in STAGES if joint or name != "joint"]
     return [default_config(name, preset, **(changes | own.get(name, {}))) for name in stages]
@@ -192,6 +198,8 @@ def _stage_of(config: StageConfig, out: Bucket, device: str, workers: int, world
         return DetectionStage(config, _detector(config), device, workers, world)
     if config.stage == "pix2pix":
         return Pix2PixStage(config, _pix2pix(config).generator, device, workers, world)
+    if config.stage == "tone":
+        return ToneStage(config, _tone(config), device, workers, world)
     if config.stage == "joint":
         return JointStage(config, _triplet(config, out), device, workers, world)
     return make_stage(config, _triplet(config, out), device, workers, world)
@@ -238,4 +246,14 @@ def _detector(config: StageConfig) -> nn.Module:
         if given is None:
             raise TrainingError(f"model {config.start_model} has no detector to begin with; name one that has")
         network.load_state_dict(given.network.state_dict())
+    return network
+
+
+def _tone(config: StageConfig) -> ToneNet:
+    network = ToneNet()
+    if config.start_model:
+        given = load_tone(config.start_model)
+        if given is None:
+            raise TrainingError(f"model {config.start_model} has no tone network to begin with; name one that has")
+        network.load_state_dict(given.state_dict())
     return network
