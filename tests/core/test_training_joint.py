@@ -164,7 +164,7 @@ def test_a_model_can_be_put_together_without_the_joint_stage(
     config = default_config("joint", **JOINT | {"steps": 1})
     train_stage(config, clean, old, out)
     assert list(publish(config, out, name="ablation", joint=False).training) == list(TRIPLET)
-    assert [config.stage for config in configs_for("all", "compact", joint=False)] == [*TRIPLET, "scratches"]
+    assert [config.stage for config in configs_for("all", "compact", joint=False)] == [*TRIPLET, "scratches", "tone"]
 
 
 def test_an_interrupted_joint_training_ends_as_an_undisturbed_one(

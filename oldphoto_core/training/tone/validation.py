@@ -45,8 +45,8 @@ class ToneValidation:
         results, self._seen = [], []
         with all_cores(), torch.inference_mode():
             for clean, toned, shown, mask in self.items:
-                given = [part.to(stage.device) for part in (toned, shown, mask)]
-                made = to_unit(stage.mapped(*given, is_grey(clean).to(stage.device))).cpu()
+                given, seen, damaged, grey = (part.to(stage.device) for part in (toned, shown, mask, is_grey(clean)))
+                made = to_unit(stage.mapped(given, seen, damaged, grey)).cpu()
                 wanted, before = to_unit(clean), to_unit(toned)
                 results.append((psnr(made, wanted), tone_error(made, wanted), tone_error(before, wanted)))
                 if len(self._seen) < SHOWN:
