@@ -32,7 +32,7 @@ BINS = 32
 
 
 class ToneNet(nn.Module):
-    """Predicts the tone map of photos. Below 0.3 million parameters; under 10 ms for a photo on one core."""
+    """Predicts the tone map of photos. 0.2 million parameters."""
 
     def __init__(self) -> None:
         super().__init__()
