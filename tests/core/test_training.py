@@ -117,6 +117,7 @@ def test_small_photos_are_reflected_up_to_the_crop(tmp_path: Path) -> None:
     assert (crop == 40).all()
 
 
+@pytest.mark.long
 def test_every_stage_trains_and_becomes_a_model(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
     out = Bucket(str(tmp_path))
     configs = configs_for("all", "compact", **TINY)
