@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -85,7 +86,10 @@ def _client_of(address: str) -> Client:
         return Client(address, timeout=SECONDS_TO_ANSWER)
     except (OSError, TypeError, ValueError, RuntimeError) as error:  # TypeError: tls:// without certificates
         reason = " ".join(str(error.__cause__ or error).split()) or type(error).__name__
-        raise ClusterAway(
-            f"the Dask scheduler at {address} does not answer: {reason}; check the address, and for tls:// the"
-            " certificates that DASK_DISTRIBUTED__COMM__TLS__* name"
-        ) from error
+    # The error held a client that is half there. It is closed now: collected while another one starts, it would wait
+    # for a lock of Dask's that the other holds, on the same thread, for ever.
+    gc.collect()
+    raise ClusterAway(
+        f"the Dask scheduler at {address} does not answer: {reason}; check the address, and for tls:// the"
+        " certificates that DASK_DISTRIBUTED__COMM__TLS__* name"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -159,3 +160,16 @@ def test_what_is_no_scheduler_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(ClusterAway, match=r"127\.0\.0\.1:9"), dask_client("tcp://127.0.0.1:9"):
         pass
     assert not [thread for thread in threading.enumerate() if thread.name == "Dask-Offload"]
+
+
+def test_a_client_that_found_no_scheduler_is_closed_before_another_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed import Client
+
+    monkeypatch.setattr("oldphoto_core.clusters.SECONDS_TO_ANSWER", 1)
+    gc.collect()
+    before = {id(thing) for thing in gc.get_objects() if isinstance(thing, Client)}
+    with pytest.raises(ClusterAway) as found, dask_client("tcp://127.0.0.1:9"):
+        pass
+    # the error must not hold it: collected while the next one starts, it would wait for that one's lock, for ever
+    assert found.value.__cause__ is None
+    assert {id(thing) for thing in gc.get_objects() if isinstance(thing, Client)} <= before
