@@ -9,6 +9,7 @@ from typing import Any
 
 from flows.own_server import PrefectUnavailable, TemporaryServer, answers
 from flows.prefect_settings import import_prefect, taken_back
+from oldphoto_core.restoration.lanes import share_arenas
 
 SECONDS_TO_ANSWER = 90.0
 
@@ -21,6 +22,7 @@ def prefect_session(say: Callable[[str], None], meanwhile: Callable[[], object] 
         PrefectMisconfigured: the user's settings of Prefect cannot be read.
         PrefectUnavailable: no server answers, or it refuses these credentials.
     """
+    share_arenas()  # here, as Prefect starts threads
     settings = import_prefect()
     from prefect.settings import temporary_settings
 
