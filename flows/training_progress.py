@@ -35,7 +35,9 @@ class TrainingProgress(TerminalBar):
         self._first = self._first or (step, now)
         rate = (step - self._first[0]) / max(now - self._first[1], 1e-9)
         measured = "psnr" in values or "auc" in values
-        if "psnr" in values:
+        if "tone_error" in values:
+            self._quality = f", validation tone error {values['tone_error']:.2f} of {values['tone_error_before']:.2f}"
+        elif "psnr" in values:
             self._quality = f", validation {values['psnr']:.2f} dB / {values['ssim']:.3f}"
         elif measured:
             self._quality = f", validation AUC {values['auc']:.4f}, F1 {values['f1']:.3f}"
