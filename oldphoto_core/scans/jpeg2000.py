@@ -29,6 +29,8 @@ _UUIDS = {
     bytes.fromhex("be7acfcb97a942e89c71999491e3afac"): "xmp",
     bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38"): "iptc",
 }
+_LARGEST = 2**31 - 1
+"""Pixels of a side; the format could state twice as many, which no decoder takes."""
 _COLOURS = {12: "CMYK", 14: "CIELab", 18: "YCC"}
 _PROFILES = {1: b"GRAY", 3: b"RGB ", 4: b"RGB "}
 """Colour space that a profile must have been made for, by number of channels."""
@@ -232,7 +234,7 @@ def _size(data: Data, start: int) -> _Size:
         raise UnreadableScan(f"damaged: no JPEG 2000 begins at byte {start}: copy it again")
     numbers = struct.unpack(">HH8IH", _exactly(data, start + 4, 38))
     right, bottom, left, top, tile_width, tile_height, tile_left, tile_top, channels = numbers[2:]
-    if right <= left or bottom <= top or not tile_width or not tile_height or not channels:
+    if not (0 < right - left <= _LARGEST and 0 < bottom - top <= _LARGEST and tile_width and tile_height and channels):
         raise UnreadableScan("damaged: the size in its header makes no sense: copy it again")
     across, down = -(-(right - tile_left) // tile_width), -(-(bottom - tile_top) // tile_height)
     depths = _exactly(data, start + 42, 3 * channels)

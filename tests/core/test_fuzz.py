@@ -66,6 +66,12 @@ def mutated(draw: st.DrawFn) -> bytes:
     return bytes(data)
 
 
+def with_sides(width: int, height: int) -> bytes:
+    """A JPEG 2000 whose codestream states these sides."""
+    data = KINDS["bare jpeg2000"]
+    return data[:8] + struct.pack(">II", width, height) + data[16:]
+
+
 @pytest.fixture(scope="module")
 def decoders() -> Iterator[Decoders]:
     with Decoders(1) as decoders:
@@ -81,6 +87,8 @@ def decoders() -> Iterator[Decoders]:
     suppress_health_check=list(HealthCheck),
 )
 @example(data=b"")
+@example(data=with_sides(2**32 - 1, 64))
+@example(data=with_sides(2**31 - 1, 2**31 - 1))
 @given(data=mutated())
 def test_a_mutated_file_is_read_or_refused(decoders: Decoders, tmp_path: Path, data: bytes) -> None:
     if INPUTS and (number := next(NUMBERS)) % 1000 == 0:

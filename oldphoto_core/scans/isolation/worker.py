@@ -128,7 +128,7 @@ def _take_bounds(source: bytes | Path, request: Request) -> None:
         # a file without a header is refused, with the right words, by whoever reads it
         with contextlib.suppress(ScanError):
             header = _header(source) if request.page is None else _page_header(source, request.page)
-            _limit(resource.RLIMIT_AS, allowed + BYTES_PER_PIXEL * header.width * header.height)
+            _limit(resource.RLIMIT_AS, allowed + min(request.room, BYTES_PER_PIXEL * header.width * header.height))
 
 
 def _limit(kind: int, most: int) -> None:
