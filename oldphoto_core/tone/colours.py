@@ -2,6 +2,10 @@
 
 Most of its area decides: what lies off the curve (a stamp, a stain, a coloured border, a colour target) is bounded in
 area, and counts less towards the border. Damage does not count at all.
+
+Fading and yellowing draw the colours of a colour photo towards such a curve. What they leave is told by its hue: age
+turns photos yellow, brown and red, broadly, and never an object in them green. So a cell that is greener than its
+surroundings counts as coloured at a third of the distance.
 """
 
 from __future__ import annotations
@@ -26,15 +30,21 @@ MOST_RESIDUAL = 2.5
 """Of a monochrome photo: root of the mean square distance of its colours from their curve, in units of Lab."""
 FAR = 6.0
 """Distance from the curve, in units of Lab, from which a cell has a colour of its own."""
-MOST_FAR = 0.05
-"""Share of a monochrome photo that may have colours of its own."""
+GREENER = 2.0
+"""How much greener than its surroundings, in units of Lab across the direction of age, a cell is that is coloured."""
+MOST_COLOURED = 0.1
+"""Share of a monochrome photo that may be coloured: far from the curve, or greener than its surroundings."""
 WARM, WARM_WEIGHT = np.array([0.25, 0.968]), 0.4
 """Direction (a, b) in which silver and paper turn with age, and how much distance in that direction counts: toning is
 seldom even, and stains and foxing are of that hue, while paint is of any."""
+GREEN = np.array([-WARM[1], WARM[0]])
+"""Direction across that: towards green."""
 BORDER, BORDER_WEIGHT = 0.1, 0.1
 """Share of each side that counts as border, and how much its cells count."""
 _BLUR = 1.5
 """Cells by which colours are blurred before they are judged: grain and JPEG noise are not colours."""
+_SURROUNDINGS = 0.25
+"""Standard deviation, in long sides, of the Gaussian that surroundings are: toning changes little within it."""
 _SAMPLES = 256
 """Pixels of the long side that the tint is fitted on."""
 
@@ -84,6 +94,8 @@ class Colours:
     counts less."""
     far: float
     """Share of the photo that has colours of its own, 0 to 1."""
+    coloured: float
+    """The same, with what is greener than its surroundings."""
     is_neutral: bool
     """R = G = B in every pixel."""
     tint: Curve | None
@@ -114,13 +126,13 @@ def colours_of(photo: Readable, mask: Readable | None, options: ToneOptions) -> 
     seen = survey(photo, mask)
     if photo.shape[2] == 1 or seen.is_neutral:
         kind: Kind = "colour" if options.colour == "colour" and photo.shape[2] == 3 else "monochrome"
-        return Colours(kind, options, 0.0, 0.0, True, None, seen)
-    residual, far = judged(seen)
-    kind = "monochrome" if residual <= MOST_RESIDUAL and far <= MOST_FAR else "colour"
+        return Colours(kind, options, 0.0, 0.0, 0.0, True, None, seen)
+    residual, far, coloured = judged(seen)
+    kind = "monochrome" if residual <= MOST_RESIDUAL and coloured <= MOST_COLOURED else "colour"
     if options.colour != "auto":
         kind = options.colour
     tint = _tint(seen) if kind == "monochrome" and options.tint == "keep" else None
-    return Colours(kind, options, residual, far, False, tint, seen)
+    return Colours(kind, options, residual, far, coloured, False, tint, seen)
 
 
 def survey(photo: Readable, mask: Readable | None) -> Survey:
@@ -140,20 +152,25 @@ def survey(photo: Readable, mask: Readable | None) -> Survey:
     return Survey(grid, highest, is_neutral, np.concatenate(parts) / highest)
 
 
-def judged(seen: Survey) -> tuple[float, float]:
-    """Residual and share of colours of its own of a photo in three channels."""
+def judged(seen: Survey) -> tuple[float, float, float]:
+    """`residual`, `far` and `coloured` of a photo in three channels, as `Colours` has them."""
     shares = seen.grid.shares()
     weights = shares * _centre(shares.shape)
-    picture = _blurred(lab(seen.means).astype(np.float64), shares)
-    points, counted = picture.reshape(-1, 3), weights.reshape(-1)
-    if not counted.sum():
-        return 0.0, 0.0
-    lightness = points[:, 0] / 100
-    curve = robust_curve(lightness, points[:, 1:], counted, 0.5)
-    apart = _distance(points[:, 1:] - curve(lightness))
-    near = counted * (apart <= FAR)
+    if not weights.sum():
+        return 0.0, 0.0, 0.0
+    weights /= weights.sum()
+    picture = _blurred(lab(seen.means).astype(np.float64), shares, _BLUR)
+    lightness, colours = picture[..., 0].reshape(-1) / 100, picture[..., 1:].reshape(-1, 2)
+    curve = robust_curve(lightness, colours, weights.reshape(-1), 0.5)
+    offsets = (colours - curve(lightness)).reshape(*shares.shape, 2)
+    green = offsets @ GREEN
+    apart = np.hypot(WARM_WEIGHT * (offsets @ WARM), green)
+    bounded = green.clip(-FAR, FAR)[..., np.newaxis]
+    greener = green - _blurred(bounded, shares, _SURROUNDINGS * max(shares.shape))[..., 0]
+    is_far = apart > FAR
+    near = weights * ~is_far
     residual = float(np.sqrt((near * apart**2).sum() / max(near.sum(), 1e-9)))
-    return residual, float(1 - near.sum() / counted.sum())
+    return residual, float(weights[is_far].sum()), float(weights[is_far | (greener > GREENER)].sum())
 
 
 def is_neutral(photo: Readable) -> bool:
@@ -171,22 +188,15 @@ def _tint(seen: Survey) -> Curve:
     return robust_curve(luma, seen.samples - luma[:, np.newaxis], np.ones(len(luma)), 0.01)
 
 
-def _distance(offsets: Floats) -> Floats:
-    """`offsets_N2` in a and b -> N, less in the direction of age."""
-    warm = offsets @ WARM
-    apart: Floats = np.hypot(WARM_WEIGHT * warm, offsets @ np.array([WARM[1], -WARM[0]]))
-    return apart
-
-
 def _centre(size: tuple[int, ...]) -> Floats:
     """Weights of the cells: less towards the border, where mounts, targets and the scanner's lid are."""
     down, right = (np.minimum(np.arange(side), np.arange(side)[::-1]) >= round(BORDER * side) for side in size)
     return np.where(down[:, np.newaxis] & right[np.newaxis], 1.0, BORDER_WEIGHT)
 
 
-def _blurred(picture: Floats, shares: Floats) -> Floats:
-    """Blurred over the intact pixels alone."""
-    total = cv2.GaussianBlur(shares, (0, 0), _BLUR, borderType=cv2.BORDER_CONSTANT)
-    summed = cv2.GaussianBlur(picture * shares[..., np.newaxis], (0, 0), _BLUR, borderType=cv2.BORDER_CONSTANT)
-    blurred: Floats = summed / np.maximum(total, 1e-6)[..., np.newaxis]
+def _blurred(picture: Floats, shares: Floats, cells: float) -> Floats:
+    """`picture_HWC` blurred over the intact pixels alone."""
+    total = cv2.GaussianBlur(shares, (0, 0), cells, borderType=cv2.BORDER_CONSTANT)
+    summed = cv2.GaussianBlur(picture * shares[..., np.newaxis], (0, 0), cells, borderType=cv2.BORDER_CONSTANT)
+    blurred: Floats = summed.reshape(picture.shape) / np.maximum(total, 1e-6)[..., np.newaxis]
     return blurred
