@@ -62,7 +62,7 @@ def row(preset: str, name: str, part: nn.Module, *, masked: bool) -> str:
 
 
 def rows(preset: str) -> Iterator[str]:
-    """Encoder, mapping and decoder, then the whole; the mapping and the whole without and with the block."""
+    """Encoder, mapping and decoder, then the whole; without and with the block and the detail path."""
     plain = PRESETS[preset].triplet(partial_nonlocal=False)
     block = PRESETS[preset].triplet(partial_nonlocal=True)
     parts, with_block = parts_of(plain), parts_of(block)
@@ -72,6 +72,9 @@ def rows(preset: str) -> Iterator[str]:
     yield row(preset, "decoder", parts["decoder"], masked=False)
     yield row(preset, "all, no block", plain, masked=False)
     yield row(preset, "all, with the block", block, masked=True)
+    if PRESETS[preset].detail is not None:
+        whole = PRESETS[preset].triplet(partial_nonlocal=True, detail=True)
+        yield row(preset, "all, with block and detail path", whole, masked=True)
 
 
 def table() -> str:

@@ -27,7 +27,7 @@ def train(
     clean: Annotated[str, Field(description="Bucket of clean photos (domain Y)")],
     old: Annotated[str, Field(description="Bucket of real old photos (domain R)")],
     out: Annotated[str, Field(description="Bucket that receives checkpoints, logs, charts and the model")],
-    preset: Annotated[Literal["compact", "paper"], Field(description="Shapes of the networks")] = "compact",
+    preset: Annotated[Literal["compact", "dense", "paper"], Field(description="Shapes of the networks")] = "compact",
     device: Annotated[str, Field(description="auto, cpu, cuda or cuda:N")] = "auto",
     name: Annotated[str, Field(description="Name of the model, for its card")] = "trained",
     changes: Annotated[dict[str, Any] | None, Field(description="Fields of StageConfig to set in every stage")] = None,

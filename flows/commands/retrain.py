@@ -66,7 +66,7 @@ def _check(config: Any, *, writes: bool) -> None:
 
     registry = Registry(config.registry)
     registry.exact("champion")
-    config.stages("compact", "champion", partial_nonlocal=True)
+    config.stages("compact", "champion", {})
     for source in (config.incoming, config.clean, config.old):
         if source is not None:
             next(iter(Bucket(source).list()), None)

@@ -57,7 +57,7 @@ def train(
     clean: Annotated[str, typer.Option(metavar="URL", help="Clean photos.")],
     old: Annotated[str, typer.Option(metavar="URL", help="Real old photos.")],
     out: Annotated[str, typer.Option(metavar="URL", help="Receives checkpoints, logs, charts and the model.")],
-    preset: Annotated[Literal["compact", "paper"], typer.Option(help="Shapes of the networks.")] = "compact",
+    preset: Annotated[Literal["compact", "dense", "paper"], typer.Option(help="Shapes of the networks.")] = "compact",
     recipe: Annotated[str | None, typer.Option(help="How photos are made old; the preset's own unless named.")] = None,
     pairs: Annotated[
         str | None, typer.Option(metavar="URL", help="Train on these shards of `oldphoto synthesize`.")
@@ -72,6 +72,7 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Of weights, crops, degradation and noise.")] = None,
     holdout: Annotated[int | None, typer.Option(min=0, help="Photos of each name prefix kept for validation.")] = None,
     partial_nonlocal: Annotated[bool, typer.Option(help="The mapping's partial nonlocal block.")] = True,
+    detail: Annotated[bool, typer.Option(help="The path past the latent, which joint trains (compact).")] = True,
     joint: Annotated[bool, typer.Option(help="Train encoder, mapping and decoder together at the end.")] = True,
     precision: Annotated[
         Literal["float32", "bfloat16", "auto"] | None, typer.Option(help="Arithmetic of the convolutions.")
@@ -94,6 +95,8 @@ def train(
         changes["recipe"] = recipe_named(recipe)
     if not partial_nonlocal:
         changes["partial_nonlocal"] = False
+    if not detail:
+        changes["detail"] = False
     _check_training(stage, preset, joint, changes, clean, old, out)
     from oldphoto_core.storage import Bucket
     from oldphoto_core.training.assembling import has_triplet

@@ -40,7 +40,7 @@ _TEXT = (is_text, "text")
 _TEXTS = (is_texts, "a list of texts")
 _FIELDS: dict[str, tuple[Check, str]] = {
     **dict.fromkeys(("name", "preset", "created", "summary", "licence"), _TEXT),
-    "partial_nonlocal": (lambda value: isinstance(value, bool), "true or false"),
+    **dict.fromkeys(("partial_nonlocal", "detail"), (lambda value: isinstance(value, bool), "true or false")),
     "weights_sha256": (is_sha256, "a sha256 in hex"),
     "data": _TEXTS,
     "limits": _TEXTS,
@@ -70,6 +70,8 @@ class ModelCard:
     """Digest of the weights file: the model's identity in ledgers and records."""
     created: str
     """ISO 8601 date."""
+    detail: bool = False
+    """Whether it has the detail path; cards of before 2026-11-29 do not say, and their models have none."""
     summary: str = ""
     """One paragraph for people."""
     data: list[str] = field(default_factory=list)

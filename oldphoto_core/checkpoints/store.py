@@ -21,7 +21,7 @@ from oldphoto_core.checkpoints.published import PIECES
 from oldphoto_core.checkpoints.registry import place_of
 from oldphoto_core.checkpoints.sums import read_verified
 from oldphoto_core.checkpoints.tensors import check_fit, load_prefixed, pack, prefixed, unpack
-from oldphoto_core.errors import DamagedWeights, ModelError, SourceMissing, UnknownModel, UsageError
+from oldphoto_core.errors import ConfigError, DamagedWeights, ModelError, SourceMissing, UnknownModel, UsageError
 from oldphoto_core.nets.architectures import PUBLISHED, architecture_named
 from oldphoto_core.nets.presets import PRESETS
 from oldphoto_core.nets.tone import ToneNet
@@ -101,8 +101,8 @@ def load_model(model: str | Path) -> Model:
     card = read_card(model)
     tensors = _read(model, WEIGHTS, card.weights_sha256)
     try:
-        networks = architecture_named(card.preset).build(card.partial_nonlocal)
-    except UsageError as error:  # of a caller who named a preset; here it is the card that does
+        networks = architecture_named(card.preset).build(card.partial_nonlocal, card.detail)
+    except (ConfigError, UsageError) as error:  # of a caller who named a preset; here it is the card that does
         raise ModelError(f"model {model} cannot be built: {error}; or update oldphoto") from error
     for name, network in networks.named_children():
         load_prefixed(name, network, tensors, f"the weights of model {model}")

@@ -13,7 +13,7 @@ from oldphoto_core.nets.published import PublishedRestoration
 
 PUBLISHED = "published"
 """Name of the converted published networks: they restore, but are no preset to train."""
-PIX2PIX = {"compact": "pix2pix", "paper": "pix2pix-paper"}
+PIX2PIX = {"compact": "pix2pix", "dense": "pix2pix", "paper": "pix2pix-paper"}
 """Preset -> name of its baseline: a network of its own, trained for comparison."""
 _BASELINE_BYTES = 13
 """Per pixel and channel of the first level: all activations of a forward pass together, so more than their peak."""
@@ -23,8 +23,8 @@ _BASELINE_BYTES = 13
 class Architecture:
     """A network called as `network(image_N3HW, mask_N1HW or None)`, with the contract of its input."""
 
-    build: Callable[[bool], nn.Module]
-    """Called with whether the partial nonlocal block is wanted."""
+    build: Callable[[bool, bool], nn.Module]
+    """Called with whether the partial nonlocal block is wanted, and whether the detail path is."""
     multiple: int
     """Sides of the input must be multiples of this."""
     minimum: int
@@ -44,7 +44,7 @@ def architecture_named(name: str) -> Architecture:
             return _baseline_of(PRESETS[preset_name])
     # the layers of the published networks are those of `paper`, so is what they need
     preset = PRESETS["paper"] if name == PUBLISHED else preset_named(name)
-    build = (lambda _: PublishedRestoration()) if name == PUBLISHED else _triplet_of(preset)
+    build = (lambda *_: PublishedRestoration()) if name == PUBLISHED else _triplet_of(preset)
     return Architecture(
         build, preset.multiple, preset.minimum, preset.bytes_per_pixel, preset.halo, preset.beyond_memory
     )
@@ -54,10 +54,10 @@ def _baseline_of(preset: Preset) -> Architecture:
     config = preset.pix2pix
     # norms over space: a tile never equals the whole, and twice the coarsest step hides most of the borders
     return Architecture(
-        lambda _: Pix2Pix(config), config.multiple, config.multiple, _BASELINE_BYTES * config.width,
+        lambda *_: Pix2Pix(config), config.multiple, config.multiple, _BASELINE_BYTES * config.width,
         2 * config.multiple, "tiles",
     )  # fmt: skip
 
 
-def _triplet_of(preset: Preset) -> Callable[[bool], nn.Module]:
-    return lambda block: preset.triplet(partial_nonlocal=block)
+def _triplet_of(preset: Preset) -> Callable[[bool, bool], nn.Module]:
+    return lambda block, detail: preset.triplet(partial_nonlocal=block, detail=detail)

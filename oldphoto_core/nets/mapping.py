@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from oldphoto_core.errors import ConfigError
-from oldphoto_core.nets.blocks import GatedBlock, ResnetBlock, norm_and_relu
+from oldphoto_core.nets.blocks import Block, ResnetBlock, blocks, check_block, norm_and_relu
 from oldphoto_core.nets.nonlocal_attention import PartialNonlocal
 from oldphoto_core.nets.published_masks import nonlocal_mask
 from oldphoto_core.nets.vae import LATENT_STRIDE, mask_to_latent
@@ -103,11 +103,13 @@ class CompactMappingConfig:
     width: int = 96
     """Channels at the latent's resolution."""
     blocks: int = 3
-    """Gated blocks at the latent's resolution, before and after the deep part each."""
+    """Blocks at the latent's resolution, before and after the deep part each."""
     deep_width: int = 192
     """Channels at half the latent's resolution, where context is gathered."""
     deep_blocks: int = 6
-    """Gated blocks of the deep part; the nonlocal block stands in their middle."""
+    """Blocks of the deep part; the nonlocal block stands in their middle."""
+    block: Block = "gated"
+    """Kind of all of them but the nonlocal one."""
     nonlocal_width: int = 96
     """Channels of theta, phi and g."""
     partial_nonlocal: bool = True
@@ -115,6 +117,7 @@ class CompactMappingConfig:
 
     def __post_init__(self) -> None:
         """Refuses widths below one channel and an odd or negative number of deep blocks."""
+        check_block("CompactMappingConfig", self.block)
         for name in ("latent", "width", "deep_width", "nonlocal_width"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"CompactMappingConfig.{name} is {getattr(self, name)}; give at least 1 channel")
@@ -137,17 +140,17 @@ class CompactMapping(nn.Module):
         config = config or CompactMappingConfig()
         width, deep = config.width, config.deep_width
         self.into = nn.Conv2d(config.latent + LATENT_STRIDE**2, width, 1)
-        self.before = nn.Sequential(*(GatedBlock(width) for _ in range(config.blocks)))
+        self.before = blocks(config.block, width, config.blocks)
         self.down = nn.Conv2d(width, deep, 2, stride=2)
-        self.deep_before = nn.Sequential(*(GatedBlock(deep) for _ in range(config.deep_blocks // 2)))
+        self.deep_before = blocks(config.block, deep, config.deep_blocks // 2)
         self.nonlocal_block = (
             PartialNonlocal(deep, config.nonlocal_width, scaled=True, damaged_only=True)
             if config.partial_nonlocal
             else None
         )
-        self.deep_after = nn.Sequential(*(GatedBlock(deep) for _ in range(config.deep_blocks // 2)))
+        self.deep_after = blocks(config.block, deep, config.deep_blocks // 2)
         self.up = nn.Sequential(nn.Conv2d(deep, 4 * width, 1), nn.PixelShuffle(2))
-        self.after = nn.Sequential(*(GatedBlock(width) for _ in range(config.blocks)))
+        self.after = blocks(config.block, width, config.blocks)
         self.out = nn.Conv2d(width, config.latent, 1)
         # the translation starts as the identity: restoration begins at the photo's own quality and only improves
         for parameter in self.out.parameters():

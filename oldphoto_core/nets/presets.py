@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
-from oldphoto_core.errors import UsageError
+from oldphoto_core.errors import ConfigError, UsageError
 from oldphoto_core.nets.compact_detector import CompactDetector
+from oldphoto_core.nets.detail import DetailConfig, DetailPath
 from oldphoto_core.nets.discriminators import ImageDiscriminator, LatentDiscriminator
 from oldphoto_core.nets.mapping import CompactMapping, CompactMappingConfig, PaperMapping, PaperScratchMapping
 from oldphoto_core.nets.pix2pix import Pix2PixConfig
 from oldphoto_core.nets.scratch_unet import ScratchUNet
-from oldphoto_core.nets.vae import CompactVAE, PaperVAE
+from oldphoto_core.nets.vae import CompactVAE, CompactVAEConfig, PaperVAE
 
-PresetName = Literal["compact", "paper"]
+PresetName = Literal["compact", "dense", "paper"]
 BeyondMemory = Literal["tiles", "layers"]
 """In tiles with a halo, for networks that look only so far; layer by layer, for those with statistics over space."""
 
@@ -40,18 +41,25 @@ class HasPath(Protocol):
 
 
 class Triplet(nn.Module):
-    """Restoration r -> G_Y(T(E_RX(r))): the old photos' encoder, the mapping, the clean photos' decoder."""
+    """Restoration r -> G_Y(T(E_RX(r))): the old photos' encoder, the mapping, the clean photos' decoder.
 
-    def __init__(self, vae_old: nn.Module, vae_clean: nn.Module, mapping: nn.Module) -> None:
+    With a detail path, its result is refined with what is intact of r.
+    """
+
+    def __init__(
+        self, vae_old: nn.Module, vae_clean: nn.Module, mapping: nn.Module, detail: DetailPath | None = None
+    ) -> None:
         super().__init__()
         self.vae_old = vae_old
         self.vae_clean = vae_clean
         self.mapping = mapping
+        self.detail = detail
 
     def forward(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
         """`image_N3HW` in [-1, 1] with damaged pixels white, `mask_N1HW` 1 = damaged or None -> N3HW in [-1, 1]."""
         latent = cast(VAE, self.vae_old).encode(image)
-        return cast(VAE, self.vae_clean).decode(self.mapping(latent, mask))
+        made = cast(VAE, self.vae_clean).decode(self.mapping(latent, mask))
+        return made if self.detail is None else cast(Tensor, self.detail(image, made, mask))
 
     def path(self, *, masked: bool) -> tuple[nn.Module, nn.Module, nn.Module]:
         """Encoder, mapping and decoder of a picture, the same with a mask and without."""
@@ -78,30 +86,49 @@ class Preset:
     """Shortest side that the networks can work on, a multiple of `multiple`."""
     bytes_per_pixel: int
     """Peak memory of one forward pass without scratches on a CPU, per pixel (benchmarks/memory.py prints it)."""
+    detail: Callable[[], DetailPath] | None
+    """The path past the latent that the stage `joint` trains; None: the preset has none."""
     halo: int
     """Pixels of context with which a tile equals the whole, a multiple of `multiple`; 0: none is enough."""
     beyond_memory: BeyondMemory
     """How a picture is restored that does not fit."""
 
-    def triplet(self, *, partial_nonlocal: bool = True) -> Triplet:
-        """A model with fresh weights."""
-        return Triplet(self.vae(), self.vae(), self.mapping(partial_nonlocal))
+    def triplet(self, *, partial_nonlocal: bool = True, detail: bool = False) -> Triplet:
+        """A model with fresh weights; `detail`: with the detail path, ConfigError if the preset has none."""
+        if detail and self.detail is None:
+            raise ConfigError(f"preset {self.name} has no detail path; set detail to false")
+        path = self.detail() if detail and self.detail is not None else None
+        return Triplet(self.vae(), self.vae(), self.mapping(partial_nonlocal), path)
 
 
+_COMPACT = Preset(
+    "compact",
+    vae=CompactVAE,
+    mapping=lambda block: CompactMapping(CompactMappingConfig(partial_nonlocal=block)),
+    detector=CompactDetector,
+    image_discriminator=lambda: ImageDiscriminator(width=32, layers=3),
+    latent_discriminator=lambda: LatentDiscriminator(width=32),
+    pix2pix=Pix2PixConfig(width=32, depth=5),
+    multiple=8,
+    minimum=8,
+    bytes_per_pixel=750,
+    detail=DetailPath,
+    halo=120,
+    beyond_memory="tiles",
+)
+_DENSE_VAE = CompactVAEConfig(half_width=32, quarter_width=64, block="dense")
+_DENSE_MAPPING = CompactMappingConfig(
+    width=64, blocks=2, deep_width=128, deep_blocks=4, nonlocal_width=64, block="dense"
+)
 PRESETS: dict[str, Preset] = {
-    "compact": Preset(
-        "compact",
-        vae=CompactVAE,
-        mapping=lambda block: CompactMapping(CompactMappingConfig(partial_nonlocal=block)),
-        detector=CompactDetector,
-        image_discriminator=lambda: ImageDiscriminator(width=32, layers=3),
-        latent_discriminator=lambda: LatentDiscriminator(width=32),
-        pix2pix=Pix2PixConfig(width=32, depth=5),
-        multiple=8,
-        minimum=8,
-        bytes_per_pixel=750,
-        halo=112,
-        beyond_memory="tiles",
+    "compact": _COMPACT,
+    "dense": replace(
+        _COMPACT,
+        name="dense",
+        vae=lambda: CompactVAE(_DENSE_VAE),
+        mapping=lambda block: CompactMapping(replace(_DENSE_MAPPING, partial_nonlocal=block)),
+        detail=lambda: DetailPath(DetailConfig(width=32, block="dense")),
+        halo=168,
     ),
     "paper": Preset(
         "paper",
@@ -114,11 +141,13 @@ PRESETS: dict[str, Preset] = {
         multiple=4,
         minimum=32,
         bytes_per_pixel=1600,
+        detail=None,
         halo=0,
         beyond_memory="layers",
     ),
 }
-"""`compact`: a thirtieth of the operations (docs/networks.md), trains on a CPU. `paper`: the published shapes."""
+"""`compact`: a thirtieth of the operations (docs/networks.md), trains on a CPU. `dense`: as many, in fewer and larger
+products, which a CPU does faster. `paper`: the published shapes."""
 
 
 def preset_named(name: str) -> Preset:

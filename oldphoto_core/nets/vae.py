@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from oldphoto_core.errors import ConfigError
-from oldphoto_core.nets.blocks import GatedBlock, ResnetBlock, norm_and_relu
+from oldphoto_core.nets.blocks import Block, ResnetBlock, blocks, check_block, norm_and_relu
 
 LATENT_STRIDE = 4
 """Pixels of the picture per position of the latent, along each side."""
@@ -64,14 +64,17 @@ class CompactVAEConfig:
     half_width: int = 48
     """Channels at half resolution."""
     half_blocks: int = 1
-    """Gated blocks at half resolution, in encoder and decoder each."""
+    """Blocks at half resolution, in encoder and decoder each."""
     quarter_width: int = 96
     """Channels at quarter resolution."""
     quarter_blocks: int = 3
-    """Gated blocks at quarter resolution, in encoder and decoder each."""
+    """Blocks at quarter resolution, in encoder and decoder each."""
+    block: Block = "gated"
+    """Kind of all of them."""
 
     def __post_init__(self) -> None:
         """Refuses widths below one channel and negative depths."""
+        check_block("CompactVAEConfig", self.block)
         for name in ("latent", "half_width", "quarter_width"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"CompactVAEConfig.{name} is {getattr(self, name)}; give at least 1 channel")
@@ -81,7 +84,7 @@ class CompactVAEConfig:
 
 
 class CompactVAE(nn.Module):
-    """The product's own shape: gated blocks, norms per position, pixel shuffle instead of transposed convolutions."""
+    """The product's own shape: no statistic over space, pixel shuffle instead of transposed convolutions."""
 
     def __init__(self, config: CompactVAEConfig | None = None) -> None:
         super().__init__()
@@ -90,17 +93,17 @@ class CompactVAE(nn.Module):
         self.encoder = nn.Sequential(
             nn.PixelUnshuffle(2),
             nn.Conv2d(12, half, 3, padding=1),
-            *(GatedBlock(half) for _ in range(config.half_blocks)),
+            *blocks(config.block, half, config.half_blocks),
             nn.Conv2d(half, quarter, 2, stride=2),
-            *(GatedBlock(quarter) for _ in range(config.quarter_blocks)),
+            *blocks(config.block, quarter, config.quarter_blocks),
             nn.Conv2d(quarter, config.latent, 1),
         )
         self.decoder = nn.Sequential(
             nn.Conv2d(config.latent, quarter, 1),
-            *(GatedBlock(quarter) for _ in range(config.quarter_blocks)),
+            *blocks(config.block, quarter, config.quarter_blocks),
             nn.Conv2d(quarter, 4 * half, 1),
             nn.PixelShuffle(2),
-            *(GatedBlock(half) for _ in range(config.half_blocks)),
+            *blocks(config.block, half, config.half_blocks),
             nn.Conv2d(half, 12, 3, padding=1),
             nn.PixelShuffle(2),
         )

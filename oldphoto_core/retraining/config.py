@@ -11,8 +11,10 @@ from oldphoto_core.degradation import recipe_named
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.training.config import Ramp, StageConfig, StageName, default_config
 
-STAGES: tuple[StageName, ...] = ("vae_old", "mapping")
+APART: tuple[StageName, ...] = ("vae_old", "mapping")
 """What is trained anew, in order: the alignment of the domains, and the mapping. The rest is the champion's."""
+TOGETHER: tuple[StageName, ...] = ("joint",)
+"""The same of a champion whose networks were trained together at the end, with terms for both."""
 GENTLER = 0.3
 """Share of a first training's steps and of its learning rate: the weights are good already."""
 
@@ -64,7 +66,7 @@ class RetrainConfig:
     """Most by which the latent domain gap may widen, in standard deviations."""
 
     changes: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of StageConfig to set in both stages, with plain values."""
+    """Fields of StageConfig to set in every stage, with plain values."""
 
     def __post_init__(self) -> None:
         """Refuses unknown recipes, and numbers that cannot work."""
@@ -99,15 +101,25 @@ class RetrainConfig:
         """The inverse of `record` after a trip through JSON."""
         return cls(**{**record, "recipes": tuple(record["recipes"])})
 
-    def stages(self, preset: str, champion: str, *, partial_nonlocal: bool, target: str = "clean") -> list[StageConfig]:
-        """Settings of both stages, which begin with the weights of `champion` and are trained for the same target."""
-        return [self._stage(stage, preset, champion, partial_nonlocal, target) for stage in STAGES]
+    def stages(self, preset: str, champion: str, before: Mapping[str, Any]) -> list[StageConfig]:
+        """Settings of the stages, which begin with the weights of the model at `champion`.
 
-    def _stage(self, stage: StageName, preset: str, champion: str, partial_nonlocal: bool, target: str) -> StageConfig:
+        Args:
+            preset: that of the champion.
+            champion: its folder or URL.
+            before: the settings that its last stage, mapping or joint, was trained with; partial nonlocal block, detail
+                path and target stay as they were.
+        """
+        stages = TOGETHER if before.get("stage") == "joint" else APART
+        return [self._stage(stage, preset, champion, before) for stage in stages]
+
+    def _stage(self, stage: StageName, preset: str, champion: str, before: Mapping[str, Any]) -> StageConfig:
         first = default_config(stage, preset)
         changes: dict[str, Any] = {
-            "start_model": champion, "holdout": self.clean_holdout, "partial_nonlocal": partial_nonlocal,
-            "target": target,
+            "start_model": champion, "holdout": self.clean_holdout,
+            "partial_nonlocal": before.get("partial_nonlocal", True),
+            # of a champion that was trained before there was a choice, the target is the clean photo
+            "target": before.get("target", "clean"), "detail": stage == "joint" and before.get("detail", False),
             "steps": max(1, round(GENTLER * first.steps)), "learning_rate": GENTLER * first.learning_rate,
         }  # fmt: skip
         for name in ("latent_noise", "kl", "latent_adversarial"):

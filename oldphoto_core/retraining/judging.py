@@ -18,7 +18,7 @@ from oldphoto_core.evaluation.gap import gap_gain
 from oldphoto_core.evaluation.natural import Naturalness
 from oldphoto_core.evaluation.real import SIDE, naturalness_of
 from oldphoto_core.evaluation.run import as_method
-from oldphoto_core.metrics import psnr
+from oldphoto_core.metrics import psnr, structure_psnr
 from oldphoto_core.nets.presets import VAE
 from oldphoto_core.restoration.restorer import Restorer
 from oldphoto_core.retraining.config import RetrainConfig
@@ -126,10 +126,13 @@ Score = tuple[str, str, list[float], int]
 
 def _pairs(plan: Plan, methods: Sequence[Method], each: Callable[[], None]) -> Iterator[Score]:
     clean, keys = Bucket(plan.config.clean), [photo.key for photo in plan.judges]
+    toned = plan.champions_training.get("target") == "toned"
     for name, settings in evaluations(plan.config).items():
         for crop in crops(clean, keys, settings):
             made = [_unit(method(crop.degraded, crop.mask)) for method in methods]
-            yield name, crop.key, [float(psnr(image, _unit(crop.clean))) for image in made], 1
+            # networks that leave tone alone are judged by structure
+            measure, wanted = (structure_psnr, crop.toned) if toned else (psnr, crop.clean)
+            yield name, crop.key, [float(measure(image, _unit(wanted))) for image in made], 1
             each()
 
 

@@ -55,10 +55,15 @@ class Plan:
     """Key and reason of what arrived and cannot be read."""
 
     def stages(self) -> list[StageConfig]:
-        """Settings of both stages."""
-        # of a champion that was trained before there was a choice, the target is the clean photo
-        target = read_card(self.models[0]).training.get("mapping", {}).get("config", {}).get("target", "clean")
-        return self.config.stages(self.preset, self.models[0], partial_nonlocal=self.partial_nonlocal, target=target)
+        """Settings of what is trained."""
+        return self.config.stages(self.preset, self.models[0], self.champions_training)
+
+    @property
+    def champions_training(self) -> dict[str, Any]:
+        """Settings of the last stage of the champion's own training, and what its card says of its networks."""
+        card = read_card(self.models[0])
+        last = card.training.get("joint", card.training.get("mapping", {}))
+        return last.get("config", {}) | {"partial_nonlocal": card.partial_nonlocal, "detail": card.detail}
 
     @property
     def place(self) -> Bucket:

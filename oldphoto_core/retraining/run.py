@@ -18,7 +18,7 @@ from oldphoto_core.retraining.report import numbers, write_end, write_report
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.lease import Lease
 from oldphoto_core.training.assembling import TRAINED, adopt, publish
-from oldphoto_core.training.config import StageConfig
+from oldphoto_core.training.config import TRIPLET, StageConfig
 from oldphoto_core.training.data import MixedPhotos, PhotoSet, Split
 from oldphoto_core.training.loop import Progress
 from oldphoto_core.training.run import train_stage
@@ -71,7 +71,8 @@ def open_retraining(config: RetrainConfig) -> Plan:
 def train_challenger(plan: Plan, stage: StageConfig, progress: Progress, device: str = "auto") -> dict[str, Any]:
     """One of `plan.stages()`, which goes on from its checkpoint; what is not trained is the champion's."""
     champion, _ = plan.models
-    for name in ("vae_clean", "scratches", "tone"):
+    trained = {config.stage for config in plan.stages()}
+    for name in {*TRIPLET, "scratches", "tone"} - trained:
         if plan.place.join(name).info(TRAINED) is None:
             adopt(champion, name, plan.place)
     try:

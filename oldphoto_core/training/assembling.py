@@ -45,9 +45,11 @@ def publish(config: StageConfig, out: Bucket, *, name: str, joint: bool = True) 
     `config` says preset and partial nonlocal block; it is that of any stage. `joint`: with the weights of that stage,
     if it was trained. Detector and tone network are left out if they were not.
     """
-    triplet = preset_named(config.preset).triplet(partial_nonlocal=config.partial_nonlocal)
+    together = joint and out.join("joint").info(TRAINED) is not None
+    detail = together and has_detail(out)
+    triplet = preset_named(config.preset).triplet(partial_nonlocal=config.partial_nonlocal, detail=detail)
     results = load_triplet(triplet, out)
-    if joint and out.join("joint").info(TRAINED) is not None:
+    if together:
         results["joint"] = load_trained("joint", Restoration(triplet), out)
     detector = None
     if out.join("scratches").info(TRAINED) is not None:
@@ -58,7 +60,8 @@ def publish(config: StageConfig, out: Bucket, *, name: str, joint: bool = True) 
     if out.join("tone").info(TRAINED) is not None:
         tone = ToneNet()
         results["tone"] = load_trained("tone", tone, out)
-    return _saved(out, out.join("model"), triplet, _card(name, config.preset, config, results), detector, tone)
+    card = replace(_card(name, config.preset, config, results), detail=detail)
+    return _saved(out, out.join("model"), triplet, card, detector, tone)
 
 
 def publish_baseline(config: StageConfig, out: Bucket, *, name: str) -> ModelCard:
@@ -107,6 +110,18 @@ def _listed(out: Bucket, stages: Sequence[str]) -> bytes:
         return b""
     lists = [photos_from_json(place.read(PHOTOS), f"{place.url}/{PHOTOS}") for place in places]
     return photos_to_json(photo for photos in lists for photo in photos)
+
+
+def has_detail(out: Bucket) -> bool:
+    """Whether the stage `joint` was trained in `out` with a detail path."""
+    return bool(trained_config("joint", out).get("detail", False))
+
+
+def trained_config(stage: str, out: Bucket) -> dict[str, Any]:
+    """The recorded settings of a stage that was trained in `out`."""
+    folder = out.join(stage)
+    config: dict[str, Any] = unpack(folder.read(TRAINED), f"{folder.url}/{TRAINED}")[1].get("config", {})
+    return config
 
 
 def has_triplet(out: Bucket) -> bool:

@@ -88,6 +88,8 @@ class StageConfig:
     """Model (name, folder or URL) whose weights this stage's begin with: fine-tuning. Comes before `start_from`."""
     partial_nonlocal: bool = True
     """The mapping's partial nonlocal block; off for the paper's ablation."""
+    detail: bool = False
+    """The path past the latent, which the stage `joint` alone trains; off for the ablation without it."""
 
     latent_noise: Ramp = Ramp(value=0.1, warm=500)
     """Standard deviation of the posterior (1 in the published networks, whose posterior has unit variance)."""
@@ -221,6 +223,11 @@ class StageConfig:
         if self.perceptual.value and self.stage in ("scratches", "tone"):
             network = {"scratches": "the detector makes no images", "tone": "a tone map makes no structure"}[self.stage]
             raise ConfigError(f"StageConfig.perceptual is not 0, and {network}; leave it out")
+        if self.detail and (self.stage != "joint" or preset.detail is None):
+            raise ConfigError(
+                f"StageConfig.detail is true, and stage {self.stage} of preset {self.preset} trains no detail path;"
+                " leave it out"
+            )
         if not self.most_rescaled >= 1:
             raise ConfigError(f"StageConfig.most_rescaled is {self.most_rescaled}; give a factor of at least 1")
         if not self.learning_rate > 0:
@@ -289,6 +296,7 @@ def _compact(stage: StageName) -> StageConfig:
     if stage == "joint":
         return dataclasses.replace(
             base, steps=3000, crop=96, learning_rate=8e-4, averaging=0.998, kl=Ramp(value=1e-4), warm_up=50,
+            detail=True,
             latent_distance=Ramp(value=0.05), latent_adversarial=Ramp(value=0.01, start=300, warm=300),
         )  # fmt: skip
     return dataclasses.replace(base, steps=9000, batch=8, crop=128, crops_of_canvas=2)

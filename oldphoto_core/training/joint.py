@@ -18,11 +18,12 @@ from oldphoto_core.training.world import ALONE, World
 
 
 class Restoration(nn.Module):
-    """The part of a triplet that restores: the encoder E_RX, the mapping T and the decoder G_Y, under those names."""
+    """The part of a triplet that restores: encoder E_RX, mapping T, decoder G_Y and, if it has one, the detail path."""
 
     def __init__(self, triplet: Triplet) -> None:
         super().__init__()
         self.encoder, self.mapping, self.decoder = triplet.path(masked=True)
+        self.detail = triplet.detail
 
 
 class JointStage(Stage):
@@ -35,7 +36,7 @@ class JointStage(Stage):
     def __init__(
         self, config: StageConfig, triplet: Triplet, device: str = "cpu", workers: int = 1, world: World = ALONE
     ) -> None:
-        """Trains encoder, mapping and decoder of `triplet`."""
+        """Trains encoder, mapping, decoder and detail path of `triplet`."""
         self.triplet = triplet
         self._truth = place(cast(nn.Module, triplet.vae_clean.encoder).requires_grad_(False), device)
         super().__init__(config, Restoration(triplet), device, workers, world)
@@ -50,6 +51,8 @@ class JointStage(Stage):
         latents = networks.encoder(images)
         translated = networks.mapping(latents[old:], batch.mask).float()
         made = networks.decoder(translated).float()
+        if networks.detail is not None:
+            made = networks.detail(batch.degraded, made, batch.mask).float()
         terms = {"l1": F.l1_loss(made, batch.clean), "kl": latents.float().square().mean()}
         loss = config.pixel * terms["l1"] + config.kl.at(step) * terms["kl"]
         if weight := config.latent_distance.at(step):

@@ -206,7 +206,7 @@ def _stage_of(config: StageConfig, out: Bucket, device: str, workers: int, world
 
 
 def _triplet(config: StageConfig, out: Bucket) -> Triplet:
-    triplet = preset_named(config.preset).triplet(partial_nonlocal=config.partial_nonlocal)
+    triplet = preset_named(config.preset).triplet(partial_nonlocal=config.partial_nonlocal, detail=config.detail)
     if config.stage == "mapping":
         load_trained("vae_old", triplet.vae_old, out)
         load_trained("vae_clean", triplet.vae_clean, out)
@@ -221,12 +221,21 @@ def _triplet(config: StageConfig, out: Bucket) -> Triplet:
                 "name a model of the same preset"
             )
         theirs = cast(Triplet, given.networks)
-        own.load_state_dict(
-            (Restoration(theirs) if config.stage == "joint" else getattr(theirs, NETWORK[config.stage])).state_dict()
-        )
+        if config.stage == "joint":
+            _begin_with(cast(Restoration, own), Restoration(theirs), config)
+        else:
+            own.load_state_dict(getattr(theirs, NETWORK[config.stage]).state_dict())
     elif config.start_from:
         load_trained(config.start_from, own, out)
     return triplet
+
+
+def _begin_with(own: Restoration, theirs: Restoration, config: StageConfig) -> None:
+    if own.detail is None and theirs.detail is not None:
+        raise TrainingError(f"model {config.start_model} has a detail path; begin with it without --no-detail")
+    # a model without a detail path leaves ours fresh, which leaves intact pixels as they are
+    fresh = {name: value for name, value in own.state_dict().items() if name.startswith("detail.")}
+    own.load_state_dict(fresh | theirs.state_dict())
 
 
 def _pix2pix(config: StageConfig) -> Pix2Pix:

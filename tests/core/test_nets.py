@@ -121,7 +121,7 @@ def test_attention_never_forms_the_matrix_of_all_pairs() -> None:
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_what_lies_under_the_mask_cannot_reach_the_result_once_it_is_white(name: str) -> None:
-    network = moving(preset_named(name).triplet())
+    network = moving(preset_named(name).triplet(detail=name == "compact"))
     image, mask = torch.rand(1, 3, 64, 64) * 2 - 1, torch.zeros(1, 1, 64, 64)
     mask[..., 20:30, 10:50] = 1
     other = torch.where(mask.bool(), torch.rand_like(image), image)
@@ -130,12 +130,45 @@ def test_what_lies_under_the_mask_cannot_reach_the_result_once_it_is_white(name:
     assert torch.equal(*results)
 
 
-def test_compact_sees_a_tile_as_it_sees_the_whole() -> None:
-    network = moving(preset_named("compact").triplet())
-    image = torch.rand(1, 3, 64, 512) * 2 - 1
+@pytest.mark.parametrize("detail", [False, True])
+@pytest.mark.parametrize("name", ["compact", "dense"])
+def test_a_tile_is_seen_as_it_is_within_the_whole(name: str, detail: bool) -> None:
+    preset = preset_named(name)
+    network = moving(preset.triplet(detail=detail))
+    side = 2 * preset.halo + 32
+    image = torch.rand(1, 3, 64, side + 256) * 2 - 1
     with torch.inference_mode():
-        whole, tile = network(image), network(image[..., 128:384])
-    assert torch.allclose(whole[..., 240:272], tile[..., 112:144], atol=1e-5)
+        whole, tile = network(image), network(image[..., 128 : 128 + side])
+    inside = slice(preset.halo, side - preset.halo)
+    assert torch.allclose(whole[..., 128 : 128 + side][..., inside], tile[..., inside], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["compact", "dense"])
+def test_a_halo_is_no_wider_than_the_network_looks(name: str) -> None:
+    preset = preset_named(name)
+    network = moving(preset.triplet(detail=True))
+    image = torch.rand(1, 3, 8, 2 * preset.halo + 64, requires_grad=True)
+    middle = preset.halo + 32
+    network(image)[..., middle].sum().backward()
+    assert image.grad is not None
+    reached = image.grad.abs().sum(dim=(0, 1, 2)).nonzero().flatten()
+    assert preset.halo - 16 <= int((reached - middle).abs().max()) <= preset.halo
+
+
+def test_a_fresh_detail_path_leaves_intact_pixels_and_takes_damaged_ones_from_the_decoder() -> None:
+    triplet = preset_named("compact").triplet(detail=True)
+    image, mask = torch.rand(2, 3, 32, 32) * 2 - 1, torch.zeros(2, 1, 32, 32)
+    mask[..., 10:20, 4:9] = 1
+    with torch.inference_mode():
+        refined = triplet(image, mask)
+        triplet.detail = None
+        decoded = triplet(image, mask)
+    assert torch.equal(refined, torch.where(mask.bool(), decoded, image))
+
+
+def test_a_preset_without_a_detail_path_refuses_one() -> None:
+    with pytest.raises(ConfigError, match="paper has no detail path"):
+        preset_named("paper").triplet(detail=True)
 
 
 def test_a_compact_mapping_starts_as_the_identity() -> None:
@@ -180,5 +213,5 @@ def test_nonsense_shapes_are_refused() -> None:
         CompactVAEConfig(half_width=0)
     with pytest.raises(ConfigError, match="deep_blocks"):
         CompactMappingConfig(deep_blocks=3)
-    with pytest.raises(UsageError, match="compact, paper"):
+    with pytest.raises(UsageError, match="compact, dense, paper"):
         preset_named("tiny")

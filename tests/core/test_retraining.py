@@ -47,6 +47,9 @@ from oldphoto_core.retraining.judging import SetResult, decide
 from oldphoto_core.retraining.plan import is_held_out
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.lease import Lease
+from oldphoto_core.training import default_config, train_stage
+from oldphoto_core.training.assembling import publish
+from oldphoto_core.training.config import TRIPLET
 
 pytestmark = pytest.mark.xdist_group("retraining")
 
@@ -164,6 +167,24 @@ def test_a_retraining_that_diverges_has_come_to_its_end(
     assert report["decision"] == "diverged"
     with pytest.raises(TooFewPhotos, match=r"tried against house@1 already \(diverged"):
         open_retraining(config)
+
+
+def test_a_champion_whose_networks_were_trained_together_is_retrained_so(
+    incoming: Bucket, clean: Bucket, tmp_path: Path
+) -> None:
+    out = Bucket(tmp_path / "trained")
+    last = default_config("joint", **TINY | {"steps": 1}, start_model="starter")
+    train_stage(last, clean, clean, out)
+    publish(last, out, name="together")
+    registry = registry_with(str(tmp_path / "trained/model"), tmp_path / "registry")
+    config = config_of(incoming, clean, registry, changes={"steps": 1, "validate_every": 1})
+    assert [(stage.stage, stage.detail, stage.target) for stage in make_plan(config).stages()] == [
+        ("joint", True, "toned")
+    ]
+    outcome = retrained(config)
+    card = read_card(f"{outcome.place}/model")
+    assert card.detail
+    assert set(card.training) == {*TRIPLET, "joint", "scratches"}
 
 
 @pytest.mark.long

@@ -149,6 +149,8 @@ def test_encoder_mapping_and_decoder_learn_together_and_the_rest_stays(
     before = {name: value for stage in TRIPLET for name, value in weights(out, stage).items()}
     changed = {name.rsplit(".")[0] + "." + name.split(".")[1] for name in before if differs(before, trained, name)}
     assert changed >= {"vae_old.encoder", "vae_clean.decoder"}
+    assert card.detail
+    assert trained["detail.out.weight"].any()  # which begins as 0
     assert not changed & {"vae_old.decoder", "vae_clean.encoder"}
 
 
@@ -163,7 +165,9 @@ def test_a_model_can_be_put_together_without_the_joint_stage(
     out = beside(triplet, tmp_path)
     config = default_config("joint", **JOINT | {"steps": 1})
     train_stage(config, clean, old, out)
-    assert list(publish(config, out, name="ablation", joint=False).training) == list(TRIPLET)
+    ablation = publish(config, out, name="ablation", joint=False)
+    assert (list(ablation.training), ablation.detail) == (list(TRIPLET), False)
+    assert load_model(str(tmp_path / "model")).networks.detail is None
     assert [config.stage for config in configs_for("all", "compact", joint=False)] == [*TRIPLET, "scratches", "tone"]
 
 
@@ -196,6 +200,27 @@ def test_a_joint_training_that_begins_with_a_model_needs_no_other_stage(
     # of all stages, only a joint one by itself begins with the named model: the others have been trained just before
     together = configs_for("all", "compact", start_model="starter")
     assert [config.start_model for config in together if config.stage == "joint"] == [None]
+
+
+def test_a_joint_training_goes_without_the_detail_path_if_asked(
+    clean: Bucket, old: Bucket, triplet: Bucket, tmp_path: Path
+) -> None:
+    out = beside(triplet, tmp_path)
+    config = default_config("joint", **JOINT | {"steps": 1}, detail=False)
+    train_stage(config, clean, old, out)
+    assert not publish(config, out, name="ablation").detail
+
+
+def test_a_training_without_the_detail_path_cannot_begin_with_a_model_that_has_it(
+    clean: Bucket, old: Bucket, triplet: Bucket, tmp_path: Path
+) -> None:
+    out = beside(triplet, tmp_path)
+    config = default_config("joint", **JOINT | {"steps": 1})
+    train_stage(config, clean, old, out)
+    publish(config, out, name="detailed")
+    without = replace(config, detail=False, start_model=str(tmp_path / "model"))
+    with pytest.raises(TrainingError, match="has a detail path"):
+        train_stage(without, clean, old, Bucket(tmp_path / "again"))
 
 
 def test_a_joint_training_without_the_others_says_what_to_run_first(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
@@ -235,7 +260,13 @@ def test_arithmetic_is_decided_when_a_training_begins() -> None:
 
 @pytest.mark.parametrize(
     "nonsense",
-    [{"target": "toned photo"}, {"least_scale": 0.0}, {"least_scale": 1.5}, {"monochrome_share": 1.1}],
+    [
+        {"target": "toned photo"},
+        {"least_scale": 0.0},
+        {"least_scale": 1.5},
+        {"monochrome_share": 1.1},
+        {"detail": True, "preset": "paper"},
+    ],
     ids=str,
 )
 def test_a_config_refuses_nonsense_about_structure_and_names_the_field(nonsense: dict[str, Any]) -> None:
