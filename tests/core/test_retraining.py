@@ -184,7 +184,7 @@ def test_a_champion_whose_networks_were_trained_together_is_retrained_so(
     outcome = retrained(config)
     card = read_card(f"{outcome.place}/model")
     assert card.detail
-    assert set(card.training) == {*TRIPLET, "joint", "scratches"}
+    assert set(card.training) == {*TRIPLET, "joint"}
 
 
 @pytest.mark.long
