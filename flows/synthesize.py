@@ -9,7 +9,7 @@ from prefect.artifacts import create_table_artifact
 from pydantic import Field
 
 from flows.progress import CountProgress
-from oldphoto_core.degradation import recipe_named
+from oldphoto_core.degradation import recipe_named, with_film_damage
 from oldphoto_core.degradation.synthesis import SynthesisConfig, plan_shards
 from oldphoto_core.storage import Bucket
 from tasks.synthesis import synthesize_shards
@@ -24,12 +24,14 @@ def synthesize(
     recipe: Annotated[str, Field(description="Name of the degradation recipe")] = "published",
     crop: Annotated[int, Field(ge=16, description="Side of the crop of each photo, in pixels")] = 256,
     pairs_per_shard: Annotated[int, Field(ge=1, description="Pairs in one tar file")] = 64,
+    outlines: Annotated[str | None, Field(description="Bucket of outlines that film_damage draws")] = None,
     dask: Annotated[str | None, Field(description="Address of a running Dask scheduler")] = None,
 ) -> dict[str, Any]:
     """Make what is missing; returns counts and photos/s."""
-    config = SynthesisConfig(
-        count=count, seed=seed, crop=crop, pairs_per_shard=pairs_per_shard, recipe=recipe_named(recipe)
-    )
+    chosen = recipe_named(recipe)
+    if outlines is not None:
+        chosen = with_film_damage(chosen, Bucket(outlines))
+    config = SynthesisConfig(count=count, seed=seed, crop=crop, pairs_per_shard=pairs_per_shard, recipe=chosen)
     shards = plan_shards(Bucket(clean), config)
     with CountProgress("synthesizing", sum(len(shard.keys) for shard in shards)) as done:
         result = synthesize_shards(

@@ -94,7 +94,8 @@ def test_the_ranges_of_the_recipe_archive_are_what_its_tables_say() -> None:
     # operations have a row in a later table of measurements, too
     rows = {line.split("`")[1]: line for line in reversed(lines) if "| `" in line}
     for operation in ArchiveRecipe().operations():
-        for name, value in asdict(operation).items():
+        quantities = {name: value for name, value in asdict(operation).items() if not isinstance(value, str)}
+        for name, value in quantities.items():
             told = f"`{name}` {value[0]:g} to {value[1]:g}" if isinstance(value, tuple) else f" {value:g} |"
             told = f"`{name}` {value:g}" if name in ("dark", "opaque") else told
             assert told in rows[operation.name], (operation.name, name)

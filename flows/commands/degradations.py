@@ -19,6 +19,9 @@ def degradations(
     photos: Annotated[
         str | None, typer.Option(metavar="URL", help="Photos to show it on; by default those of the demo.")
     ] = None,
+    outlines: Annotated[
+        str | None, typer.Option(metavar="URL", help="Outlines of real damage: shows film_damage, too.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Another seed draws other defects.")] = 7,
     size: Annotated[int, typer.Option(min=32, max=1024, help="Side of each picture, in pixels.")] = 256,
 ) -> None:
@@ -26,5 +29,6 @@ def degradations(
     from oldphoto_core.samples.degradation_sheets import draw_sheets
     from oldphoto_core.storage import Bucket
 
-    for path in draw_sheets(Bucket(out), Bucket(photos) if photos else None, seed=seed, size=size):
+    given, library = (Bucket(url) if url else None for url in (photos, outlines))
+    for path in draw_sheets(Bucket(out), given, outlines=library, seed=seed, size=size):
         show(f"sheet: {path}")

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from oldphoto_core.storage import Bucket
     from oldphoto_core.training import StageConfig
 
+OutlinesOption = Annotated[
+    str | None, typer.Option(metavar="URL", help="Outlines of real damage that film_damage draws; off without.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -28,16 +32,22 @@ def synthesize(
     count: Annotated[int, typer.Option(min=0, help="Pairs in all; 0 = one for each photo.")] = 0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same pairs.")] = 1,
     recipe: Annotated[str, typer.Option(help="How photos are made old.")] = "published",
+    outlines: OutlinesOption = None,
     crop: Annotated[int, typer.Option(min=16, help="Side of the crop of each photo, in pixels.")] = 256,
     dask: DaskOption = None,
 ) -> None:
     """Make pairs of clean and degraded photos, over all cores. A rerun makes only what is missing."""
     from flows.prefect_session import prefect_session
+    from oldphoto_core.degradation import recipe_named, with_film_damage
+    from oldphoto_core.storage import Bucket
+
+    if outlines is not None:
+        with_film_damage(recipe_named(recipe), Bucket(outlines))
 
     with prefect_session(say):
         from flows.synthesize import synthesize as synthesize_flow
 
-        result = synthesize_flow(clean, target, count, seed, recipe, crop, dask=dask)
+        result = synthesize_flow(clean, target, count, seed, recipe, crop, outlines=outlines, dask=dask)
     for key, reason in result["failed"].items():
         say(f"left out: {key}: {reason}")
     show(
@@ -59,6 +69,7 @@ def train(
     out: Annotated[str, typer.Option(metavar="URL", help="Receives checkpoints, logs, charts and the model.")],
     preset: Annotated[Literal["compact", "dense", "paper"], typer.Option(help="Shapes of the networks.")] = "compact",
     recipe: Annotated[str | None, typer.Option(help="How photos are made old; the preset's own unless named.")] = None,
+    outlines: OutlinesOption = None,
     pairs: Annotated[
         str | None, typer.Option(metavar="URL", help="Train on these shards of `oldphoto synthesize`.")
     ] = None,
@@ -89,7 +100,7 @@ def train(
 
     given: dict[str, Any] = {"steps": steps, "batch": batch, "crop": crop, "seed": seed, "holdout": holdout}
     given |= {"start_model": start_from, "learning_rate": learning_rate, "precision": precision}
-    given |= {"accumulation": accumulate, "compiled": compiled or None, "pairs": pairs}
+    given |= {"accumulation": accumulate, "compiled": compiled or None, "pairs": pairs, "outlines": outlines}
     changes = {field: value for field, value in given.items() if value is not None}
     if recipe is not None:
         changes["recipe"] = recipe_named(recipe)
@@ -129,9 +140,10 @@ def _check_training(stage: str, preset: str, joint: bool, changes: dict[str, Any
     """Wrong settings and places are told before a server is started."""
     from oldphoto_core.errors import SourceMissing
     from oldphoto_core.storage import Bucket
+    from oldphoto_core.training.provenance import with_outlines
     from oldphoto_core.training.run import configs_for
 
-    configs = configs_for(stage, preset, joint=joint, **changes)
+    configs = [with_outlines(config) for config in configs_for(stage, preset, joint=joint, **changes)]
     if "pairs" in changes:
         _check_pairs(Bucket(changes["pairs"]), configs, changes.get("recipe"))
     *sources, out = (Bucket(place) for place in places)

@@ -6,6 +6,7 @@ made.clean, made.toned, made.image, made.mask
 """
 
 from oldphoto_core.degradation.archive import ArchiveRecipe
+from oldphoto_core.degradation.film_recipes import has_film_damage, held_out_film_damage, with_film_damage
 from oldphoto_core.degradation.mixed import MixedRecipe
 from oldphoto_core.degradation.pair_folder import PairFolder, PairPhoto, ShardFile, open_pairs, read_pairs, read_shard
 from oldphoto_core.degradation.pairs import PairShard, write_pair_shard
@@ -27,6 +28,8 @@ __all__ = [
     "ScratchMasks",
     "ShardFile",
     "degrade",
+    "has_film_damage",
+    "held_out_film_damage",
     "item_rng",
     "open_pairs",
     "paint_white",
@@ -38,5 +41,6 @@ __all__ = [
     "scratch_mask",
     "toned",
     "turned_grey",
+    "with_film_damage",
     "write_pair_shard",
 ]

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from oldphoto_core.degradation import ArchiveRecipe, degrade, item_rng
+from oldphoto_core.degradation import ArchiveRecipe, Recipe, degrade, item_rng, with_film_damage
 from oldphoto_core.degradation.archive import Damage, Operation
 from oldphoto_core.errors import SourceMissing
 from oldphoto_core.reports.contact_sheet import SheetRow, contact_sheet
@@ -24,22 +24,26 @@ PHOTOS = 8
 """As many of the given photos are shown, the first by name."""
 
 
-def draw_sheets(out: Bucket, photos: Bucket | None, *, seed: int, size: int) -> list[str]:
+def draw_sheets(
+    out: Bucket, photos: Bucket | None, *, outlines: Bucket | None = None, seed: int, size: int
+) -> list[str]:
     """Writes damage.png, tone_and_sharpness.png and mixed.png; returns where they lie.
 
     Photos are shrunk so that their short side is `size` pixels, and their middle square is shown: each picture on the
-    sheet is a whole photograph scanned at that size. Raises SourceMissing, SamplesMissing, and what photos raise.
+    sheet is a whole photograph scanned at that size. Film damage is shown where `outlines` are given. Raises
+    SourceMissing, SamplesMissing, and what photos and outlines raise.
     """
     out.check_writable()
     squares = [_square(photo, size) for photo in (_given(photos) if photos else map(read_clean, SAMPLES))]
-    operations = ArchiveRecipe().operations()
+    recipe = with_film_damage(ArchiveRecipe(), outlines) if outlines else ArchiveRecipe()
+    operations = [each for each in recipe.operations() if each.probability > 0]
     kinds = tuple(type(operation) for operation in Damage().operations())
     damage = [operation for operation in operations if isinstance(operation, kinds)]
     others = [operation for operation in operations if not isinstance(operation, kinds)]
     sheets = {
         "damage.png": _alone(damage, squares, seed, size),
         "tone_and_sharpness.png": _alone(others, squares, seed, size),
-        "mixed.png": _mixed(squares, seed, size),
+        "mixed.png": _mixed(squares, recipe, seed, size),
     }
     for name, sheet in sheets.items():
         out.write(name, sheet)
@@ -56,13 +60,13 @@ def _alone(operations: list[Operation], squares: list[Photo], seed: int, size: i
     return contact_sheet([f"severity {severity:g}" for severity in SEVERITIES], rows, cell=size)
 
 
-def _mixed(squares: list[Photo], seed: int, size: int) -> bytes:
+def _mixed(squares: list[Photo], recipe: Recipe, seed: int, size: int) -> bytes:
     """A row per photo: clean, and two degraded versions, each with its toned photo before it and its mask in red."""
     rows = []
     for number, photo in enumerate(squares):
         shown, told = [photo], []
         for version in range(2):
-            aged = degrade(photo, ArchiveRecipe(), item_rng(seed, number, version))
+            aged = degrade(photo, recipe, item_rng(seed, number, version))
             shown += [aged.toned, aged.image, marked(aged.image, aged.mask)]
             whole, structure = (min(100.0, cv2.PSNR(aged.image, truth)) for truth in (photo, aged.toned))
             told.append(f"{whole:.1f} dB of clean, {structure:.1f} of toned, {aged.mask.mean():.1%} to be filled")

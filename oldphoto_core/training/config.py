@@ -118,6 +118,9 @@ class StageConfig:
     """Names those pairs, once a training has begun; others are refused then."""
     recipe: Recipe = field(default_factory=PublishedRecipe)
     """How clean photos are made old."""
+    outlines: str | None = None
+    """Folder or bucket of outlines of real damage (docs/degradation.md#film-damage) that the recipe's operation
+    `film_damage` draws. Once a training has begun, the recipe holds their digest. None: as the recipe has it."""
     scratches: ScratchMasks = field(
         default_factory=lambda: ScratchMasks(probability=0.5, strokes=(1, 8), width=(1, 8), length=(0.2, 1.5))
     )
@@ -210,6 +213,11 @@ class StageConfig:
         ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"StageConfig.{name} is {getattr(self, name)}; give at least 1")
+        if self.outlines is not None and self.pairs is not None:
+            raise ConfigError(
+                f"StageConfig.outlines is {self.outlines}, but the recipe is that of the pairs in {self.pairs}; give"
+                " outlines to `oldphoto synthesize`"
+            )
         if self.precision not in ("float32", "bfloat16", "auto"):
             raise ConfigError(f"StageConfig.precision is {self.precision!r}; choose float32, bfloat16 or auto")
         if self.target not in ("clean", "toned"):

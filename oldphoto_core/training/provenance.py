@@ -14,7 +14,7 @@ import torch
 
 from oldphoto_core.checkpoints import Registry, SeenPhoto, read_card
 from oldphoto_core.checkpoints.registry import is_reference
-from oldphoto_core.degradation import Recipe, open_pairs, recipe_from_record, recipe_record
+from oldphoto_core.degradation import Recipe, open_pairs, recipe_from_record, recipe_record, with_film_damage
 from oldphoto_core.devices import multiplies_bfloat16, resolve_device
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.parallel import map_objects
@@ -24,21 +24,32 @@ from oldphoto_core.training.pair_set import with_pairs
 
 
 def pinned(config: StageConfig, device: str = "auto", folder: Bucket | None = None) -> StageConfig:
-    """The config with `champion` as the version that it means now, the pairs that lie in their folder now, the
-    arithmetic that `auto` is on `device`, and without operations that are younger than a training in `folder`.
+    """The config with `champion` as the version that it means now, the pairs and outlines that lie in their folders
+    now, the arithmetic that `auto` is on `device`, and without operations that are younger than a training in `folder`.
 
-    A resumed training must begin alike. Raises as `open_pairs` and `with_pairs`.
+    A resumed training must begin alike. Raises as `open_pairs`, `with_pairs` and `with_film_damage`.
     """
     if config.precision == "auto":
         fast = multiplies_bfloat16(resolve_device(device))
         config = replace(config, precision="bfloat16" if fast else "float32")
     if config.pairs is not None:
         config = with_pairs(config, open_pairs(Bucket(config.pairs)))
+    config = with_outlines(config)
     if folder is not None and folder.info(CONFIG) is not None:
         config = replace(config, recipe=_as_begun(config.recipe, json.loads(folder.read(CONFIG))["recipe"]))
+        # outlines that the training has not begun with are refused later, not left out
+        config = with_outlines(config)
     if config.start_model is None or not is_reference(config.start_model):
         return config
     return replace(config, start_model=Registry().exact(config.start_model))
+
+
+def with_outlines(config: StageConfig) -> StageConfig:
+    """The config whose recipe draws the outlines that were given, if any; raises as `with_film_damage`."""
+    if config.outlines is None:
+        return config
+    library = Bucket(config.outlines)
+    return replace(config, outlines=library.url, recipe=with_film_damage(config.recipe, library))
 
 
 def _as_begun(recipe: Recipe, record: dict[str, Any]) -> Recipe:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 from oldphoto_core.checkpoints import PHOTOS, ModelCard, load_detector, load_model, load_tone, photos_to_json
 from oldphoto_core.checkpoints.lpips_weights import record
 from oldphoto_core.checkpoints.tensors import pack, prefixed, unpack
-from oldphoto_core.degradation import open_pairs
+from oldphoto_core.degradation import has_film_damage, open_pairs
 from oldphoto_core.devices import keep_freed_memory, resolve_device
 from oldphoto_core.errors import SourceMissing, TrainingError
 from oldphoto_core.nets.architectures import PIX2PIX
@@ -139,7 +140,10 @@ def train_all(
 
 
 def configs_for(stage: str, preset: str, *, joint: bool = True, **changes: Any) -> list[StageConfig]:
-    """The configs of one stage, or of all of them for `all`; without the stage `joint` if so asked."""
+    """The configs of one stage, or of all of them for `all`; without the stage `joint` if so asked.
+
+    Of all, the stages whose recipe can draw outlines of damage get them.
+    """
     if stage != "all":
         return [default_config(cast(StageName, stage), preset, **changes)]
     # the detector has norms over the whole batch; what is trained jointly begins with what was trained just before;
@@ -150,7 +154,10 @@ def configs_for(stage: str, preset: str, *, joint: bool = True, **changes: Any) 
         "tone": {"start_model": None, "perceptual": Ramp(value=0.0)},
     }
     stages = [name for name in STAGES if joint or name != "joint"]
-    return [default_config(name, preset, **(changes | own.get(name, {}))) for name in stages]
+    configs = [default_config(name, preset, **(changes | own.get(name, {}))) for name in stages]
+    if not any(has_film_damage(config.recipe) for config in configs):
+        return configs  # outlines, if any, are refused by each
+    return [config if has_film_damage(config.recipe) else replace(config, outlines=None) for config in configs]
 
 
 def _image_keys(bucket: Bucket) -> list[str]:

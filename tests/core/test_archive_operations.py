@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
 import pytest
+from outlines import outlines_folder
 from photos import photo
 
-from oldphoto_core.degradation import ArchiveRecipe, item_rng
+from oldphoto_core.degradation import ArchiveRecipe, item_rng, with_film_damage
 from oldphoto_core.degradation.archive import Damage, Operation, Outcome
 from oldphoto_core.degradation.archive.blending import SEEN, blend, change
 from oldphoto_core.degradation.archive.losses import Holes, Tape
@@ -19,9 +22,12 @@ from oldphoto_core.degradation.archive.surface import Cracks, Folds
 from oldphoto_core.degradation.archive.texture import Grain
 from oldphoto_core.degradation.archive.tone import Fading, Toning
 from oldphoto_core.errors import ConfigError
+from oldphoto_core.storage import Bucket
 
-EVERY = ArchiveRecipe().operations()
-STRUCTURED = Damage().operations()
+LIBRARY = TemporaryDirectory()  # operations are parameters of tests, so their outlines are there before any fixture is
+FILM_RECIPE = with_film_damage(ArchiveRecipe(), Bucket(str(outlines_folder(Path(LIBRARY.name)))))
+EVERY = FILM_RECIPE.operations()
+STRUCTURED = FILM_RECIPE.damage.operations()
 OTHERS = [operation for operation in EVERY if operation not in STRUCTURED]
 CLEAN = photo(3, 160, 144)
 GREY = np.repeat(cv2.cvtColor(CLEAN, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)

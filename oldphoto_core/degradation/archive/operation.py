@@ -121,6 +121,7 @@ class Operation(ABC):
 
 @cache
 def _bounds(operation: type[Operation]) -> list[tuple[str, Any, Within]]:
-    """(name, default, bounds) of every field; all are annotated with their bounds."""
+    """(name, default, bounds) of every quantity: fields that are annotated with their bounds."""
     hints = get_type_hints(operation, include_extras=True)
-    return [(each.name, each.default, hints[each.name].__metadata__[0]) for each in fields(operation)]
+    quantities = [each for each in fields(operation) if hasattr(hints[each.name], "__metadata__")]
+    return [(each.name, each.default, hints[each.name].__metadata__[0]) for each in quantities]

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from oldphoto_core.degradation.archive.blending import LOST, change, stands_out
+from oldphoto_core.degradation.archive.film_damage import FilmDamage
 from oldphoto_core.degradation.archive.losses import Holes, MissingCorners, Tape, Tears
 from oldphoto_core.degradation.archive.operation import Mask, Operation, Outcome
 from oldphoto_core.degradation.archive.optics import AnisotropicBlur, Defocus, Jpeg, LowResolution, MotionBlur
@@ -115,6 +116,8 @@ class Damage(Phase):
     """Specks."""
     hairs: Hairs = field(default_factory=Hairs)
     """Hairs and fibres."""
+    film_damage: FilmDamage = field(default_factory=FilmDamage)
+    """Real shapes, where the user gives a library of outlines."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,7 +134,7 @@ class Scanning(Phase):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArchiveRecipe:
-    """Taken, aged, damaged, scanned: 26 operations in that order, most of them mild, each with its own severity."""
+    """Taken, aged, damaged, scanned: 27 operations in that order, most of them mild, each with its own severity."""
 
     name: ClassVar[str] = "archive"
 
