@@ -164,7 +164,8 @@ class StageConfig:
     old_intact_weight: float = 0.5
     """Weight of their unmarked pixels, some of which are damaged in truth: nobody has labelled them."""
     thin_structures: float = 0.1
-    """Share of the detector's clean canvases into which wires, railings and writing are drawn: they are no damage."""
+    """Share of the detector's clean canvases into which thin structures are drawn, such as wires, railings and writing,
+    before they are degraded: they are no damage."""
 
     most_false_positives: float = 0.003
     """The detector's threshold marks at most this share of held-out clean photos as they are: what is marked without

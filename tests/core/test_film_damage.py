@@ -99,7 +99,9 @@ def test_ranges_that_were_changed_stay_when_a_library_is_given(library: Bucket) 
     assert (given.count, given.outlines_sha256) == ((1, 2), outlines_digest(library))
 
 
-def test_an_outline_is_for_training_or_held_out_and_a_larger_library_moves_none(library: Bucket, tmp_path: Path) -> None:
+def test_an_outline_is_for_training_or_held_out_and_a_larger_library_moves_none(
+    library: Bucket, tmp_path: Path
+) -> None:
     training, held_out = loaded(library, "training"), loaded(library, "held_out")
     assert len(training) + len(held_out) == 120
     assert 8 <= len(held_out) <= 40
@@ -149,9 +151,7 @@ def test_a_file_that_is_no_list_of_outlines_is_named(tmp_path: Path, content: by
         loaded(library, "training")
 
 
-def test_a_file_that_unpacks_to_more_than_the_bound_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_unpacks_to_more_than_the_bound_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outlines, "MOST_BYTES", 1000)
     library = Bucket(str(tmp_path))
     library.write("scan.json.gz", gzip.compress(b"[" + b" " * 2000 + b"]"))

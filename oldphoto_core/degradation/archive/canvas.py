@@ -45,6 +45,15 @@ class Canvas:
         for outline in outlines:
             cv2.fillPoly(self._pixels, [self._whole(outline)], round(255 * value), self._edge)
 
+    def stamp(self, pattern: NDArray[np.uint8], corner: Points, across: Points, down: Points) -> None:
+        """`pattern_HW`, 255 where it covers, as a parallelogram: from `corner` along two vectors, all in long sides."""
+        height, width = pattern.shape
+        corners = np.array([[0, 0], [width, 0], [0, height]], np.float32)
+        placed = (np.stack([corner, corner + across, corner + down]) * self._scale).astype(np.float32)
+        size = (self._pixels.shape[1], self._pixels.shape[0])
+        warped = cv2.warpAffine(pattern, cv2.getAffineTransform(corners, placed), size)
+        np.maximum(self._pixels, warped.reshape(self._pixels.shape), out=self._pixels)
+
     def coverage(self) -> Field:
         """HW float32 in [0, 1]."""
         size = (self.shape[1], self.shape[0])

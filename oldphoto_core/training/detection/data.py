@@ -103,7 +103,7 @@ class DetectionBatches(Batches):
         photo = scanned(self.clean.random_photo(rng), config, rng)
         recipe = config.recipe.only_damage() if rng.random() < config.only_damage_share else config.recipe
         photo = turned_grey(photo) if rng.random() < config.grey_share else photo
-        photo = draw_thin_structures(photo, rng) if rng.random() < config.thin_structures else photo
+        photo = draw_thin_structures(photo, rng)[0] if rng.random() < config.thin_structures else photo
         aged = recipe.degrade(photo, rng)
         return _canvas_of(aged.image, aged.mask, aged.visible, 1.0)
 
