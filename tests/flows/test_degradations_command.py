@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
+from outlines import outlines_folder
 from photos import album
 
 SHEETS = ["damage.png", "mixed.png", "tone_and_sharpness.png"]
@@ -18,6 +19,16 @@ def test_the_sheets_show_every_operation_and_whole_mixtures(oldphoto, tmp_path: 
     sheet = cv2.imread(str(tmp_path / "sheets" / "damage.png"))
     assert sheet is not None
     assert sheet.shape[1] > 5 * 40
+
+
+def test_with_outlines_film_damage_has_a_row_of_its_own(oldphoto, tmp_path: Path) -> None:
+    clean, heights = album(tmp_path / "clean", 1), []
+    for given in ((), ("--outlines", outlines_folder(tmp_path / "outlines"))):
+        assert oldphoto("degradations", tmp_path / "sheets", "--photos", clean, "--size", 32, *given).code == 0
+        sheet = cv2.imread(str(tmp_path / "sheets" / "damage.png"))
+        assert sheet is not None
+        heights.append(sheet.shape[0])
+    assert heights[1] - heights[0] >= 32
 
 
 def test_without_photos_the_demos_are_drawn_on(oldphoto, tmp_path: Path) -> None:

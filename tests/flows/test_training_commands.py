@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from outlines import outlines_folder
 from pair_folders import paired
 from photos import album
 
@@ -81,6 +82,26 @@ def test_pairs_are_synthesized_once(albums: tuple[Path, Path], tmp_path: Path, o
     assert "0 of them made now" in again.out
 
 
+def test_outlines_of_real_damage_reach_the_training_and_the_shards(
+    albums: tuple[Path, Path], tmp_path: Path, oldphoto
+) -> None:
+    (clean, old), outlines = albums, outlines_folder(tmp_path / "outlines")
+    ended = oldphoto(
+        "train", "scratches", "--clean", clean, "--old", old, "--out", tmp_path / "out", "--outlines", outlines, *TINY
+    )
+    assert ended.code == 0, ended.err
+    trained = json.loads((tmp_path / "out/scratches/config.json").read_text())
+    ended = oldphoto(
+        "synthesize", clean, tmp_path / "pairs", "--crop", "32", "--recipe", "archive", "--outlines", outlines
+    )
+    assert ended.code == 0, ended.err
+    written = json.loads((tmp_path / "pairs/shard-000000.json").read_text())
+    given = [record["recipe"]["damage"]["film_damage"] for record in (trained, written)]
+    assert given[0] == given[1]
+    assert given[0]["outlines"] == trained["outlines"] == str(outlines)
+    assert len(given[0]["outlines_sha256"]) == 64
+
+
 def test_an_evaluation_prints_ours_beside_opencv(albums: tuple[Path, Path], tmp_path: Path, oldphoto) -> None:
     out = tmp_path / "out"
     oldphoto("train", "all", "--clean", albums[0], "--old", albums[1], "--out", out, *TINY)
@@ -108,6 +129,7 @@ def test_wrong_calls_are_one_line_with_the_way_out(albums: tuple[Path, Path], tm
         (("train", "everything", "--clean", clean, "--old", old, *out), 2, "everything"),
         (("synthesize", tmp_path / "none", tmp_path / "pairs"), 1, "holds no photos"),
         (("synthesize", clean, clean / "pairs"), 2, "overlap"),
+        (("synthesize", clean, tmp_path / "pairs", "--outlines", tmp_path), 2, "no operation film_damage"),
         (("synthesize", clean, tmp_path / "pairs", "--recipe", "best"), 2, "published"),
         (("evaluate", "--clean", clean, *out, "--models", "best"), 1, "no model is called"),
     ]
