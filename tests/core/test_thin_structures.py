@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from photos import album, photo
 
 from oldphoto_core.degradation import item_rng
+from oldphoto_core.degradation.archive.blending import change
 from oldphoto_core.degradation.archive.canvas import Canvas
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.storage import Bucket
@@ -39,20 +40,18 @@ def drawn_line(
     canvas = Canvas((picture.shape[0], picture.shape[1]))
     canvas.line(points((-0.1, 0.52), (1.1, 0.52)), width)
     after = picture.copy()
-    mask = composite(after, Layer(canvas=canvas, far=far), Appearance(picture, item_rng(1)), item_rng(2))
-    return after, mask
+    composite(after, Layer(canvas=canvas, far=far), Appearance(picture, item_rng(1)), item_rng(2))
+    return after, change(picture, after) > 3
 
 
 @each_kind
-def test_a_kind_changes_a_photo_where_its_mask_says_and_hardly_elsewhere(kind: str) -> None:
+def test_a_kind_changes_a_photo_where_its_mask_says(kind: str) -> None:
     before, shares = CLEAN.copy(), []
-    for item in range(6):
+    for item in range(4):
         drawn, mask = draw_thin_structures(CLEAN, item_rng(1, item), [kind])
         changed = np.abs(drawn.astype(int) - CLEAN).max(axis=2)
         assert drawn.shape == CLEAN.shape
-        assert (changed[mask] > 0).all()
-        # layers that cover each other may change a pixel in steps that are too small for the mask
-        assert (changed[~mask] > 12).mean() < 0.001
+        assert np.array_equal(mask, changed > 3)
         shares.append(float(mask.mean()))
     assert np.array_equal(CLEAN, before)
     assert 0 < max(shares) < 0.75

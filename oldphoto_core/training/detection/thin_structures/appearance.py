@@ -58,7 +58,7 @@ class Appearance:
         """A colour of the picture itself: `dark`, `bright`, or `either`, which stands out from luminance `below`."""
         is_bright = level == "bright" or (level == "either" and below < float(luminance(self._palette).mean()))
         place = rng.uniform(0.82, 0.995) if is_bright else rng.uniform(0.005, 0.18)
-        chosen = self._palette[int(place * (len(self._palette) - 1))]
+        chosen: Colour = self._palette[int(place * (len(self._palette) - 1))]
         if abs(float(luminance(chosen)) - below) >= CONTRAST:
             return chosen
         ends = self._palette[[len(self._palette) // 200, -1 - len(self._palette) // 200]]
@@ -97,11 +97,12 @@ def _middle(part: int, side: int) -> slice:
 
 def _edges(grey: Field) -> NDArray[np.float32]:
     """Variances of the blur at the steepest pixels of `grey_HW`, in square pixels."""
-    steep, flatter = _gradient(grey), _gradient(cv2.GaussianBlur(grey, (0, 0), SECOND_BLUR).reshape(grey.shape))
+    softer = cv2.GaussianBlur(grey, (0, 0), SECOND_BLUR).reshape(grey.shape).astype(np.float32, copy=False)
+    steep, flatter = _gradient(grey), _gradient(softer)
     ratio = steep / np.maximum(flatter, np.float32(1e-3))
-    variances = SECOND_BLUR**2 / np.maximum(ratio * ratio - 1.0, np.float32(1e-3)) - DERIVATIVE
-    steepest: NDArray[np.float32] = variances[steep >= max(FAINTEST_EDGE, float(np.quantile(steep, 0.95)))]
-    return steepest
+    variances = np.float32(SECOND_BLUR**2) / np.maximum(ratio * ratio - np.float32(1.0), np.float32(1e-3))
+    steepest = variances[steep >= max(FAINTEST_EDGE, float(np.quantile(steep, 0.95)))]
+    return (steepest - np.float32(DERIVATIVE)).astype(np.float32)
 
 
 def _typical(variances: NDArray[np.float32], otherwise: float) -> float:

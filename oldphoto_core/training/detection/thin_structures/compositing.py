@@ -6,9 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from oldphoto_core.degradation.archive.blending import SEEN
 from oldphoto_core.degradation.archive.fields import noise, smoothstep
-from oldphoto_core.degradation.archive.operation import Field, Mask
+from oldphoto_core.degradation.archive.operation import Field
 from oldphoto_core.training.detection.thin_structures.appearance import Appearance, Photo, luminance
 from oldphoto_core.training.detection.thin_structures.sketch import Layer
 
@@ -22,13 +21,12 @@ HAZIEST = 0.7
 """Most that distant ends fade."""
 
 
-def composite(photo: Photo, layer: Layer, look: Appearance, rng: np.random.Generator) -> Mask:
-    """Draws one layer into `photo_HWC`, in place; returns HW bool, True where it changed more than `SEEN` levels."""
-    drawn = np.zeros(photo.shape[:2], bool)
+def composite(photo: Photo, layer: Layer, look: Appearance, rng: np.random.Generator) -> None:
+    """Draws one layer into `photo_HWC`, in place."""
     coverage = layer.canvas.coverage()
     box = cv2.boundingRect((coverage > 0).view(np.uint8))
     if box[2] == 0:
-        return drawn
+        return
     sigma = INK_BLUR if layer.on_print else look.blur_at(coverage)
     part = _part(box, round(3 * sigma) + 1, coverage.shape)
     opacity = _blurred(coverage[part], sigma) * np.float32(layer.opacity)
@@ -36,7 +34,7 @@ def composite(photo: Photo, layer: Layer, look: Appearance, rng: np.random.Gener
         opacity *= _shown(look.grey[part], opacity, sigma, rng) * _haze(opacity.shape, rng)
     rows, columns = np.nonzero(opacity > FAINTEST)
     if not rows.size:
-        return drawn
+        return
     weights, pixels = opacity[rows, columns][:, None], photo[part][rows, columns].astype(np.float32)
     below = float((luminance(pixels) * weights[:, 0]).sum() / weights.sum())
     layered = np.broadcast_to(look.tone(layer.level, below, rng), pixels.shape)
@@ -47,8 +45,6 @@ def composite(photo: Photo, layer: Layer, look: Appearance, rng: np.random.Gener
         layered = layered + look.grain[rows % side, columns % side]
     after = np.rint(np.clip(pixels + weights * (layered - pixels), 0, 255))
     photo[part][rows, columns] = after.astype(np.uint8)
-    drawn[part][rows, columns] = np.abs(after - pixels).max(axis=1) > SEEN
-    return drawn
 
 
 def _part(

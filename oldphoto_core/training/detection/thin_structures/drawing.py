@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from oldphoto_core.degradation.archive.blending import SEEN, change
 from oldphoto_core.degradation.archive.operation import Mask
 from oldphoto_core.degradation.recipe import NamedSeeds
 from oldphoto_core.errors import ConfigError
@@ -21,7 +22,8 @@ MOST_KINDS = 3
 def draw_thin_structures(
     photo: Photo, rng: np.random.Generator, kinds: Sequence[str] | None = None
 ) -> tuple[Photo, Mask]:
-    """A copy of `photo_HWC uint8 RGB` with thin structures in it, and HW bool, True where one changed the photo.
+    """A copy of `photo_HWC uint8 RGB` with thin structures in it, and HW bool, True where they changed the photo
+    by more than `SEEN` levels in some channel.
 
     Structures have the photo's own blur, grain and tones. `kinds` names those to draw, each once, out of `KINDS`; None:
     one to three of them, drawn by their weights. Each kind draws from a seed of its own name.
@@ -32,14 +34,14 @@ def draw_thin_structures(
     if unknown:
         raise ConfigError(f"no thin structure is called {unknown[0]!r}; there are: {', '.join(sorted(KINDS))}")
     seeds = NamedSeeds(rng)
-    drawn, mask = photo.copy(), np.zeros(photo.shape[:2], bool)
+    drawn = photo.copy()
     look = Appearance(photo, seeds.rng("appearance"))
     for name in _chosen(seeds) if kinds is None else kinds:
         own, sketch = seeds.rng("kind", name), Sketch((photo.shape[0], photo.shape[1]))
         KINDS[name].draw(sketch, own)
         for layer in sketch.layers:
-            mask |= composite(drawn, layer, look, own)
-    return drawn, mask
+            composite(drawn, layer, look, own)
+    return drawn, change(photo, drawn) > SEEN
 
 
 def _chosen(seeds: NamedSeeds) -> list[str]:
