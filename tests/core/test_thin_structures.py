@@ -90,7 +90,7 @@ def test_a_structure_is_as_blurred_as_the_photo_is_there() -> None:
     widths = []
     for blur in (0.6, 2.5):
         after, _ = drawn_line(halves(blur), 0.004)
-        profile = np.abs(after[:, 20, 0].astype(float) - after[10, 20, 0])
+        profile = np.abs(after[:, 48, 0].astype(float) - after[10, 48, 0])
         widths.append(float((profile > 0.3 * profile.max()).sum()))
     assert widths[1] > 2 * widths[0]
 

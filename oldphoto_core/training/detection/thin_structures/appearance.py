@@ -24,6 +24,8 @@ REGIONS = 4
 """The blur is measured in REGIONS x REGIONS parts of the picture: the background may be out of focus."""
 WINDOW = 96
 """Side in pixels of the square in which each part is measured."""
+MARGIN = 4
+"""Pixels at the edges of that square which are not measured."""
 FAINTEST_EDGE = 12.0
 """Least gradient of an edge that is measured, in levels a pixel: grain is fainter."""
 FEWEST_EDGES = 40
@@ -101,6 +103,9 @@ def _edges(grey: Field) -> NDArray[np.float32]:
     steep, flatter = _gradient(grey), _gradient(softer)
     ratio = steep / np.maximum(flatter, np.float32(1e-3))
     variances = np.float32(SECOND_BLUR**2) / np.maximum(ratio * ratio - np.float32(1.0), np.float32(1e-3))
+    if min(grey.shape) > 4 * MARGIN:  # beyond the square, the blur has only reflections to go by
+        inner = np.s_[MARGIN:-MARGIN, MARGIN:-MARGIN]
+        steep, variances = steep[inner], variances[inner]
     steepest = variances[steep >= max(FAINTEST_EDGE, float(np.quantile(steep, 0.95)))]
     return (steepest - np.float32(DERIVATIVE)).astype(np.float32)
 
@@ -130,9 +135,17 @@ def _grain(photo: Photo, grey: Field, rng: np.random.Generator) -> NDArray[np.fl
     part = photo[top : top + side, left : left + side].astype(np.float32)
     residual = part - cv2.GaussianBlur(part, (0, 0), 2.0)
     residual -= residual.mean(axis=(0, 1))
+    # of a photo without a calm part, details are no grain: it is no stronger than in the calmer half of all pixels
+    residual *= min(1.0, _deviation(grey) / max(float(residual.std()), 1e-3))
     phases = np.exp(1j * np.angle(np.fft.fft2(rng.standard_normal((side, side)))))
     spectrum = np.fft.fft2(residual, axes=(0, 1)) * phases[..., None]
     return np.fft.ifft2(spectrum, axes=(0, 1)).real.astype(np.float32)
+
+
+def _deviation(grey: Field) -> float:
+    """Standard deviation of the grain, in levels, from the median of the fine detail: few pixels have other detail."""
+    fine = grey - cv2.GaussianBlur(grey, (0, 0), 2.0).reshape(grey.shape)
+    return 1.4826 * float(np.median(np.abs(fine[::3, ::3])))
 
 
 def _calm_part(grey: Field, side: int) -> tuple[int, int]:

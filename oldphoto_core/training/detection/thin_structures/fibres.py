@@ -79,8 +79,8 @@ def lace(sketch: Sketch, rng: np.random.Generator) -> None:
     steps = np.gradient(hem, axis=0)
     across = np.stack([-steps[:, 1], steps[:, 0]], axis=1) / np.maximum(np.hypot(*steps.T)[:, None], 1e-6)
     every = max(1, round(2 * loop / max(1e-4, float(np.hypot(*steps.T).mean()))))
-    for row in range(int(rng.integers(1, 4))):
-        offset = row * loop * 2.0
+    for row in range(int(rng.integers(2, 6))):
+        offset = row * loop * 1.6
         line = (hem - across * offset).astype(np.float32)
         canvas.line(line, thread)
         for number, place in enumerate(line[::every]):
