@@ -102,4 +102,5 @@ def _softened(coverage: Field, softness: float) -> Field:
     sigma = softness * long_side((coverage.shape[0], coverage.shape[1]))
     if sigma < 0.2:
         return coverage
-    return cv2.GaussianBlur(coverage, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE).reshape(coverage.shape)
+    softened = cv2.GaussianBlur(coverage, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    return softened.reshape(coverage.shape).astype(np.float32, copy=False)

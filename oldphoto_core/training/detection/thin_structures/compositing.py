@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from oldphoto_core.degradation.archive.fields import noise, smoothstep
 from oldphoto_core.degradation.archive.operation import Field
@@ -47,16 +48,15 @@ def composite(photo: Photo, layer: Layer, look: Appearance, rng: np.random.Gener
     photo[part][rows, columns] = after.astype(np.uint8)
 
 
-def _part(
-    box: tuple[int, int, int, int] | NDArray[np.int32], margin: int, shape: tuple[int, ...]
-) -> tuple[slice, slice]:
+def _part(box: Sequence[int], margin: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
     left, top, width, height = (int(side) for side in box)
     rows = slice(max(0, top - margin), min(shape[0], top + height + margin))
     return rows, slice(max(0, left - margin), min(shape[1], left + width + margin))
 
 
 def _blurred(coverage: Field, sigma: float) -> Field:
-    return cv2.GaussianBlur(coverage, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE).reshape(coverage.shape)
+    softened = cv2.GaussianBlur(coverage, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    return softened.reshape(coverage.shape).astype(np.float32, copy=False)
 
 
 def _shown(grey: Field, opacity: Field, sigma: float, rng: np.random.Generator) -> Field:

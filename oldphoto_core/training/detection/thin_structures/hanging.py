@@ -49,7 +49,7 @@ def suspension(sketch: Sketch, rng: np.random.Generator) -> None:
         tops = (x, deck - height + tilt * x), (x + span, deck - height + tilt * (x + span))
         cable = sagging(*tops, height * 0.9, 60)
         canvas.line(cable, width * 2.0)
-        canvas.line(cable + np.float32([0, width * 5]), width * 1.5)
+        canvas.line(cable + np.array([0, width * 5], np.float32), width * 1.5)
         for place in cable[1 :: int(rng.integers(1, 4))]:
             canvas.line(points((place[0], place[1]), (place[0], deck + tilt * place[0])), width * 0.7)
         tower(canvas, x, deck + tilt * x, height, width)

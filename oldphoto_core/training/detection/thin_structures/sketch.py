@@ -90,7 +90,8 @@ def ellipse(centre: tuple[float, float], radii: tuple[float, float], turn: float
     angles = np.linspace(0.0, 2 * np.pi, count)
     x, y = radii[0] * np.cos(angles), radii[1] * np.sin(angles)
     turned = np.stack([x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)], axis=1)
-    return (turned + np.asarray(centre)).astype(np.float32)
+    placed: Points = (turned + np.asarray(centre)).astype(np.float32)
+    return placed
 
 
 def ring(outer: Points, inner: Points) -> Points:
