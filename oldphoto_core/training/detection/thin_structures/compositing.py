@@ -40,12 +40,18 @@ def composite(photo: Photo, layer: Layer, look: Appearance, rng: np.random.Gener
     below = float((luminance(pixels) * weights[:, 0]).sum() / weights.sum())
     layered = np.broadcast_to(look.tone(layer.level, below, rng), pixels.shape)
     if layer.uneven:
-        layered = layered + np.float32(layer.uneven) * noise(opacity.shape, 3, rng, 2)[rows, columns][:, None]
+        layered = layered + np.float32(layer.uneven) * _slow(opacity.shape, rng)[rows, columns][:, None]
     if not layer.on_print:
         side = len(look.grain)
         layered = layered + look.grain[rows % side, columns % side]
     after = np.rint(np.clip(pixels + weights * (layered - pixels), 0, 255))
     photo[part][rows, columns] = after.astype(np.uint8)
+
+
+def _slow(shape: tuple[int, ...], rng: np.random.Generator) -> Field:
+    """Noise of mean 0 and variance 1 that changes slowly, from an eighth of the pixels."""
+    small = noise((max(2, shape[0] // 8), max(2, shape[1] // 8)), 3, rng, 2)
+    return cv2.resize(small, (shape[1], shape[0])).reshape(shape).astype(np.float32, copy=False)
 
 
 def _part(box: Sequence[int], margin: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
