@@ -39,12 +39,13 @@ demo: install
 fleet: install
 	$(BIN)/python -m infra.fleet
 
-# what takes minutes each is left out: what kills processes, machines and stores (marker `long`)
+# what takes half a minute of a core and more is left out (marker `long`): what kills processes, machines and stores, whole
+# trainings, large scans; a file's tests run in one process, which sets up once what they share
 test: install
-	$(BIN)/python -m pytest -n auto --dist loadgroup -m 'not long'
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m 'not long'
 
 test-all: test
-	$(BIN)/python -m pytest -n auto --dist loadgroup -m long
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m long
 
 # rules of style and of security (ruff's S, which are those of bandit), and the format
 lint: install

@@ -19,7 +19,7 @@ def lines(reasons: Iterable[str], marker_expression: str) -> list[str]:
         each = "; ".join(f"{count} as {reason}" for reason, count in counted.most_common())
         said += [f"Skipped {counted.total()}: {each}", "What they need and how to get it: CONTRIBUTING.md, Tests."]
     if marker_expression == LONG:
-        said.append("Left out: the tests marked long, which kill processes for minutes; `make test-all` runs them.")
+        said.append("Left out: the tests marked long (kills, whole trainings, large scans); `make test-all` runs them.")
     return said
 
 

@@ -28,8 +28,6 @@ from oldphoto_core.metrics import psnr, ssim, structure_psnr, tone_error
 from oldphoto_core.nets.perceptual import alexnet
 from oldphoto_core.storage import Bucket
 
-pytestmark = pytest.mark.xdist_group("evaluation")
-
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Bucket:

@@ -23,8 +23,6 @@ from oldphoto_core.reports.exports.run import ExportOptions, export_records
 from oldphoto_core.restoration import RestoreJob, RestoreOptions, close_run, open_run, restore_shard
 from oldphoto_core.storage import Bucket
 
-pytestmark = pytest.mark.xdist_group("exports")
-
 register()
 
 HERE = Path(__file__).parent

@@ -19,8 +19,6 @@ from oldphoto_core.errors import REASONS
 from oldphoto_core.restoration import RestoreJob, RestoreOptions, close_run, open_run, register_restorer, restore_shard
 from oldphoto_core.storage import read_ledger
 
-pytestmark = pytest.mark.xdist_group("hostile collection")
-
 ENDINGS = {"jpeg": "jpg", "png": "png", "tiff": "tif", "bigtiff": "tif", "webp": "webp", "jpeg2000": "jp2"}
 GOOD = encoded(picture(), ".png")
 JPEG = encoded(picture(), ".jpg")

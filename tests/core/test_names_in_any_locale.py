@@ -15,8 +15,6 @@ from runs import put, restore
 from oldphoto_core.custody import audit
 from oldphoto_core.storage import Bucket, read_ledger
 
-pytestmark = pytest.mark.xdist_group("locales")
-
 RESTORED = """
 import json, sys
 from runs import restore

@@ -27,8 +27,6 @@ from oldphoto_core.errors import DamagedWeights, ModelError, ScanTooLarge, Unkno
 from oldphoto_core.nets.luminance import luminance
 from oldphoto_core.nets.vae import PaperVAE
 
-pytestmark = pytest.mark.xdist_group("official")
-
 PUBLISHED = {
     "vae_old": (44, "f69b2848b6aa24a8"),
     "vae_quality": (44, "f69b2848b6aa24a8"),

@@ -18,7 +18,7 @@ from oldphoto_core.reports.page.build import write_report
 from oldphoto_core.restoration.showing import make_report
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, merge_ledger
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.slow
 register()
 
 HOSTILE = (

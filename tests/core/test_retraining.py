@@ -51,8 +51,6 @@ from oldphoto_core.training import default_config, train_stage
 from oldphoto_core.training.assembling import publish
 from oldphoto_core.training.config import TRIPLET
 
-pytestmark = pytest.mark.xdist_group("retraining")
-
 TINY: dict[str, Any] = {
     "steps": 30, "batch": 4, "crop": 32, "validate_every": 30, "validation_crops": 2, "checkpoint_every": 10,
     "warm_up": 2, "canvas": 0, "crops_of_canvas": 1, "learning_rate": 2e-3,

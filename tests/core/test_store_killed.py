@@ -20,7 +20,7 @@ from waiting import wait_until
 from oldphoto_core.custody import audit
 from oldphoto_core.storage import Bucket
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("durable store")]
+pytestmark = pytest.mark.long
 
 ROUNDS = int(os.environ.get("OLDPHOTO_SOAK", "1"))
 SEED = int(os.environ.get("OLDPHOTO_KILL_SEED", str(time.time_ns() % 1_000_000)))

@@ -14,8 +14,6 @@ import pytest
 from flows.own_server import PrefectUnavailable, TemporaryServer, _home, cause_in
 from flows.surroundings import settle_in
 
-pytestmark = pytest.mark.xdist_group("own server")
-
 FOREIGN = {"Origin": "https://a-page-in-the-browser.example"}
 HOSTILE = {
     "HTTP_PROXY": "http://127.0.0.1:9",

@@ -26,7 +26,7 @@ from infra.prefect_events import EVENT, runs_of
 from infra.processes import Processes
 from oldphoto_core.storage import Bucket, read_key_list, read_ledger
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("fleet")]
+pytestmark = pytest.mark.long
 
 
 def drop(*keys: str) -> None:

@@ -22,7 +22,7 @@ from oldphoto_core.storage import read_ledger
 
 from disturbances import Collection, kill, lose_machine, shard_processes  # isort: skip
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("kills")]
+pytestmark = pytest.mark.long
 
 ROUNDS = int(os.environ.get("OLDPHOTO_SOAK", "1"))
 SEED = int(os.environ.get("OLDPHOTO_KILL_SEED", str(time.time_ns() % 1_000_000)))

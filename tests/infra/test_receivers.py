@@ -29,8 +29,6 @@ from infra.sqs_poller import _take, poll
 from oldphoto_core.arrivals import ArrivalSpool, Dispatcher
 from oldphoto_core.storage import Bucket
 
-pytestmark = pytest.mark.xdist_group("receiver")
-
 ROOT = Path(__file__).parents[2]
 TOKEN = "a-token-that-nobody-may-read-in-any-log"
 RECORD = {
