@@ -1,7 +1,8 @@
-"""What a test run says of the tests that it left out."""
+"""What a test run says of the tests that it left out, and how it spreads the others over processes."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,19 @@ from pathlib import Path
 import pytest
 from left_out import LONG, lines
 
+SPREAD = re.findall(r"-n auto (.*) -m", (Path(__file__).parents[1] / "Makefile").read_text())[0].split()
+"""What `make test` says of it to pytest-xdist."""
 TESTS = """
 import pytest
+from pathlib import Path
+
+@pytest.fixture(scope="module")
+def costly(tmp_path_factory):
+    process = tmp_path_factory.getbasetemp().name
+    Path(__file__).with_name(f"set-up-in-{process}").touch()
+
+@pytest.mark.parametrize("_", range(9))
+def test_of_something_costly(costly, _): ...
 
 @pytest.mark.parametrize("_", range(2))
 def test_of_photos(_):
@@ -37,7 +49,7 @@ def test_a_run_ends_with_how_many_were_skipped_and_why(tmp_path: Path, processes
     (tmp_path / "conftest.py").write_text("from left_out import pytest_terminal_summary\n")
     (tmp_path / "test_some.py").write_text(TESTS)
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n", processes, "--rootdir", str(tmp_path), str(tmp_path)],
+        [sys.executable, "-m", "pytest", "-q", "-n", processes, *SPREAD, "--rootdir", str(tmp_path), str(tmp_path)],
         capture_output=True,
         text=True,
         env={"PATH": "", "PYTHONPATH": str(Path(__file__).parent)},
@@ -45,3 +57,4 @@ def test_a_run_ends_with_how_many_were_skipped_and_why(tmp_path: Path, processes
     )
     assert "Skipped 3: 2 as OLDPHOTO_TEST_DATA names no folder; 1 as exiftool is not installed\n" in run.stdout
     assert "Left out" not in run.stdout
+    assert len(list(tmp_path.glob("set-up-in-*"))) == 1, "a file's tests run in one process"

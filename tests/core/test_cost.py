@@ -31,7 +31,10 @@ def test_compact_needs_less_than_a_tenth_of_the_operations_of_paper() -> None:
     assert compact < paper / 10
 
 
-@pytest.mark.parametrize(("preset", "masked"), LIVE_BYTES_PER_PIXEL)
+@pytest.mark.parametrize(
+    ("preset", "masked"),
+    [pytest.param(*case, marks=[pytest.mark.long] if case[0] == "paper" else []) for case in LIVE_BYTES_PER_PIXEL],
+)
 def test_a_tile_holds_no_more_bytes_than_it_did(preset: str, masked: bool) -> None:
     torch.manual_seed(0)
     network = place(with_fewer_products(preset_named(preset).triplet().eval()), "cpu")

@@ -318,7 +318,7 @@ def test_without_weights_the_columns_say_not_available_and_with_them_there_are_n
 
 
 def test_real_photos_are_judged_without_an_original(tmp_path: Path) -> None:
-    for name, numbers in (("clean", range(10)), ("old", range(30, 34))):
+    for name, numbers in (("clean", range(10)), ("old", range(30, 32))):
         (tmp_path / name).mkdir()
         for number in numbers:
             Image.fromarray(natural(number)).save(tmp_path / name / f"{name}-{number:02}.png")
@@ -329,5 +329,5 @@ def test_real_photos_are_judged_without_an_original(tmp_path: Path) -> None:
     assert "| ours, starter |" in text
     assert "| starter | 0." in text or "| starter | 1." in text
     rows = pd.read_csv(tmp_path / "out" / "real.csv")
-    assert len(rows) == 4 * 5
+    assert len(rows) == 2 * 5
     assert rows["niqe"].between(0, 100).all()

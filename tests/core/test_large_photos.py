@@ -141,7 +141,7 @@ def test_a_network_that_wants_pixels_in_memory_gets_them(tmp_path: Path, monkeyp
     assert decoded((tmp_path / "new/photos/a.png").read_bytes()).shape == (40, 60, 3)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_forty_megapixel_scan_takes_no_more_memory_than_allowed(tmp_path: Path) -> None:
     import pyvips
 

@@ -12,7 +12,7 @@ from fakes import InvertingRestorer, fill
 from oldphoto_core.restoration import Photo, RestoreOptions, engine, lanes, restore_photos
 from oldphoto_core.storage import Bucket, LedgerRow
 
-PHOTOS, FIRST, LAST = 260, 60, 240
+PHOTOS, FIRST, LAST = 180, 60, 160
 
 
 def objects_left(folder: Path) -> Counter[str]:

@@ -57,7 +57,7 @@ def restored_in(locale: dict[str, str], source: Path, target: Path) -> list[obje
     return answer
 
 
-@pytest.fixture(params=["new", "n\u00e9w"])
+@pytest.fixture(params=[pytest.param("new", marks=pytest.mark.long), "n\u00e9w"])
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path / request.param
 

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -125,15 +126,28 @@ def test_checkpoints_are_kept_in_a_bucket_too_the_last_ones_alone(
     assert kept == ["vae_old/checkpoints/00000006", "vae_old/checkpoints/00000009"]
 
 
+@pytest.fixture(scope="module")
+def whole_and_part(clean: Bucket, old: Bucket, tmp_path_factory: pytest.TempPathFactory) -> tuple[Bucket, Path]:
+    """A training that was not disturbed, and the folder of one that was interrupted at step 10 of 12."""
+    whole, part = Bucket(tmp_path_factory.mktemp("whole")), tmp_path_factory.mktemp("part")
+    train_stage(default_config("vae_old", **TINY), clean, old, whole)
+    with pytest.raises(KeyboardInterrupt):
+        train_stage(default_config("vae_old", **TINY), clean, old, Bucket(part), interrupted(10))
+    return whole, part
+
+
 @pytest.mark.parametrize("damage", ["cut", "flipped"])
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
-    damage: str, clean: Bucket, old: Bucket, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    damage: str,
+    whole_and_part: tuple[Bucket, Path],
+    clean: Bucket,
+    old: Bucket,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     config, seen = default_config("vae_old", **TINY), list[int]()
-    whole, out = Bucket(tmp_path / "whole"), Bucket(tmp_path / "out")
-    train_stage(config, clean, old, whole)
-    with pytest.raises(KeyboardInterrupt):
-        train_stage(config, clean, old, out, interrupted(10))
+    whole, out = whole_and_part[0], Bucket(tmp_path / "out")
+    shutil.copytree(whole_and_part[1], tmp_path / "out")
     last = max((tmp_path / "out/vae_old/checkpoints").iterdir())
     data = bytearray(last.read_bytes())
     if damage == "flipped":

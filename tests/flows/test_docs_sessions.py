@@ -14,6 +14,13 @@ from oldphoto_core.storage import Bucket
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
 RUN = ("console", "python")
+LONG = ("evaluation.md", "registry.md", "restore.md", "training.md")
+"""Pages that train, or restore with real weights again and again."""
+RUN_PAGES = [
+    pytest.param(page, id=page.name, marks=[pytest.mark.long] if page.name in LONG else [])
+    for page in PAGES
+    if any(block.language in RUN for block in blocks(page))
+]
 
 
 @pytest.fixture
@@ -39,9 +46,7 @@ def run_command(command: Command, oldphoto: Callable[..., Any]) -> tuple[int, st
     return shell.returncode, shell.stdout + shell.stderr
 
 
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if any(block.language in RUN for block in blocks(page))], ids=lambda page: page.name
-)
+@pytest.mark.parametrize("page", RUN_PAGES)
 def test_what_the_page_shows_is_what_happens(page: Path, archive: Path, oldphoto: Callable[..., Any]) -> None:
     names: dict[str, Any] = {}
     for block in blocks(page):

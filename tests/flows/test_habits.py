@@ -119,7 +119,7 @@ def test_a_value_that_is_wrong_is_named_and_not_shown(tmp_path: Path) -> None:
     assert (ended.stderr.count("\n"), "planted" in ended.stderr) == (1, False)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_user_without_name_and_home_restores_and_leaves_nothing_elsewhere(tmp_path: Path) -> None:
     folder, temporary = tmp_path / "work", tmp_path / "tmp"
     folder.mkdir()

@@ -31,7 +31,7 @@ def test_a_deployment_leads_to_a_flow_that_takes_its_parameters(name: str) -> No
     assert DEPLOYMENTS[name]["description"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_prefect_takes_every_deployment(prefect_server: str) -> None:
     from prefect import get_client
     from prefect.client.schemas.actions import WorkPoolCreate

@@ -60,17 +60,16 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_is_completed_by_the_next(folder: Path, prefect_server: str) -> None:
+def test_a_run_that_is_killed_is_completed_by_the_next(folder: Path, prefect_server: str, oldphoto) -> None:
     process = start(folder, prefect_server)
     wait_for_photos(folder, 5, process)
     process.kill()
     process.communicate()
     before = delivered(folder)
     assert 5 <= len(before) < PHOTOS
-    again = start(folder, prefect_server, "slow")
-    out, err = again.communicate(timeout=120)
-    assert again.returncode == 0, err
-    assert f"{PHOTOS - len(before)} restored, {len(before)} skipped" in out
+    again = oldphoto("restore", folder / "old", folder / "new", "--model", "slow")
+    assert again.code == 0, again.err
+    assert f"{PHOTOS - len(before)} restored, {len(before)} skipped" in again.out
     assert {name: delivered(folder)[name] for name in before} == before
     assert last_summary(folder)["restored"] == PHOTOS - len(before)
     # what it was writing when it was killed was swept by the second
