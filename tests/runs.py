@@ -21,8 +21,11 @@ def put(bucket: Bucket, keys: list[str], *, first: int = 0, **look: int) -> None
 
 
 def restore(source: Bucket, target: Bucket, **job: Any) -> Summary:
-    """One run from its inventory to its summary; options of restoration and of the job alike."""
-    options = {name: job.pop(name) for name in list(job) if name in RestoreOptions.__slots__}
+    """One run from its inventory to its summary; options of restoration and of the job alike.
+
+    It decodes in this process: starting decoder processes costs more than the rest of a small run.
+    """
+    options = {"isolate": False} | {name: job.pop(name) for name in list(job) if name in RestoreOptions.__slots__}
     job = {"model": "invert", "source": source.url, "target": target.url, **job}
     run = open_run(RestoreJob(**job, options=RestoreOptions(**options)))
     for number in range(len(run.shards)):

@@ -368,7 +368,7 @@ def test_neither_a_run_nor_a_check_opens_a_file_or_its_profile_in_this_process(
             super().__init__(profile)
 
     monkeypatch.setattr(ImageCms, "ImageCmsProfile", Remembering)
-    assert looked(source, target).counts["restored"] == restore(source, target)["restored"] == 2
+    assert looked(source, target).counts["restored"] == restore(source, target, isolate=True)["restored"] == 2
     assert profiles
     assert ADOBE_RGB not in profiles
 

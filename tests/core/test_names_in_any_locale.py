@@ -21,7 +21,7 @@ from runs import restore
 from oldphoto_core.custody import audit
 from oldphoto_core.storage import Bucket
 source, target = Bucket(sys.argv[1]), Bucket(sys.argv[2])
-summary = restore(source, target)
+summary = restore(source, target, isolate=True)
 print(json.dumps([sys.getfilesystemencoding(), summary["restored"], summary["failed"], summary["skipped"],
                   audit(target).is_clean]))
 """
@@ -78,7 +78,7 @@ def test_a_name_that_is_not_utf8_is_a_failed_row_with_an_escaped_name(tmp_path: 
     source, target = Bucket(tmp_path / "scans"), Bucket(tmp_path / "new")
     put(source, ["a.jpg"])
     Path(os.fsdecode(os.fsencode(source.url) + b"/caf\xe9.jpg")).write_bytes(b"x")
-    summary = restore(source, target)
+    summary = restore(source, target, isolate=True)
     ledger = read_ledger(target.join("runs", summary["run_id"])).set_index("key")
     assert ledger.loc["caf\\udce9.jpg", "reason"] == "unsafe key"
 
@@ -89,5 +89,5 @@ def test_folders_that_are_not_utf8_are_named_so_that_others_find_them(tmp_path: 
     target = Bucket(place / "new")
     assert target.url == f"file://{tmp_path}/caf%E9/new"
     assert Bucket(target.url) == target
-    assert restore(Bucket(place / "scans"), target)["restored"] == 1
+    assert restore(Bucket(place / "scans"), target, isolate=True)["restored"] == 1
     assert audit(target).is_clean

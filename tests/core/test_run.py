@@ -17,7 +17,8 @@ register()
 
 
 def restore(source: Path, target: Path, **job: Any) -> dict[str, Any]:
-    options = {name: job.pop(name) for name in list(job) if name in RestoreOptions.__slots__}
+    # decoder processes have tests of their own, and cost more to start than the rest of a small run
+    options = {"isolate": False} | {name: job.pop(name) for name in list(job) if name in RestoreOptions.__slots__}
     job = {"model": "invert", **{name: str(value) if name == "masks" else value for name, value in job.items()}}
     job |= {"source": str(source), "target": str(target)}
     run = open_run(RestoreJob(**job, options=RestoreOptions(**options)))
