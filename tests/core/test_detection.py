@@ -251,6 +251,7 @@ def test_the_digest_names_weights_and_threshold(tmp_path: Path) -> None:
     assert len(digests) == 3
 
 
+@pytest.mark.long
 def test_fine_tuning_begins_with_the_named_models_weights(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
     with_detector(tmp_path / "first")
     config = default_config("scratches", **(TINY | {"steps": 1, "learning_rate": 1e-9}))

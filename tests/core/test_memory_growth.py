@@ -60,6 +60,7 @@ def test_dask_is_started_without_spans_which_note_every_task() -> None:
         client.sync(worker.heartbeat)  # which would fail if the worker still had them
 
 
+@pytest.mark.long
 def test_the_history_that_dask_keeps_by_itself_would_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes, "_NO_HISTORY", {})
     assert objects_left(tmp_path)["builtins.dict"] > LAST - FIRST

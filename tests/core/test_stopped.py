@@ -133,6 +133,7 @@ def test_a_process_at_a_shard_that_was_replaced_writes_no_photo_and_no_row(
     assert audit(Bucket(job.target)).findings == []
 
 
+@pytest.mark.long
 def test_a_coordinator_that_was_stopped_and_not_replaced_goes_on(job: RestoreJob) -> None:
     with stopped(Path(job.source), Path(job.target)) as process:
         process.send_signal(signal.SIGCONT)

@@ -171,6 +171,7 @@ def test_a_model_can_be_put_together_without_the_joint_stage(
     assert [config.stage for config in configs_for("all", "compact", joint=False)] == [*TRIPLET, "scratches", "tone"]
 
 
+@pytest.mark.long
 def test_an_interrupted_joint_training_ends_as_an_undisturbed_one(
     clean: Bucket, old: Bucket, triplet: Bucket, tmp_path: Path
 ) -> None:

@@ -99,6 +99,7 @@ def requests(s3_endpoint: str) -> Iterator[list[tuple[str, str]]]:
     log.setLevel(level)
 
 
+@pytest.mark.long
 def test_a_bucket_of_masters_is_sent_nothing_but_requests_to_read(
     s3_endpoint: str, requests: list[tuple[str, str]], tmp_path: Path, oldphoto
 ) -> None:
