@@ -18,6 +18,7 @@ FLOORS = [
     {"nets", "clusters", "colour_difference"},
     {"storage", "scans"},
     {"arrivals", "checkpoints", "degradation", "inventory", "reports", "metrics", "devices", "tone"},
+    {"detection"},
     {"training", "restoration", "samples"},
     {"evaluation", "custody", "doctor"},
     {"retraining"},
