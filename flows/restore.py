@@ -18,6 +18,7 @@ from flows.server import RunCancelled, wait_for_server
 from flows.shard_runs import deployment_in, workers_of
 from flows.shards import end_strays, restore_shards
 from oldphoto_core.checkpoints import place_of
+from oldphoto_core.detection.options import FrameChoice, Sensitivity
 from oldphoto_core.errors import Occupied, RunStopped
 from oldphoto_core.names import visible
 from oldphoto_core.reports.summary import Summary
@@ -54,6 +55,8 @@ def restore(
     max_failure_rate: Annotated[float, Field(ge=0, le=1, description="Stop above this share of failed photos")] = 1.0,
     mode: Annotated[Mode, Field(description="The whole picture, or only what is damaged")] = "full",
     masks_only: Annotated[bool, Field(description="Use the given masks and no detector")] = False,
+    sensitivity: Annotated[Sensitivity, Field(description="How readily the detector calls a pixel damaged")] = "normal",
+    frame: Annotated[FrameChoice, Field(description="Find nothing outside the picture's frame")] = "auto",
     max_damage: Annotated[float, Field(ge=0, le=1, description="Share of a photo that may be damaged")] = 0.5,
     max_growth: Annotated[float, Field(ge=0, description="Most that a lossy file may grow; 0: any")] = 1.5,
     colour: Annotated[ColourChoice, Field(description="Whether photos are monochrome; auto: judged of each")] = "auto",

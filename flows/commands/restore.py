@@ -41,6 +41,13 @@ def restore(
     masks_only: Annotated[
         bool, typer.Option("--masks-only", help="Use the given masks alone, and not the model's detector.")
     ] = False,
+    sensitivity: Annotated[
+        Literal["low", "normal", "high"],
+        typer.Option(help="How readily the detector calls a pixel damaged; low spares what may be content."),
+    ] = "normal",
+    frame: Annotated[
+        Literal["auto", "off"], typer.Option(help="Find no damage outside the picture's frame; off: also there.")
+    ] = "auto",
     max_damage: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="A photo damaged over more than this share of it fails.")
     ] = 0.5,

@@ -13,6 +13,7 @@ from oldphoto_core.checkpoints.odd_values import (
     check_fields,
     is_count,
     is_file_name,
+    is_number,
     is_sha256,
     is_share,
     is_table_of,
@@ -33,7 +34,17 @@ def _is_parts(value: Any) -> bool:
 def _is_detector(value: Any) -> bool:
     if not isinstance(value, dict) or not value:
         return value == {}
-    return value.keys() == {"file", "threshold"} and is_text(value["file"]) and is_share(value["threshold"])
+    named = value.keys() - {"decision"} == {"file", "threshold"}
+    return named and is_text(value["file"]) and is_share(value["threshold"]) and _is_decision(value.get("decision", {}))
+
+
+def _is_decision(value: Any) -> bool:
+    """What `detection.decision` reads: shares by sensitivity, and numbers by feature."""
+    if not isinstance(value, dict):
+        return False
+    shares, weights = is_table_of(is_share), is_table_of(is_number)
+    fits = {"weak": shares, "strong": shares, "least": shares, "bias": is_number, "weights": weights}
+    return all(name in fits and fits[name](part) for name, part in value.items())
 
 
 _TEXT = (is_text, "text")
@@ -47,7 +58,7 @@ _FIELDS: dict[str, tuple[Check, str]] = {
     "training": (is_table_of(lambda value: isinstance(value, dict)), "an object of objects"),
     "metrics": (lambda value: isinstance(value, dict), "an object"),
     "parts": (_is_parts, "an object of file names and sha256s"),
-    "detector": (_is_detector, "an object of a file and a threshold above 0 and up to 1"),
+    "detector": (_is_detector, "an object of a file, a threshold above 0 and up to 1, and perhaps a decision"),
     "lineage": (lambda value: isinstance(value, list) and all(map(is_table_of(is_text), value)), "a list of objects"),
     "code": (is_table_of(is_text), "an object of texts"),
     "version": (is_count, "a whole number from 1"),
@@ -88,7 +99,8 @@ class ModelCard:
     """Further networks of the same model, and the list of the photos it was trained on: file beside the weights ->
     sha256. Read only by who asks for them."""
     detector: dict[str, Any] = field(default_factory=dict)
-    """What finds the damage, if the model can: `file` (one of `parts`) and `threshold` of the probability."""
+    """What finds the damage, if the model can: `file` (one of `parts`), `threshold` of the probability, and, where
+    components are judged, `decision` (docs/detection.md)."""
     lineage: list[dict[str, str]] = field(default_factory=list)
     """What its weights began with: `stage`, `model`, `weights_sha256`. Empty: with random weights, or not recorded."""
     code: dict[str, str] = field(default_factory=dict)

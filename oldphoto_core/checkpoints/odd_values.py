@@ -84,6 +84,11 @@ def is_share(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1
 
 
+def is_number(value: Any) -> bool:
+    """A number of a size that arithmetic bears; NaN and infinity are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -1e6 < value < 1e6
+
+
 def is_sha256(value: Any) -> bool:
     """64 hexadecimal digits."""
     return isinstance(value, str) and bool(_SHA256.fullmatch(value))

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +56,8 @@ class Detector:
     """Called as `network(grey_N1HW in [-1, 1])`, returns scores; has `multiple`, `minimum` and `halo`."""
     threshold: float
     """Probability from which a pixel counts as damaged, chosen on held-out photos."""
+    decision: dict[str, Any] = field(default_factory=dict)
+    """How components are judged, as `detection.decision` reads it; empty: the threshold alone decides."""
 
 
 def shipped_models() -> list[str]:
@@ -159,7 +162,9 @@ def load_detector(model: str | Path) -> Detector | None:
     tensors = load_part(name, settings["file"])
     check_fit(tensors, {key: value.shape for key, value in network.state_dict().items()}, f"the detector of {model}")
     network.load_state_dict(tensors)
-    return Detector(network.float().eval().requires_grad_(False), float(settings["threshold"]))
+    return Detector(
+        network.float().eval().requires_grad_(False), float(settings["threshold"]), settings.get("decision", {})
+    )
 
 
 def load_tone(model: str | Path) -> ToneNet | None:
@@ -194,10 +199,11 @@ def save_model(
     bucket.write(WEIGHTS, data)
     if detector is not None:
         finds = _packed(detector.network.state_dict(), card, half=half)
+        decided = {"decision": detector.decision} if detector.decision else {}
         card = replace(
             card,
             parts=card.parts | {DETECTOR: hashlib.sha256(finds).hexdigest()},
-            detector={"file": DETECTOR, "threshold": detector.threshold},
+            detector={"file": DETECTOR, "threshold": detector.threshold} | decided,
         )
         bucket.write(DETECTOR, finds)
     if tone is not None:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oldphoto_core.detection.finding import found_of
 from oldphoto_core.errors import ScanError, UnsupportedScan
 from oldphoto_core.folders import temporary_folder
 from oldphoto_core.restoration import blending
@@ -19,6 +20,7 @@ from oldphoto_core.restoration.colour_facts import tone_of
 from oldphoto_core.scans import FileView, TiffBook, can_copy, write_empty_mask
 
 if TYPE_CHECKING:
+    from oldphoto_core.detection.finding import Finding
     from oldphoto_core.restoration.blending import Difference
     from oldphoto_core.restoration.reading import PhotoFiles
     from oldphoto_core.scans import ScanHeader
@@ -43,6 +45,8 @@ class DonePage:
     source: dict[str, Any]
     """Facts; none of a page that was taken over and that nobody here can read."""
     mask_coverage: float | None = None
+    finding: Finding | None = None
+    """What the detector says of its mask."""
     difference: Difference | None = None
     colour: dict[str, Any] | None = None
     """What was decided about its colours."""
@@ -148,6 +152,11 @@ class Book:
         return sum((page.mask_coverage or 0) * page.megapixels for page in looked) / whole if whole else None
 
     @property
+    def doubt(self) -> float | None:
+        """How unsure the detector was, at most of all restored pages; None: it does not say."""
+        return max((page.finding.doubt for page in self.done if page.finding is not None), default=None)
+
+    @property
     def changed_share(self) -> float:
         """Share of the restored pages' pixels that differ from the master's."""
         found = [page.difference for page in self.done if page.restored and page.difference]
@@ -205,6 +214,7 @@ def pages_of_record(book: Book, files: PhotoFiles, derivative: bytes | Path) -> 
             if page.restored
             else _facts_of(files, derivative, page.number),
             "mask_coverage": page.mask_coverage,
+            **found_of(page.finding),
             "changed_share": page.difference.changed_share if page.difference else 0.0,
             "colour": page.colour,
             "tone": tone_of(page.measures, page.toning),

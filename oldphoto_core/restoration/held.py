@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from oldphoto_core.errors import MaskMismatch
 from oldphoto_core.restoration import blending
 from oldphoto_core.restoration.canvas import Canvas, OnProgress
-from oldphoto_core.restoration.photo import JudgesColours
+from oldphoto_core.restoration.photo import JudgesColours, JudgesDamage
 from oldphoto_core.scans import UnusableProfileError, working_space
 from oldphoto_core.tone.colours import is_neutral
 from oldphoto_core.tone.measures import measure
 
 if TYPE_CHECKING:
+    from oldphoto_core.detection.finding import Finding
+    from oldphoto_core.detection.options import DetectionOptions
     from oldphoto_core.restoration.blending import Difference
     from oldphoto_core.restoration.photo import FindsDamage, RestoresPhotos
     from oldphoto_core.restoration.reading import PhotoFiles
@@ -70,13 +72,18 @@ class HeldPhoto(ABC):
     def take_mask(self, masks: Bucket, given: ObjectInfo, files: PhotoFiles) -> None:
         """Makes the given file the mask. Raises MaskMismatch when it has another size."""
 
-    def find_damage(self, detector: FindsDamage, on_part: OnProgress) -> None:
-        """Adds what the detector finds to the mask."""
+    def find_damage(self, detector: FindsDamage, options: DetectionOptions, on_part: OnProgress) -> Finding | None:
+        """Adds what the detector finds to the mask; returns what it says of that, if it is one that does."""
         found, given = self._new_plane("found"), self.mask
-        detector.find_damage(self.shown, found, on_part)
+        finding = None
+        if isinstance(detector, JudgesDamage):
+            finding = detector.judge_damage(self.shown, found, options, on_part)
+        else:
+            detector.find_damage(self.shown, found, on_part)
         blending.add_damage(found, given)
         self._let_go(given)
         self.mask = found
+        return finding
 
     def settle_mask(self, margin: int) -> float:
         """Widens the mask by so many pixels with a soft edge; returns the share of the photo that it now covers."""

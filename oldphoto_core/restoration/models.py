@@ -14,7 +14,7 @@ from threading import Lock
 from oldphoto_core.errors import UsageError
 from oldphoto_core.restoration.job import RestoreJob
 from oldphoto_core.restoration.options import Precision
-from oldphoto_core.restoration.photo import RestoresPhotos, detector_digest
+from oldphoto_core.restoration.photo import JudgesDamage, RestoresPhotos, detector_digest, detector_of
 
 RestorerFactory = Callable[[str], RestoresPhotos]
 """Takes the device ("auto", "cpu", "cuda" or "cuda:N") and gives a restorer."""
@@ -55,6 +55,13 @@ def restorer_of(job: RestoreJob) -> RestoresPhotos:
         raise UsageError(
             f"mode scratches fills what is found damaged, and model {restorer.name} has no detector; give masks with"
             " --masks URL, or choose --mode full"
+        )
+    asked = job.options.detection_options
+    detector = detector_of(restorer) if job.options.detect else None
+    if asked.sensitivity != "normal" and detector is not None and not isinstance(detector, JudgesDamage):
+        raise UsageError(
+            f"sensitivity is {asked.sensitivity}, and the detector of model {restorer.name} knows one alone;"
+            " leave it out"
         )
     return restorer
 

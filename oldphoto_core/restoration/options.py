@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from oldphoto_core.detection.options import DetectionOptions, FrameChoice, Sensitivity
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.scans.scan import ONLY_READ, Format, OutputFormat
 from oldphoto_core.scans.selection import PageSelection
@@ -50,6 +51,13 @@ class RestoreOptions:
 
     detect: bool = True
     """Whether the model's detector, if it has one, looks for damage; False: given masks alone say what is damaged."""
+
+    sensitivity: Sensitivity = "normal"
+    """How readily the detector calls a pixel damaged: `low` spares what may be content, `high` marks faint damage, too.
+    """
+
+    frame: FrameChoice = "auto"
+    """Whether the frame of the picture is looked for, outside of which the detector finds nothing."""
 
     max_damage: float = 0.5
     """A photo of which more than this share (0 to 1) is damaged fails as `too damaged`; 1: never."""
@@ -107,6 +115,8 @@ class RestoreOptions:
                 "format is 'jpeg' in mode scratches, where writing a JPEG would change pixels that are not damaged;"
                 " choose keep, png or tiff"
             )
+        _check_choice("sensitivity", self.sensitivity, get_args(Sensitivity))
+        _check_choice("frame", self.frame, get_args(FrameChoice))
         _check_choice("colour", self.colour, get_args(ColourChoice))
         _check_choice("tint", self.tint, get_args(Tint))
         if self.mode == "scratches" and self.tint == "neutral":
@@ -136,9 +146,10 @@ class RestoreOptions:
     def digest(self, mask_version: str = "", detector_digest: str = "") -> str:
         """Of what changes a derivative besides its master and the network: 16 hex digits of a sha256.
 
-        That is the format, the mode, the pages, the growth allowed, colour, tint and tone, the version of its mask, and
-        the detector where one is used. Nobody knows yet how many pages the master has, so the pages count for every
-        file. A photo is either refused by `max_damage` or not, so that changes no derivative.
+        That is the format, the mode, the pages, the growth allowed, colour, tint and tone, the version of its mask,
+        and, where one is used, the detector, its sensitivity and whether frames are looked for. Nobody knows yet how
+        many pages the master has, so the pages count for every file. A photo is either refused by `max_damage` or not,
+        so that changes no derivative.
         """
         relevant: dict[str, str | float] = {"format": self.format, "mask": mask_version}
         # left out where they are not used, so that what older versions made counts as made
@@ -156,7 +167,16 @@ class RestoreOptions:
             relevant["tone"] = self.tone
         if self.detect and detector_digest:
             relevant["detector"] = detector_digest
+            if self.sensitivity != "normal":
+                relevant["sensitivity"] = self.sensitivity
+            if self.frame != "auto":
+                relevant["frame"] = self.frame
         return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def detection_options(self) -> DetectionOptions:
+        """How the detector's probabilities become a mask."""
+        return DetectionOptions(sensitivity=self.sensitivity, frame=self.frame)
 
     @property
     def tone_options(self) -> ToneOptions:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from oldphoto_core.detection.finding import Finding
+    from oldphoto_core.detection.options import DetectionOptions
     from oldphoto_core.restoration.canvas import Canvas
     from oldphoto_core.restoration.options import RestoreOptions
     from oldphoto_core.scans import ScanHeader
@@ -71,6 +73,20 @@ class FindsDamage(Protocol):
 
         `result` is HxWx1 uint8: 1 = damaged, 0 = intact. `on_progress` hears how many parts are done, of how many.
         """
+
+
+@runtime_checkable
+class JudgesDamage(FindsDamage, Protocol):
+    """A detector that knows the picture's frame, several sensitivities and how sure it was."""
+
+    def judge_damage(
+        self,
+        photo: Canvas,
+        result: Canvas,
+        options: DetectionOptions,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Finding:
+        """As `find_damage`, in the way that `options` say."""
 
 
 def detector_of(restorer: RestoresPhotos) -> FindsDamage | None:

@@ -187,6 +187,7 @@ def _skipped(photo: Photo, reason: SkippedReason, there: Derivatives) -> LedgerR
         detail=details[reason],
         megapixels=before.megapixels if before else 0.0,
         mask_coverage=before.mask_coverage if before else math.nan,
+        doubt=before.doubt if before else math.nan,
         changed_share=before.changed_share if before else math.nan,
         output=before.output if before else "",
         output_sha256=before.output_sha256 if before else "",

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oldphoto_core.detection.finding import found_of
 from oldphoto_core.errors import ScanError
 from oldphoto_core.nets.nonlocal_attention import SEED
 from oldphoto_core.reports.record import build_record
@@ -94,6 +95,7 @@ def done_page(work: Work) -> DonePage:
         megapixels=work.megapixels,
         source=asdict(work.source_facts),
         mask_coverage=_known(work.mask_coverage) if chosen else None,
+        finding=work.finding if chosen else None,
         difference=work.difference if chosen else None,
         colour=work.colour if chosen else None,
         measures=work.measures if chosen else None,
@@ -119,7 +121,9 @@ def _first(pages: list[dict[str, Any]], part: str) -> dict[str, Any] | None:
 def _given(options: RestoreOptions) -> dict[str, Any]:
     """Options that a record names only where they were given."""
     pages = {"pages": options.pages} if options.pages else {}
-    return pages | ({} if options.tone is None else {"tone": options.tone})
+    chosen = {"sensitivity": options.sensitivity} if options.sensitivity != "normal" else {}
+    framed = {"frame": options.frame} if options.frame != "auto" else {}
+    return pages | chosen | framed | ({} if options.tone is None else {"tone": options.tone})
 
 
 def identity(key: str, content: bytes | Path, sha256: str = "") -> dict[str, Any]:
@@ -190,7 +194,16 @@ def _mask(work: Work) -> dict[str, Any] | None:
         "detector": work.place.detector_digest or None,
         "widened_by": work.margin,
         "coverage": coverage,
+        **_judged(work),
     }
+
+
+def _judged(work: Work) -> dict[str, Any]:
+    """What the detector says of its mask; of several pages each says it for itself."""
+    if work.book is not None:
+        doubt = work.book.doubt
+        return {} if doubt is None else {"doubt": round(doubt, 4)}
+    return found_of(work.finding)
 
 
 def _known(share: float) -> float | None:

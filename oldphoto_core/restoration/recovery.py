@@ -144,7 +144,7 @@ def _as_row(key: str, record: dict[str, Any]) -> LedgerRow:
     mask = record["mask"] or {}
     # older records know no stages
     detected = record.get("stage_seconds", {}).get("detect") if mask.get("detector") else None
-    known = {"mask_coverage": mask.get("coverage"), "detect_seconds": detected}
+    known = {"mask_coverage": mask.get("coverage"), "doubt": mask.get("doubt"), "detect_seconds": detected}
     return LedgerRow(
         key=key,
         version=record["source"]["version"],

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from oldphoto_core.checkpoints import Detector, Model, ModelCard, load_detector, load_model, load_tone, place_of
 from oldphoto_core.checkpoints.store import DETECTOR, TONE
+from oldphoto_core.detection.finding import Finding
+from oldphoto_core.detection.options import DetectionOptions
 from oldphoto_core.errors import MaskMismatch, ModelError, ScanTooLarge, UnsupportedScan
 from oldphoto_core.nets.architectures import PUBLISHED
 from oldphoto_core.nets.tone import ToneNet
@@ -111,11 +113,17 @@ class Restorer:
             ModelError: the model has no detector (`detector_digest` is empty).
             ScanTooLarge: no part of the photo fits on the device.
         """
+        self.judge_damage(photo, result, DetectionOptions(), on_progress)
+
+    def judge_damage(
+        self, photo: Canvas, result: Canvas, options: DetectionOptions, on_progress: OnProgress | None = None
+    ) -> Finding:
+        """As `find_damage`, at a sensitivity and with or without the picture's frame; returns how sure it was."""
         if self._finder is None:
             raise ModelError(f"model {self.name} has no detector; give masks, or a model that has one")
         while True:
             try:
-                return self._finder.find(photo, result, on_progress or _nobody)
+                return self._finder.find(photo, result, on_progress or _nobody, options)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -125,12 +133,12 @@ class Restorer:
                 raise ScanTooLarge(f"{width} x {height} pixels do not fit on {self.device} in any part: {reason}")
             _log.warning("out of memory on %s while looking for damage; going on with smaller tiles", self.device)
 
-    def find(self, pixels: NDArray[Any]) -> NDArray[np.bool_]:
+    def find(self, pixels: NDArray[Any], options: DetectionOptions | None = None) -> NDArray[np.bool_]:
         """The same for one photo in memory: HWC or HW, uint8 or uint16 -> HW bool, True = damaged."""
         image_HWC = pixels[..., None] if pixels.ndim == 2 else pixels
         _check(image_HWC)
         marks = np.zeros((*image_HWC.shape[:2], 1), np.uint8)
-        self.find_damage(ArrayCanvas(image_HWC), ArrayCanvas(marks))
+        self.judge_damage(ArrayCanvas(image_HWC), ArrayCanvas(marks), options or DetectionOptions())
         return marks[..., 0].astype(bool)
 
     def colours_of(

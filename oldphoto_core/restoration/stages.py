@@ -127,7 +127,7 @@ def detect(work: Work) -> None:
     if work.is_left_alone:
         return
     if place.detector is not None:
-        held.find_damage(place.detector, partial(_hear, work))
+        work.finding = held.find_damage(place.detector, place.options.detection_options, partial(_hear, work))
     work.margin = margin_of(*held.photo.shape[:2]) if place.options.mode == "scratches" else 0
     covered = held.settle_mask(work.margin)
     if place.detector is not None or work.given_mask is not None or not place.options.detect:
@@ -206,6 +206,7 @@ def _keep_page(work: Work) -> None:
     work.book.keep(done_page(work), content, mask)
     work.notes.clear()
     work.mask_coverage, work.difference, work.colour, work.measures = math.nan, None, None, None
+    work.finding = None
     work.toning = {}
 
 

@@ -18,6 +18,7 @@ from oldphoto_core.scans.isolation.decoders import FILE_SECONDS
 from oldphoto_core.storage import Bucket, LedgerRow
 
 if TYPE_CHECKING:
+    from oldphoto_core.detection.finding import Finding
     from oldphoto_core.restoration.blending import Difference
     from oldphoto_core.restoration.book import Book
     from oldphoto_core.restoration.held import HeldPhoto
@@ -104,6 +105,8 @@ class Work:
     margin: int = 0
     """Pixels by which its mask was widened."""
     mask_coverage: float = math.nan
+    finding: Finding | None = None
+    """What the detector says of its mask of the page that is worked on; None: it says nothing, or nobody looked."""
     difference: Difference | None = None
     """Between master and derivative, once that is made."""
     colour: dict[str, Any] | None = None
@@ -195,6 +198,14 @@ class Work:
         return f"page {self.book.number}: {text}" if self.book is not None and self.book.number else text
 
     @property
+    def doubt(self) -> float:
+        """How unsure the detector was, at most of all pages; not a number where it does not say."""
+        if self.finding is not None:
+            return self.finding.doubt
+        doubt = self.book.doubt if self.book is not None else None
+        return math.nan if doubt is None else doubt
+
+    @property
     def changed_share(self) -> float:
         """Of all pixels that were restored; not a number where none were."""
         if self.book is not None and self.output:
@@ -214,6 +225,7 @@ class Work:
             detect_seconds=round(detected, 4),
             megapixels=round(self.book.megapixels if self.book and not self.error else self.megapixels, 6),
             mask_coverage=self.mask_coverage,
+            doubt=self.doubt,
             changed_share=self.changed_share,
             **columns_of(self),
             output=self.output,

@@ -61,6 +61,8 @@ class LedgerRow:
     """Of the scan."""
     mask_coverage: float = math.nan
     """Share of the pixels judged damaged, 0 to 1; NaN when nobody judged."""
+    doubt: float = math.nan
+    """How unsure the detector was of what it marked, 0 to 1, at most of its pages; NaN where it does not say."""
     changed_share: float = math.nan
     """Share of the pixels that differ from the master's, 0 to 1; NaN without a derivative."""
     colour: str = ""
@@ -91,6 +93,7 @@ _NUMBERS = (
     "detect_seconds",
     "megapixels",
     "mask_coverage",
+    "doubt",
     "changed_share",
     "colour_residual",
     "chroma_residual",

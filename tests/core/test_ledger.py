@@ -44,6 +44,7 @@ def test_a_row_comes_back_as_it_was_added(run: Bucket) -> None:
         detect_seconds=0.5,
         megapixels=12.0,
         mask_coverage=0.25,
+        doubt=0.125,
         changed_share=0.5,
         colour="monochrome",
         colour_residual=0.3,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -208,6 +209,10 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser: Any, report: Path)
     assert visit.wrong == []
 
 
+DOUBTED = (310, 77, 604)
+"""Of the photos more: those that the detector was not sure of, by so many thousandths."""
+
+
 @pytest.fixture(scope="module")
 def large(report: Path) -> Path:
     """The report of the same run, as if it had had 10,000 photos more."""
@@ -217,7 +222,9 @@ def large(report: Path) -> Path:
     with LedgerWriter(run, "more") as ledger:
         for number in range(10_000):
             status, reason = ("failed", "truncated") if number % 50 == 0 else ("skipped", "already restored")
-            ledger.add(LedgerRow(key=f"many/{number:05d}.png", version="1", status=status, reason=reason))
+            doubt = number / 1000 if number in DOUBTED else math.nan
+            key = f"many/{number:05d}.png"
+            ledger.add(LedgerRow(key=key, version="1", status=status, reason=reason, doubt=doubt))
     merge_ledger(run)
     write_report(Bucket(folder.parent / "large"), json.loads(run.read("summary.json")))
     return Path(run.url, "report/index.html")
@@ -236,4 +243,12 @@ def test_of_ten_thousand_photos_the_page_holds_those_in_sight(browser: Any, larg
     visit.page.get_by_label("Page 210 of 210").click()
     visit.until("document.getElementById('count').textContent.startsWith('10,0')")
     assert visit.page.evaluate(elements) <= at_first
+    assert visit.wrong == []
+
+
+def test_photos_are_sorted_by_how_unsure_the_detector_was(browser: Any, large: Path) -> None:
+    visit = Visit(browser, large.as_uri())
+    assert visit.filter("doubt") == ["many/00604.png", "many/00310.png", "many/00077.png"]
+    visit.open(0)
+    assert "60 %" in visit.page.locator("#details").inner_text()
     assert visit.wrong == []

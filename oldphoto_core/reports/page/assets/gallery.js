@@ -11,7 +11,10 @@
     ["skipped", "Skipped", (photo) => photo.status === "skipped"],
     ["warned", "Look at", (photo) => Boolean(photo.warning)],
     ["changed", "Most changed", (photo) => photo.changed > 0],
+    ["doubt", "Least sure", (photo) => photo.doubt > 0],
   ];
+  // filters that put the photo with the most of what they are named after first
+  const SORTED = ["changed", "doubt"];
   const [filters, search, count, grid, pages] = ["filters", "search", "count", "grid", "pages"].map((id) => document.getElementById(id));
   const state = { filter: "all", query: "", page: 0, shown: [], turn: 0 };
 
@@ -27,7 +30,8 @@
       const photo = store.at(index);
       return photo && keep(photo) && (!query || photo.key.toLowerCase().includes(query));
     });
-    return state.filter === "changed" ? found.sort((a, b) => store.at(b).changed - store.at(a).changed || a - b) : found;
+    const most = SORTED.includes(state.filter) && state.filter;
+    return most ? found.sort((a, b) => store.at(b)[most] - store.at(a)[most] || a - b) : found;
   };
 
   const badge = (photo) => {
