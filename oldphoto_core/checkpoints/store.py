@@ -25,6 +25,7 @@ from oldphoto_core.checkpoints.tensors import check_fit, load_prefixed, pack, pr
 from oldphoto_core.errors import ConfigError, DamagedWeights, ModelError, SourceMissing, UnknownModel, UsageError
 from oldphoto_core.nets.architectures import PUBLISHED, architecture_named
 from oldphoto_core.nets.presets import PRESETS
+from oldphoto_core.nets.standardised import without_batch_norms
 from oldphoto_core.nets.tone import ToneNet
 from oldphoto_core.storage import Bucket
 
@@ -160,6 +161,8 @@ def load_detector(model: str | Path) -> Detector | None:
         raise ModelError(f"model {model} has a detector, but its preset {card.preset!r} has none; fetch it again")
     network = preset.detector()
     tensors = load_part(name, settings["file"])
+    if not network.norms_over_batch:  # those of earlier editions have batch norms, which say the same
+        tensors = without_batch_norms(tensors)
     check_fit(tensors, {key: value.shape for key, value in network.state_dict().items()}, f"the detector of {model}")
     network.load_state_dict(tensors)
     return Detector(

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from oldphoto_core.nets.standardised import StandardisedConv2d
+
 WIDTHS = (32, 48, 96, 128, 192)
 """Channels at half of the resolution, a quarter and so on."""
 FINE = 8
@@ -17,10 +19,8 @@ RARE = -2.0
 
 
 def _convolved(inside: int, outside: int) -> nn.Sequential:
-    """3x3, batch norm, ReLU; the size is kept. In evaluation the norm is a constant: a tile equals the whole."""
-    return nn.Sequential(
-        nn.Conv2d(inside, outside, 3, padding=1, bias=False), nn.BatchNorm2d(outside), nn.ReLU(inplace=True)
-    )
+    """3x3, ReLU; the size is kept. No statistic over space or batch: a tile equals the whole."""
+    return nn.Sequential(StandardisedConv2d(inside, outside), nn.ReLU(inplace=True))
 
 
 class CompactDetector(nn.Module):
@@ -34,6 +34,8 @@ class CompactDetector(nn.Module):
     """Pixels of context on each side with which a tile equals the whole, a multiple of `multiple` (a test holds it)."""
     bytes_per_pixel = 500
     """Peak memory of a forward pass on a CPU, per pixel."""
+    norms_over_batch = False
+    """Whether what is computed of a picture in training depends on the others of its batch."""
 
     def __init__(self) -> None:
         super().__init__()

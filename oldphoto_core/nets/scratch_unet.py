@@ -85,6 +85,8 @@ class ScratchUNet(nn.Module):
     batch norms are constants."""
     bytes_per_pixel = 2500
     """Peak memory of a forward pass on a CPU, per pixel."""
+    norms_over_batch = True
+    """Whether what is computed of a picture in training depends on the others of its batch."""
 
     def __init__(self) -> None:
         super().__init__()

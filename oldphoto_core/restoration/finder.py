@@ -31,6 +31,7 @@ from oldphoto_core.detection.search import Candidates, mark, mark_by_threshold
 from oldphoto_core.detection.surroundings import range_of
 from oldphoto_core.devices import place
 from oldphoto_core.nets.luminance import luminance
+from oldphoto_core.nets.standardised import for_inference
 from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas, Subject, highest_level
 from oldphoto_core.restoration.tiling import Tiles, least_side, restore_tiles
 
@@ -54,7 +55,7 @@ class DamageFinder:
         self.digest = hashlib.sha256(
             f"{digest} {detector.threshold} {COARSEST} {DECISION} {decided}".encode()
         ).hexdigest()
-        self._network = cast(Any, place(detector.network, device))
+        self._network = cast(Any, place(for_inference(detector.network), device))
         self._pixels = memory / self._network.bytes_per_pixel
 
     def take_less(self) -> bool:

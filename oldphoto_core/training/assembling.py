@@ -26,6 +26,7 @@ from oldphoto_core.errors import TrainingError
 from oldphoto_core.nets.architectures import PIX2PIX
 from oldphoto_core.nets.pix2pix import Pix2Pix
 from oldphoto_core.nets.presets import Triplet, preset_named
+from oldphoto_core.nets.standardised import without_batch_norms
 from oldphoto_core.nets.tone import ToneNet
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training.config import TRIPLET, StageConfig
@@ -170,5 +171,7 @@ def load_trained(stage: str, network: nn.Module, out: Bucket) -> dict[str, Any]:
             f"stage {stage} has not been trained in {out.url}; run `oldphoto train {stage}` or `train all` first"
         )
     tensors, result = unpack(folder.read(TRAINED), f"{folder.url}/{TRAINED}")
+    if not getattr(network, "norms_over_batch", True):  # the detectors of earlier editions have batch norms
+        tensors = without_batch_norms(tensors)
     load_prefixed(NETWORK[stage], network, tensors, f"{folder.url}/{TRAINED}")
     return result

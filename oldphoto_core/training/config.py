@@ -225,9 +225,10 @@ class StageConfig:
             raise ConfigError(f"StageConfig.target is {self.target!r}; choose clean or toned")
         if not 0 < self.least_scale <= 1:
             raise ConfigError(f"StageConfig.least_scale is {self.least_scale}; give a factor above 0, at most 1")
-        if self.accumulation > 1 and self.stage == "scratches":
+        if self.accumulation > 1 and self.stage == "scratches" and preset.detector.norms_over_batch:
             raise ConfigError(
-                f"StageConfig.accumulation is {self.accumulation}; the detector has norms over the whole batch: give 1"
+                f"StageConfig.accumulation is {self.accumulation}; the detector of preset {self.preset} has norms over"
+                " the whole batch: give 1"
             )
         if self.perceptual.value and self.stage in ("scratches", "tone"):
             network = {"scratches": "the detector makes no images", "tone": "a tone map makes no structure"}[self.stage]

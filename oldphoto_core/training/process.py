@@ -18,6 +18,7 @@ from typing import Any
 
 from oldphoto_core.errors import ConfigError, OldPhotoError, TrainingError
 from oldphoto_core.folders import temporary_folder
+from oldphoto_core.nets.presets import preset_named
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training.config import StageConfig, config_from_record, default_config
 from oldphoto_core.training.loop import Progress
@@ -60,9 +61,10 @@ def train_here(
 ) -> dict[str, Any]:
     """`train_stage` of places by URL, in this process or in several of this machine; returns what it cost.
 
-    The detector is trained in one whatever was asked: its norms are over the whole batch.
+    A detector with norms over the whole batch is trained in one process whatever was asked.
     """
-    processes = 1 if config.stage == "scratches" else processes
+    over_batch = config.stage == "scratches" and preset_named(config.preset).detector.norms_over_batch
+    processes = 1 if over_batch else processes
     places = Bucket(clean), Bucket(old), Bucket(out)
     config = pinned(config, device, places[2].join(config.stage))
     if processes > 1 and finished(config, places[2].join(config.stage)) is None:

@@ -81,7 +81,7 @@ def train_stage(
     workers = max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
     stage = _stage_of(config, out, where, workers, world)
     if isinstance(stage, DetectionStage):
-        batches: Batches = DetectionBatches(config, training, old_training)
+        batches: Batches = DetectionBatches(config, training, old_training, world)
         validation: Validation = DetectionValidation(config, held_out, old_held_out)
     elif isinstance(stage, ToneStage):
         batches, validation = ToneBatches(config, training, None, world), ToneValidation(config, held_out)
@@ -146,10 +146,11 @@ def configs_for(stage: str, preset: str, *, joint: bool = True, **changes: Any) 
     """
     if stage != "all":
         return [default_config(cast(StageName, stage), preset, **changes)]
-    # the detector has norms over the whole batch; what is trained jointly begins with what was trained just before;
-    # few models have a tone network to begin with
+    # a detector with norms over the whole batch takes it in one turn; what is trained jointly begins with what was
+    # trained just before; few models have a tone network to begin with
+    one_turn = {"accumulation": 1} if preset_named(preset).detector.norms_over_batch else {}
     own: dict[str, dict[str, Any]] = {
-        "scratches": {"accumulation": 1, "perceptual": Ramp(value=0.0)},
+        "scratches": one_turn | {"perceptual": Ramp(value=0.0)},
         "joint": {"start_model": None},
         "tone": {"start_model": None, "perceptual": Ramp(value=0.0)},
     }

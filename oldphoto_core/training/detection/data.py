@@ -19,6 +19,7 @@ from oldphoto_core.training.cutting import Mask, Photo, window
 from oldphoto_core.training.data import Batch, Batches, PhotoSet, to_mask, to_tensor
 from oldphoto_core.training.detection.thin_structures import draw_thin_structures
 from oldphoto_core.training.pair_set import PairSet
+from oldphoto_core.training.world import ALONE, World
 
 Canvas = tuple[Photo, Mask, NDArray[np.float32]]
 """HW luminance of a photo made old, its mask, and how much each pixel counts."""
@@ -34,21 +35,28 @@ class DetectionBatches(Batches):
     cut from one drawn at random. A canvas depends on its number alone: a resumption makes the kept ones once more.
     """
 
-    def __init__(self, config: StageConfig, clean: PhotoSet | PairSet, old: PhotoSet | None) -> None:
-        super().__init__(config, clean, old)
+    def __init__(
+        self, config: StageConfig, clean: PhotoSet | PairSet, old: PhotoSet | None, world: World = ALONE
+    ) -> None:
+        """`world`: of every batch this process cuts its own share of the crops."""
+        super().__init__(config, clean, old, world)
         self._kept: dict[int, Future[Canvas]] = {}
         self._lock = Lock()
 
     def batch(self, step: int) -> Batch:
-        """The batch of `step`; the same for the same seed whatever ran before."""
-        config = self.config
+        """The batch of `step`, or this process's share; the same for the same seed whatever ran before."""
+        config, world = self.config, self._world
         rng = item_rng(config.seed, "crops", step)
         every = math.ceil(config.batch / config.crops_of_canvas)
         newest = (step + 1) * every
         oldest = max(0, newest - max(every, config.canvases_kept))
         fresh = list(range(newest - every, newest))
         earlier = rng.permutation(np.arange(oldest, newest - every))[: max(0, config.batch - every)].tolist()
-        made = [self._crop(number, rng) for number in (fresh + earlier + fresh * config.batch)[: config.batch]]
+        numbers = list(enumerate((fresh + earlier + fresh * config.batch)[: config.batch]))
+        # crops of one canvas go to the same process where they can, which then need not all make every canvas
+        numbers.sort(key=lambda crop: crop[1] % world.size)
+        first, last = (config.batch * edge // world.size for edge in (world.rank, world.rank + 1))
+        made = [self._crop(number, item_rng(config.seed, "crop", step, index)) for index, number in numbers[first:last]]
         self._forget(oldest)
         images, masks, weights = zip(*made, strict=True)
         grey = torch.from_numpy(np.stack(images))[:, None].float() / 127.5 - 1.0

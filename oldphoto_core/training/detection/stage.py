@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from oldphoto_core.errors import UsageError
 from oldphoto_core.nets.luminance import luminance
+from oldphoto_core.nets.presets import preset_named
 from oldphoto_core.training.config import StageConfig
 from oldphoto_core.training.data import Batch
 from oldphoto_core.training.stages import Losses, Stage
@@ -29,14 +30,15 @@ class DetectionStage(Stage):
     ) -> None:
         """Trains `detector`, which is called as `detector(grey_N1HW in [-1, 1])` and returns scores.
 
-        The batch is never cut into parts, whatever `workers`: batch norms are over all of it, and their running means
-        are no place for two threads.
+        Without `config.accumulation` the batch of a process is computed in one turn, whatever `workers`: the Dice loss
+        is over the crops of a turn, and what is learnt must not depend on the number of cores.
         """
-        if world.size > 1:
+        if world.size > 1 and preset_named(config.preset).detector.norms_over_batch:
             raise UsageError(
-                "stage scratches has norms over the whole batch, and trains in one process; give --processes 1"
+                f"the detector of preset {config.preset} has norms over the whole batch, and trains in one process;"
+                " give --processes 1"
             )
-        super().__init__(config, detector, device, workers=1)
+        super().__init__(config, detector, device, workers=1, world=world)
 
     def losses(self, batch: Batch, step: int, noise: torch.Generator) -> tuple[Losses, Losses]:
         """focal + dice * (1 - soft Dice)."""
@@ -55,7 +57,7 @@ class DetectionStage(Stage):
 
     def restore(self, image: Tensor, mask: Tensor | None) -> Tensor:
         """Probability of damage, N1HW in [0, 1]; `mask` is not looked at."""
-        detector = self.networks["generator"].eval()  # batch norms by what they have learnt, not by this picture
+        detector = self.networks["generator"].eval()  # batch norms, if any, by what they have learnt
         try:
             return torch.sigmoid(cast(Tensor, detector(luminance(image))))
         finally:
@@ -79,7 +81,7 @@ def focal_loss(scores: Tensor, mask: Tensor, weight: Tensor, *, gamma: float, da
 
 
 def dice_loss(scores: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
-    """1 - F1 of the soft decisions, over all pixels of the batch together: crops without damage have no F1."""
+    """1 - F1 of the soft decisions, over all pixels of a turn together: crops without damage have no F1."""
     soft = torch.sigmoid(scores) * weight
     shared = (soft * mask).sum()
     return 1.0 - (2.0 * shared + 1.0) / (soft.sum() + mask.sum() + 1.0)
