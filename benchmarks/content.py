@@ -96,11 +96,17 @@ def drawn(photos: PhotoSet, count: int) -> Iterator[tuple[Photo, Mask]]:
         key = photos.keys[number % len(photos)]
         rng = item_rng(SEED, f"{key} {number}")
         photo = photos.photo(key)
-        made: Any = draw_thin_structures(np.ascontiguousarray(photo[window(photo.shape, CROP, rng)]), rng)
+        crop = np.ascontiguousarray(photo[window(photo.shape, CROP, rng)])
+        made, mask = _drawn_into(crop, rng)
         number += 1
-        if made[1].any():
+        if mask.any():
             count -= 1
-            yield made
+            yield made, mask
+
+
+def _drawn_into(crop: Photo, rng: np.random.Generator) -> tuple[Photo, Mask]:
+    made: Any = draw_thin_structures(crop, rng)
+    return made if isinstance(made, tuple) else (made, (made != crop).any(axis=2))
 
 
 def counted(content: str, masks: Masks, items: Iterable[tuple[Photo, list[Mask]]], total: int) -> list[Row]:

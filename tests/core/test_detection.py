@@ -32,6 +32,7 @@ from oldphoto_core.training.data import PhotoSet
 from oldphoto_core.training.detection import DetectionBatches, DetectionStage
 from oldphoto_core.training.detection.data import scanned
 from oldphoto_core.training.detection.stage import dice_loss, focal_loss
+from oldphoto_core.training.world import World
 
 TINY: dict[str, Any] = {
     "steps": 4, "batch": 4, "crop": 32, "canvas": 64, "validate_every": 2, "validation_crops": 2,
@@ -188,6 +189,30 @@ def test_a_step_moves_every_weight_against_its_own_gradient(clean: Bucket) -> No
         # the first step of Adam is the learning rate against the gradient's sign
         moved, sure = weight.detach() - before[name], gradient.abs() > 1e-6
         assert torch.equal(moved.sign()[sure], -gradient.sign()[sure]), name
+
+
+def test_processes_share_the_crops_of_a_batch(clean: Bucket, old: Bucket) -> None:
+    config = default_config("scratches", **TINY)
+    whole = DetectionBatches(config, photos_of(clean), photos_of(old)).batch(3)
+    shares = [DetectionBatches(config, photos_of(clean), photos_of(old), World(rank, 2)).batch(3) for rank in range(2)]
+    for name in ("degraded", "mask", "weight"):
+        found = torch.cat([getattr(share, name) for share in shares])
+        assert sorted(crop.sum().item() for crop in found) == sorted(crop.sum().item() for crop in getattr(whole, name))
+    assert [len(share.clean) for share in shares] == [2, 2]
+
+
+def test_gradients_in_turns_are_those_of_one_turn(clean: Bucket) -> None:
+    # the Dice loss is over the crops of a turn, the focal loss is a mean over all of them
+    changes = TINY | {"warm_up": 0, "precision": "float32", "dice": 0.0, "clip_gradient": 0.0}
+    batch = DetectionBatches(default_config("scratches", **changes), photos_of(clean), None).batch(0)
+    torch.manual_seed(1)
+    network = CompactDetector()
+    found = []
+    for turns in (1, 2):
+        stage = DetectionStage(default_config("scratches", **changes, accumulation=turns), copy.deepcopy(network))
+        stage.step(batch, 0)
+        found.append([parameter.grad for parameter in stage.networks["generator"].parameters()])
+    assert all(torch.allclose(one, two, rtol=1e-3, atol=1e-6) for one, two in zip(*found, strict=True))
 
 
 def test_a_killed_training_of_the_detector_ends_as_an_undisturbed_one(

@@ -192,7 +192,7 @@ def test_what_processes_cannot_share_is_refused(
     with pytest.raises(ConfigError, match="3 processes cannot share"):
         Batches(default_config("mapping", **TINY), photos, None, World(0, 3))
     with pytest.raises(ConfigError, match="accumulation is 2"):
-        default_config("scratches", accumulation=2)
+        default_config("scratches", "paper", accumulation=2)
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("LOCAL_RANK", "1")
     with pytest.raises(UsageError, match="need one each"):
