@@ -63,7 +63,8 @@ class Plan:
         """Settings of the last stage of the champion's own training, and what its card says of its networks."""
         card = read_card(self.models[0])
         last = card.training.get("joint", card.training.get("mapping", {}))
-        return last.get("config", {}) | {"partial_nonlocal": card.partial_nonlocal, "detail": card.detail}
+        config: dict[str, Any] = last.get("config", {})
+        return config | {"partial_nonlocal": self.partial_nonlocal, "detail": card.detail}
 
     @property
     def place(self) -> Bucket:

@@ -137,6 +137,9 @@ class StageConfig:
     most_rescaled: float = 1.6
     """The detector's photos are enlarged or reduced by up to this factor before damage is put on them: scans resolve
     pictures more or less finely than the damage on them."""
+    halved_share: float = 0.0
+    """Share of the detector's canvases that are reduced to half of their size after they were damaged, as the smaller
+    looks at a large scan see it; those that would be smaller than a crop are left as they are."""
     monochrome_share: float = 0.0
     """Share of photos that are degraded in one channel, and of real old photos turned grey: about that of
     black-and-white photos in the collections to be restored. All stages but the detector, which sees luminance."""
@@ -243,6 +246,7 @@ class StageConfig:
         if not self.learning_rate > 0:
             raise ConfigError(f"StageConfig.learning_rate is {self.learning_rate}; give a positive number")
         for name in (
+            "halved_share",
             "monochrome_share",
             "grey_share",
             "damaged_weight",
@@ -295,7 +299,7 @@ def _compact(stage: StageName) -> StageConfig:
         return dataclasses.replace(
             base, steps=10_000, batch=6, crop=256, recipe=ArchiveRecipe(), canvas=768, crops_of_canvas=6,
             canvases_kept=400, learning_rate=1.5e-3, betas=(0.9, 0.999), precision="bfloat16", target="clean",
-            monochrome_share=0.0, least_scale=1.0,
+            monochrome_share=0.0, least_scale=1.0, halved_share=0.2, averaging=0.998,
         )  # fmt: skip
     if stage == "pix2pix":
         return _pix2pix(_compact("mapping"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,19 @@ def test_unmarked_pixels_of_old_photos_count_less_visible_damage_in_full_and_fai
     assert batch.weight is not None
     assert batch.mask is not None
     assert (batch.weight[batch.mask == 0] == 1.0).all()
+
+
+def test_some_canvases_are_seen_at_half_of_their_size(clean: Bucket) -> None:
+    config = default_config("scratches", **TINY | {"canvas": 96}, old_share=0.0, most_rescaled=1.0, halved_share=0.0)
+    whole, half = (
+        DetectionBatches(replace(config, halved_share=share), photos_of(clean), None)._canvas(3) for share in (0.0, 1.0)
+    )
+    height, width = half[0].shape
+    assert (height, width) == (whole[0].shape[0] // 2, whole[0].shape[1] // 2)
+    assert half[0].shape == half[1].shape == half[2].shape
+    expected = whole[0][: 2 * height, : 2 * width].reshape(height, 2, width, 2).mean(axis=(1, 3))
+    assert np.abs(half[0] - expected).max() <= 1
+    assert set(np.unique(half[1])) <= {False, True}
 
 
 @pytest.mark.parametrize("photo_size", [(64, 200), (300, 400), (1, 1), (30, 900)])
@@ -164,6 +178,7 @@ def test_counts_give_the_auc_and_f1_that_torchmetrics_gives() -> None:
 def test_a_detector_learns_to_find_white_scratches(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
     white = PublishedRecipe(probability=0.0, scratches=ScratchMasks(probability=1.0))
     changes = TINY | {"crop": 64, "steps": 60, "batch": 8, "validate_every": 60, "learning_rate": 4e-3, "warm_up": 5}
+    changes |= {"averaging": 0.0}  # of weights over 500 steps
     result = train_stage(default_config("scratches", **changes, recipe=white), clean, old, Bucket(tmp_path))
     assert result["auc"] > 0.85
     assert 0 < result["threshold"] < 1
@@ -303,8 +318,6 @@ def test_fine_tuning_begins_with_the_named_models_weights(clean: Bucket, old: Bu
 
 
 def replace_start(config: Any, folder: Path) -> Any:
-    from dataclasses import replace
-
     return replace(config, start_model=str(folder))
 
 

@@ -97,9 +97,16 @@ class DetectionBatches(Batches):
                 del self._kept[number]
 
     def _made(self, number: int) -> Canvas:
-        """Luminance, mask and weight of a canvas: a whole photo, or a large part of one."""
+        """Luminance, mask and weight of a canvas: a whole photo, or a large part of one, some at half of their size."""
         config = self.config
         rng = item_rng(config.seed, "damage", number)
+        canvas = self._damaged(number, rng)
+        if min(canvas[0].shape) < 2 * config.crop or rng.random() >= config.halved_share:
+            return canvas
+        return _halved(canvas)
+
+    def _damaged(self, number: int, rng: np.random.Generator) -> Canvas:
+        config = self.config
         if self.old and rng.random() < config.old_share:
             photo = scanned(self.old.random_photo(rng), config, rng)
             # old photos have aged already; some are scanned once more, or sharp edges would tell what was added
@@ -121,6 +128,17 @@ def _canvas_of(image: Photo, mask: Mask, visible: Mask, intact: float) -> Canvas
     # what cannot be seen cannot be taught: faint damage is neither found nor missed
     weight = np.where(mask, visible, np.float32(intact))
     return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False), mask, weight
+
+
+def _halved(canvas: Canvas) -> Canvas:
+    """A canvas as a look at half of its size sees it: a pixel is damaged if half of what it shows is."""
+    image, mask, weight = canvas
+    size = image.shape[1] // 2, image.shape[0] // 2
+    shrunk, damaged, counts = (
+        cv2.resize(plane[: 2 * size[1], : 2 * size[0]], size, interpolation=cv2.INTER_AREA)
+        for plane in (image, mask.astype(np.float32), weight)
+    )
+    return shrunk.astype(np.uint8, copy=False), damaged >= 0.5, counts.astype(np.float32, copy=False)
 
 
 def scanned(photo: Photo, config: StageConfig, rng: np.random.Generator) -> Photo:
