@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from photos import photo
 from torch import nn
 
 from oldphoto_core.checkpoints import Detector, ModelCard, load_detector, save_model
+from oldphoto_core.checkpoints.store import DETECTOR, load_part
 from oldphoto_core.nets.compact_detector import CompactDetector
 from oldphoto_core.nets.presets import preset_named
 from oldphoto_core.nets.scratch_unet import ScratchUNet
@@ -61,6 +63,19 @@ def test_a_stored_detector_with_batch_norms_can_be_loaded(tmp_path: Path) -> Non
     found = load_detector(str(tmp_path))
     assert found is not None
     assert same(scores(found.network), scores(earlier))
+
+
+def test_the_starters_detector_marks_what_it_marked_with_its_batch_norms() -> None:
+    earlier, found = with_batch_norms(), load_detector("starter")
+    assert found is not None
+    earlier.load_state_dict({name: value.float() for name, value in load_part("starter", DETECTOR).items()})
+    grey = torch.from_numpy(photo(5, 192, 256)[..., 0].copy())[None, None] / 127.5 - 1
+    grey[..., 60:62, 20:200] = 1.0
+    with torch.inference_mode():
+        before, after = (torch.sigmoid(network(grey)) for network in (earlier, for_inference(found.network)))
+    assert (before - after).abs().max() < 1e-4
+    assert torch.equal(before >= found.threshold, after >= found.threshold)
+    assert (after >= found.threshold).any()
 
 
 @pytest.mark.parametrize("shape", [CompactDetector, ScratchUNet])
