@@ -69,7 +69,7 @@ class Row:
         self.number += 1
         self.pixels += int(content.sum())
         self.marked += marked
-        self.touched += marked > MOST * content.sum()
+        self.touched += int(marked > MOST * content.sum())
 
     def line(self) -> str:
         """Of the Markdown table."""
