@@ -97,16 +97,11 @@ def drawn(photos: PhotoSet, count: int) -> Iterator[tuple[Photo, Mask]]:
         rng = item_rng(SEED, f"{key} {number}")
         photo = photos.photo(key)
         crop = np.ascontiguousarray(photo[window(photo.shape, CROP, rng)])
-        made, mask = _drawn_into(crop, rng)
+        made, mask = draw_thin_structures(crop, rng)
         number += 1
         if mask.any():
             count -= 1
             yield made, mask
-
-
-def _drawn_into(crop: Photo, rng: np.random.Generator) -> tuple[Photo, Mask]:
-    made: Any = draw_thin_structures(crop, rng)
-    return made if isinstance(made, tuple) else (made, (made != crop).any(axis=2))
 
 
 def counted(content: str, masks: Masks, items: Iterable[tuple[Photo, list[Mask]]], total: int) -> list[Row]:

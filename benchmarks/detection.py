@@ -1,13 +1,15 @@
 """How well a model finds damage: ROC AUC, F1 and false positives.
 
     python benchmarks/detection.py CLEAN OLD [--model starter] [--holdout 40] [--json FILE]
-                                             [--overlays FILE] [--show PHOTOS]
+                                             [--film OUTLINES]
 
 Real photos carry no labels, so damage of the recipe `archive` is put on real old photos, whose own damage counts
 against the detector. Photos are used whole, at their own size and at twice of it; the threshold is the model's.
 "Visible" leaves out damage that changes the photo less than the photo itself varies around it (`Degraded.visible`).
 
     CLEAN, OLD   folders or URLs of clean photos and of real old photos; the last --holdout of each name prefix are used
+    --film       folder or URL of outlines of film damage (docs/degradation.md#film-damage): one more row, of those
+                 that no training draws, on the clean photos
     --json       writes the table's numbers, for the model's card
 """
 
@@ -29,7 +31,7 @@ from rich.progress import track
 
 from oldphoto_core.checkpoints import load_detector, read_card
 from oldphoto_core.checkpoints.store import DETECTOR
-from oldphoto_core.degradation import ArchiveRecipe, degrade, item_rng
+from oldphoto_core.degradation import ArchiveRecipe, degrade, held_out_film_damage, item_rng
 from oldphoto_core.metrics import DetectionCounts
 from oldphoto_core.restoration.finder import DamageFinder
 from oldphoto_core.storage import Bucket, is_image_key
@@ -101,6 +103,7 @@ def main() -> None:
     parser.add_argument("old")
     parser.add_argument("--model", default="starter")
     parser.add_argument("--holdout", type=int, default=40)
+    parser.add_argument("--film")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     detector = load_detector(options.model)
@@ -116,6 +119,9 @@ def main() -> None:
         measured("clean, aged and damaged", finder, composites(clean, ArchiveRecipe(damaged=1.0)), len(clean)),
         measured("clean as they are", finder, unharmed(clean), len(clean)),
     ]
+    if options.film:
+        outlines = held_out_film_damage(Bucket(options.film))
+        rows.append(measured("clean, film damage", finder, composites(clean, outlines), len(clean)))
     print(f"\nmodel {options.model}")
     print(model_card.detection(replace(read_card(options.model), metrics={"detection": {"rows": rows}})))
     print("\nBars: AUC 0.95 and F1 0.75 on old photos with damage; false positives on clean photos 0.3%.")
