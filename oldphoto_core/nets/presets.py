@@ -128,7 +128,7 @@ PRESETS: dict[str, Preset] = {
         vae=lambda: CompactVAE(_DENSE_VAE),
         mapping=lambda block: CompactMapping(replace(_DENSE_MAPPING, partial_nonlocal=block)),
         detail=lambda: DetailPath(DetailConfig(width=32, block="dense")),
-        halo=168,
+        halo=176,
     ),
     "paper": Preset(
         "paper",

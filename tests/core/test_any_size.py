@@ -228,7 +228,7 @@ def test_other_errors_of_the_network_are_not_taken_for_lack_of_memory() -> None:
 
 
 def test_less_memory_than_the_smallest_tile_is_wrong_usage() -> None:
-    with pytest.raises(UsageError, match="needs 85 MB"):
+    with pytest.raises(UsageError, match="needs 97 MB"):
         Restorer(model("starter"), device="cpu", memory=1e6)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from fakes import DetectingRestorer, encoded, picture, scratched
 from photos import photo
+from torch import nn
 
 from oldphoto_core.checkpoints import Detector, ModelCard
 from oldphoto_core.detection import search
@@ -144,15 +145,12 @@ def test_rules_refuse_what_is_no_more_than_the_texture_around_it() -> None:
     assert marked(lined, levels, replace(decision, judge=Rules())).any()
 
 
-class GivesLevels:
+class GivesLevels(nn.Module):
     """A detector whose probability is the grey level."""
 
     halo, multiple, minimum, bytes_per_pixel = 0, 1, 1, 100
 
-    def to(self, *_: Any, **__: Any) -> GivesLevels:
-        return self
-
-    def __call__(self, grey: Any) -> Any:
+    def forward(self, grey: Any) -> Any:
         return ((grey + 1.0) / 2.0).clamp(1e-4, 1 - 1e-4).logit()
 
 

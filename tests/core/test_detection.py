@@ -68,7 +68,7 @@ def test_a_batch_of_damage_depends_on_its_step_alone(clean: Bucket, old: Bucket)
 def test_unmarked_pixels_of_old_photos_count_less_visible_damage_in_full_and_faint_damage_not_at_all(
     clean: Bucket, old: Bucket
 ) -> None:
-    config = default_config("scratches", **TINY, old_share=1.0)
+    config = default_config("scratches", **TINY, old_share=1.0, halved_share=0.0)
     batches = DetectionBatches(config, photos_of(clean), photos_of(old))
     made = [batches.batch(step) for step in range(4)]
     mask = torch.cat([batch.mask for batch in made if batch.mask is not None])
@@ -77,7 +77,9 @@ def test_unmarked_pixels_of_old_photos_count_less_visible_damage_in_full_and_fai
     assert set(weight[mask > 0].unique().tolist()) == {0.0, 1.0}
     assert (weight[mask > 0] > 0).float().mean() > 0.5
     assert (weight[mask == 0] == np.float32(config.old_intact_weight)).all()
-    only_clean = DetectionBatches(default_config("scratches", **TINY, old_share=0.0), photos_of(clean), photos_of(old))
+    only_clean = DetectionBatches(
+        default_config("scratches", **TINY, old_share=0.0, halved_share=0.0), photos_of(clean), photos_of(old)
+    )
     batch = only_clean.batch(0)
     assert batch.weight is not None
     assert batch.mask is not None

@@ -151,5 +151,5 @@ def test_pictures_are_continued_by_reflection(size: tuple[int, int]) -> None:
 def test_the_published_architecture_asks_what_paper_asks() -> None:
     published, paper = architecture_named("published"), architecture_named("paper")
     assert (published.multiple, published.minimum) == (paper.multiple, paper.minimum) == (4, 32)
-    with pytest.raises(UsageError, match="compact, paper"):
+    with pytest.raises(UsageError, match="compact, dense, paper"):
         architecture_named("tiny")

@@ -81,12 +81,16 @@ def _keys(library: Bucket) -> list[str]:
     return keys
 
 
+class _NoOutlines(ConfigError):
+    """Why a file is no list of outlines."""
+
+
 def _read(library: Bucket, key: str, part: Part) -> list[tuple[str, NDArray[np.float32]]]:
     """Class and outline of each polygon of one scan that belongs to `part`; what encloses no area is left out."""
     place = f"{library.url}/{key}"
     try:
         polygons = [(str(each["class"]), _corners(each["points"])) for each in json.loads(_unpacked(library, key))]
-    except (ValueError, TypeError, KeyError, OSError, EOFError, zlib.error, RecursionError) as error:
+    except (_NoOutlines, ValueError, TypeError, KeyError, OSError, EOFError, zlib.error, RecursionError) as error:
         raise ConfigError(f"{place} is no list of outlines ({error}); give [{{class, points}}, ...]") from error
     polygons = [(kind, corners) for kind, corners in polygons if len(corners) >= FEWEST_CORNERS]
     if not polygons:
@@ -106,14 +110,14 @@ def _unpacked(library: Bucket, key: str) -> bytes:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
             data = file.read(MOST_BYTES + 1)
     if len(data) > MOST_BYTES:
-        raise ValueError(f"more than {MOST_BYTES} bytes")
+        raise _NoOutlines(f"more than {MOST_BYTES} bytes")
     return data
 
 
 def _corners(points: Any) -> NDArray[np.float64]:
     corners = np.asarray(points, np.float64).reshape(-1, 2)
     if not np.isfinite(corners).all() or (corners.size and float(np.abs(corners).max()) > 1e6):
-        raise ValueError("a corner is no pixel of a scan")
+        raise _NoOutlines("a corner is no pixel of a scan")
     return corners
 
 
