@@ -160,7 +160,7 @@ def test_a_neutral_photo_is_restored_like_the_same_photo_in_one_channel() -> Non
 @pytest.mark.parametrize("look", [neutral, sepia])
 def test_tiles_get_the_tones_of_the_whole(look) -> None:  # type: ignore[no-untyped-def]
     pixels, mask = look(2, (380, 500)), scratch((380, 500))
-    whole, tiled = (restorer(memory=memory).restore(pixels, mask) for memory in (None, 750 * 340 * 340))
+    whole, tiled = (restorer(memory=memory).restore(pixels, mask) for memory in (None, 750 * 360 * 360))
     assert np.array_equal(whole, tiled)
 
 
