@@ -145,7 +145,7 @@ def test_the_map_of_a_record_makes_of_the_untoned_derivative_the_toned_one(
 @pytest.mark.parametrize("look", [neutral, lambda *given: painted(sepia(*given))], ids=["neutral", "colour"])
 def test_tiles_get_the_map_of_the_whole(look) -> None:  # type: ignore[no-untyped-def]
     pixels, mask = look(2, (700, 900)), scratch((700, 900))
-    whole, tiled = (restorer(network(), memory=memory).restore(pixels, mask) for memory in (None, 750 * 340 * 340))
+    whole, tiled = (restorer(network(), memory=memory).restore(pixels, mask) for memory in (None, 750 * 360 * 360))
     assert np.array_equal(whole, tiled)
 
 
