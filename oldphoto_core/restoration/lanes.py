@@ -68,7 +68,10 @@ def dask_threads(count: int = 0) -> Iterator[Client]:
 
     # by itself Dask imports from, and writes to, a fixed name in TMPDIR
     with temporary_folder("dask") as scratch, ExitStack() as opened:
-        with _STARTING, dask.config.set(_NO_HISTORY):
+        opened.callback(_forget_cluster, scratch)
+        # a copy of the routes, since without bokeh each scheduler adds one to the list that it is given
+        routes = list(dask.config.get("distributed.scheduler.http.routes"))
+        with _STARTING, dask.config.set({**_NO_HISTORY, "distributed.scheduler.http.routes": routes}):
             cluster = opened.enter_context(_cluster(count or default_threads(), scratch))
             client = opened.enter_context(Client(cluster, set_as_default=False))
         yield client
@@ -79,6 +82,20 @@ def forget_tasks() -> None:
     from dask.utils import key_split
 
     key_split.cache_clear()
+
+
+def _forget_cluster(scratch: str) -> None:
+    """Drops what would keep a closed cluster in memory: 200 KB and more, for each shard.
+
+    Dask caches, without a bound, of each method that answers a message what its first argument is; a method holds its
+    scheduler or worker. Python caches a finder for each folder that was ever in `sys.path`, as Dask's `scratch` was.
+    """
+    from distributed import core
+
+    with suppress(AttributeError):  # a private name; the test of this module notices when another Dask has another
+        core._expects_comm.cache_clear()
+    for folder in [folder for folder in sys.path_importer_cache if folder.startswith(scratch)]:
+        sys.path_importer_cache.pop(folder, None)
 
 
 def _cluster(threads: int, scratch: str) -> LocalCluster:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import gc
+import sys
+import weakref
 from collections import Counter
 from pathlib import Path
 
+import dask
 import pytest
 from fakes import InvertingRestorer, fill
+from waiting import wait_until
 
 from oldphoto_core.restoration import Photo, RestoreOptions, engine, lanes, restore_photos
 from oldphoto_core.storage import Bucket, LedgerRow
@@ -58,6 +62,24 @@ def test_dask_is_started_without_spans_which_note_every_task() -> None:
         assert "stealing" in scheduler.extensions
         assert client.submit(len, "four", pure=False).result() == 4
         client.sync(worker.heartbeat)  # which would fail if the worker still had them
+
+
+def test_a_closed_cluster_leaves_neither_scheduler_nor_worker_nor_entries_in_lists_of_the_process() -> None:
+    def used_and_closed() -> tuple[list[weakref.ref[object]], tuple[int, int]]:
+        with lanes.dask_threads(1) as client:
+            assert client.submit(len, "four", pure=False).result() == 4
+            members = [weakref.ref(client.cluster.scheduler), *map(weakref.ref, client.cluster.workers.values())]
+        return members, (len(sys.path_importer_cache), len(dask.config.get("distributed.scheduler.http.routes")))
+
+    _, before = used_and_closed()
+    members, after = used_and_closed()
+
+    def all_are_gone() -> bool:
+        gc.collect()
+        return not any(member() for member in members)
+
+    wait_until(all_are_gone, "a closed cluster's scheduler and worker to go", seconds=30)
+    assert after == before
 
 
 @pytest.mark.long
