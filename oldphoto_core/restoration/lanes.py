@@ -85,11 +85,13 @@ def forget_tasks() -> None:
 
 
 def _forget_cluster(scratch: str) -> None:
-    """Drops what would keep a closed cluster in memory: 200 KB and more, for each shard.
+    """Drops what would stay of a closed cluster: 200 KB and more, for each shard.
 
     Dask caches, without a bound, of each method that answers a message what its first argument is; a method holds its
-    scheduler or worker. Python caches a finder for each folder that was ever in `sys.path`, as Dask's `scratch` was.
+    scheduler or worker. It also keeps the names of tasks, as many as 100,000. Python caches a finder for each folder
+    that was ever in `sys.path`, as Dask's `scratch` was.
     """
+    forget_tasks()
     from distributed import core
 
     with suppress(AttributeError):  # a private name; the test of this module notices when another Dask has another

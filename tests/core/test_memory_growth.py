@@ -54,6 +54,18 @@ def test_dask_remembers_no_more_tasks_than_a_bound(tmp_path: Path, monkeypatch: 
     assert key_split.cache_info().currsize <= 100
 
 
+def test_a_closed_cluster_leaves_no_names_of_its_tasks() -> None:
+    # each shard has a cluster of its own, and too few tasks to reach the bound within a run of the engine
+    from dask.utils import key_split
+
+    before = key_split.cache_info().misses
+    with lanes.dask_threads(1) as client:
+        for task in [client.submit(len, "four", pure=False) for _ in range(50)]:
+            task.result()
+        assert key_split.cache_info().misses >= before + 50
+    assert key_split.cache_info().currsize < 50
+
+
 def test_dask_is_started_without_spans_which_note_every_task() -> None:
     with lanes.dask_threads(1) as client:
         scheduler = client.cluster.scheduler
