@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
@@ -12,6 +14,7 @@ from oldphoto_core.errors import SourceMissing, StorageError, UsageError
 from oldphoto_core.reports.record import mask_key
 from oldphoto_core.restoration.job import RESULT_FOLDERS
 from oldphoto_core.storage import Bucket, ObjectInfo
+from oldphoto_core.storage.ledger import FACTS_KEY
 from oldphoto_core.storage.parallel import THREADS, map_objects
 from oldphoto_core.storage.temporary import is_abandoned
 
@@ -66,7 +69,7 @@ def check_places(target: Bucket, out: Bucket | None) -> None:
 
     Raises:
         SourceMissing: there is no run in the target.
-        UsageError: the report would lie among what is audited.
+        UsageError: the report would lie among what is audited, or among masters.
         WriteFailed: the report cannot be written.
     """
     if next(target.folders("runs"), None) is None:
@@ -76,7 +79,17 @@ def check_places(target: Bucket, out: Bucket | None) -> None:
     for folder in FOLDERS:
         if target.join(folder).contains(out):
             raise UsageError(f"--out {out} lies in {target.join(folder)}, which is audited; name another place")
+    for source in _sources(target):
+        if source.contains(out):
+            raise UsageError(f"--out {out} lies in {source}, where the masters are; name a place outside")
     out.check_writable()
+
+
+def _sources(target: Bucket) -> Iterator[Bucket]:
+    """The places whose photos were restored into the target, as far as its runs say."""
+    for run_id in target.folders("runs"):
+        with suppress(StorageError, ValueError, KeyError, TypeError):
+            yield Bucket(json.loads(target.join("runs", run_id).read(FACTS_KEY))["source"])
 
 
 def _outcomes(

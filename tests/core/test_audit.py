@@ -165,6 +165,18 @@ def test_places_that_cannot_work_are_refused(restored: tuple[Bucket, Bucket], ta
         audit(target, out=target.join("photos", "reports"))
 
 
+def test_a_report_is_never_written_among_masters_not_through_a_link_either(
+    restored: tuple[Bucket, Bucket], target: Bucket, tmp_path: Path
+) -> None:
+    source = restored[0]
+    before = [info.key for info in source.list()]
+    (tmp_path / "reports").symlink_to(source.url)
+    for out in (source, source.join("reports"), Bucket(tmp_path / "reports")):
+        with pytest.raises(UsageError, match="where the masters are"):
+            audit(target, out=out)
+    assert [info.key for info in source.list()] == before
+
+
 def test_an_object_that_cannot_be_read_is_one_finding(target: Bucket, tmp_path: Path) -> None:
     (tmp_path / "new/photos/a.jpg").unlink()
     (tmp_path / "new/photos/a.jpg").symlink_to("/proc/self/mem")
