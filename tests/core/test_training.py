@@ -124,7 +124,7 @@ def test_every_stage_trains_and_becomes_a_model(clean: Bucket, old: Bucket, tmp_
     card = train_all(configs, clean, old, out, name="tiny")
     assert load_model(str(tmp_path / "model")).card == card
     assert {photo.sha256 for photo in photos_of(tmp_path / "model")} >= {clean.sha256("album-000.png")}
-    assert [result["steps"] for result in card.training.values()] == [6, 6, 6, 6, 6]
+    assert {stage: result["steps"] for stage, result in card.training.items()} == dict.fromkeys(STAGES, 6)
     lines = "".join(f"{clean.sha256(f'album-{number:03d}.png')}  album-{number:03d}.png\n" for number in range(8))
     seen = {"url": clean.url, "photos": 8, "sha256": hashlib.sha256(lines.encode()).hexdigest()}
     assert card.training["mapping"]["data"][0] == seen
