@@ -17,7 +17,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from oldphoto_core.degradation import MixedRecipe, degrade, turned_grey
 from oldphoto_core.metrics import structure_psnr
-from oldphoto_core.nets.blocks import GatedBlock
+from oldphoto_core.nets.detail import DetailConfig, DetailPath
 from oldphoto_core.nets.mapping import CompactMapping, CompactMappingConfig
 from oldphoto_core.nets.presets import Triplet, count_flops, count_parameters
 from oldphoto_core.nets.vae import CompactVAE, CompactVAEConfig
@@ -38,68 +38,23 @@ CANVAS, CROP, CROPS_OF_CANVAS, CANVASES = 256, 96, 4, 1500
 JUDGED, JUDGED_SIDE = 96, 192
 BATCH, LEARNING_RATE, DECAY = 16, 8e-4, 0.998
 
+DENSE_VAE = CompactVAEConfig(half_width=32, quarter_width=64, block="dense")
+# with the nonlocal block of `compact`, which is wider than that of preset `dense`
+DENSE_MAPPING = CompactMappingConfig(width=64, blocks=2, deep_width=128, deep_blocks=4, block="dense")
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-class PlainBlock(nn.Module):
-    """Two dense 3x3 convolutions with a ReLU between, residual: few and large products, as CPUs like them."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        with torch.no_grad():
-            for parameter in self.second.parameters():
-                parameter.mul_(0.1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """NCHW -> NCHW; looks two positions further in each direction."""
-        refined: Tensor = self.second(torch.relu(self.first(x)))
-        return x + refined
+def compact(detail: DetailConfig | None = None) -> Triplet:
+    """A triplet of preset `compact`, with a detail path if one is given."""
+    return Triplet(CompactVAE(), CompactVAE(), CompactMapping(), detail and DetailPath(detail))
 
 
-class Detailed(nn.Module):
-    """A triplet, and a path at half resolution past its latent, for detail that four pixels' latents do not keep."""
-
-    def __init__(self, triplet: nn.Module, width: int, blocks: list[nn.Module], *, from_input: bool) -> None:
-        super().__init__()
-        self.triplet = triplet
-        self.from_input = from_input
-        self.refine = nn.Sequential(
-            nn.Conv2d(28, width, 3, padding=1),
-            *blocks,
-            nn.Conv2d(width, 12, 3, padding=1),
-        )
-        for parameter in self.refine[-1].parameters():
-            nn.init.zeros_(parameter)
-
-    def forward(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The triplet's restoration, refined with what is intact of the image."""
-        made = self.triplet(image, mask)
-        damaged = torch.zeros_like(image[:, :1]) if mask is None else mask
-        intact = torch.where(damaged > 0, made, image)
-        seen = nn.functional.pixel_unshuffle(torch.cat([intact, made, damaged], dim=1), 2)
-        change = nn.functional.pixel_shuffle(self.refine(seen), 2)
-        return (intact if self.from_input else made) + change
-
-
-def compact(vae: CompactVAEConfig | None = None, mapping: CompactMappingConfig | None = None) -> Triplet:
-    """A triplet of preset `compact`, of other widths and depths where they are given."""
-    return Triplet(CompactVAE(vae), CompactVAE(vae), CompactMapping(mapping))
-
-
-def plain(vae: CompactVAEConfig | None = None, mapping: CompactMappingConfig | None = None) -> Triplet:
-    """The same with every gated block a plain one, narrower where it is wide."""
-    triplet = compact(
-        vae or CompactVAEConfig(half_width=32, quarter_width=64, quarter_blocks=3),
-        mapping or CompactMappingConfig(width=64, blocks=2, deep_width=128, deep_blocks=4),
-    )
-    for module in list(triplet.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, GatedBlock):
-                channels = child.pointwise[-1].weight.shape[0]
-                setattr(module, name, PlainBlock(channels))
-    return triplet
+def dense(
+    detail: DetailConfig, vae: CompactVAEConfig = DENSE_VAE, mapping: CompactMappingConfig = DENSE_MAPPING
+) -> Triplet:
+    """The same of dense blocks, narrower where gated ones are wide."""
+    return Triplet(CompactVAE(vae), CompactVAE(vae), CompactMapping(mapping), DetailPath(detail))
 
 
 def l1(made: Tensor, wanted: Tensor) -> Tensor:
@@ -122,39 +77,23 @@ class Shape:
     loss: Loss = field(default=l1)
 
 
-def _detailed(
-    triplet: Callable[[], nn.Module],
-    *,
-    width: int = 48,
-    block: Callable[[int], nn.Module] = GatedBlock,
-    from_input: bool = True,
-) -> Callable[[], nn.Module]:
-    return lambda: Detailed(triplet(), width, [block(width), block(width)], from_input=from_input)
-
-
-def _deep() -> Triplet:
-    return plain(
-        CompactVAEConfig(half_width=32, quarter_width=64, quarter_blocks=2),
-        CompactMappingConfig(width=64, blocks=1, deep_width=160, deep_blocks=6),
-    )
-
-
-def _shallow() -> Triplet:
-    return plain(
-        CompactVAEConfig(half_width=32, quarter_width=80, quarter_blocks=3),
-        CompactMappingConfig(width=80, blocks=2, deep_width=128, deep_blocks=2),
-    )
-
-
+GATED_PATH, DENSE_PATH = DetailConfig(), DetailConfig(width=32, block="dense")
+_DEEP = (
+    replace(DENSE_VAE, quarter_blocks=2),
+    replace(DENSE_MAPPING, blocks=1, deep_width=160, deep_blocks=6),
+)
+_SHALLOW = (
+    replace(DENSE_VAE, quarter_width=80),
+    replace(DENSE_MAPPING, width=80, deep_blocks=2),
+)
 SHAPES = {
     "compact": Shape("preset `compact` of the second edition: gated blocks, no way past the latent", compact),
-    "detail": Shape("and a path at half resolution (48 channels, two gated blocks) on the input", _detailed(compact)),
-    "plain": Shape("dense 3x3 convolutions for gated blocks, 32, 64, 64, 128 channels", _detailed(plain)),
-    "plain detail": Shape("and plain blocks in the path, 32 channels", _detailed(plain, width=32, block=PlainBlock)),
-    "plain decoder": Shape("plain, the path on the decoder's output", _detailed(plain, from_input=False)),
-    "plain deep": Shape("plain, more of it at an eighth of the resolution: six blocks of 160", _detailed(_deep)),
-    "plain shallow": Shape("plain, less of it there (two blocks of 128), wider at a quarter (80)", _detailed(_shallow)),
-    "frequencies": Shape("plain, and a tenth of L1 between Fourier transforms", _detailed(plain), frequencies),
+    "detail": Shape("and a detail path (48 channels, two gated blocks)", lambda: compact(GATED_PATH)),
+    "plain": Shape("dense 3x3 convolutions for gated blocks, 32, 64, 64, 128 channels", lambda: dense(GATED_PATH)),
+    "plain detail": Shape("and dense blocks in the path, 32 channels", lambda: dense(DENSE_PATH)),
+    "plain deep": Shape("plain, six blocks of 160 at an eighth of the resolution", lambda: dense(GATED_PATH, *_DEEP)),
+    "plain shallow": Shape("plain, two blocks of 128 there, 80 at a quarter", lambda: dense(GATED_PATH, *_SHALLOW)),
+    "frequencies": Shape("plain, and a tenth of L1 between Fourier transforms", lambda: dense(GATED_PATH), frequencies),
 }
 
 
@@ -166,7 +105,7 @@ def photos_in(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def pairs(paths: list[Path], count: int, canvas: int, crop: int, crops: int, seed: int) -> dict[str, np.ndarray]:
-    """`count` canvases made old, and crops of them: x (damaged pixels white), y' and masks, uint8."""
+    """`count` degraded canvases, and crops of them: x (damaged pixels white), y' and masks, uint8."""
     recipe, made = MixedRecipe(), {"x": [], "y": [], "m": []}  # type: ignore[var-annotated]
     cache: dict[Path, np.ndarray] = {}
     for number in range(count):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -120,7 +121,7 @@ class DamageFinder:
         return torch.sigmoid(self._network(luminance(image.to(self.device)))).mul_(2.0).sub_(1.0)
 
 
-class _Joined:
+class _Joined(ABC):
     """A canvas that takes probabilities in rows and joins them with those of the coarser look."""
 
     dtype = np.dtype(np.uint8)
@@ -137,9 +138,9 @@ class _Joined:
         """Rows HW1 of levels."""
         self.take(top, rows if self.coarse is None else np.maximum(rows, self._enlarged(top, top + len(rows))))
 
+    @abstractmethod
     def take(self, top: int, rows: NDArray[Any]) -> None:
         """Keeps joined rows."""
-        raise NotImplementedError
 
     def _enlarged(self, top: int, bottom: int) -> NDArray[np.uint8]:
         """Rows of the coarser look, each pixel twice along both sides."""

@@ -31,7 +31,7 @@ _NO_HISTORY = {
 
 
 _ARENAS, _M_ARENA_MAX = 2, -8
-"""What glibc's mallopt is told."""
+"""Parameters of glibc's mallopt."""
 
 
 def share_arenas() -> None:

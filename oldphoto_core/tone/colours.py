@@ -3,9 +3,9 @@
 Most of its area decides: what lies off the curve (a stamp, a stain, a coloured border, a colour target) is bounded in
 area, and counts less towards the border. Damage does not count at all.
 
-Fading and yellowing draw the colours of a colour photo towards such a curve. What they leave is told by its hue: age
-turns photos yellow, brown and red, broadly, and never an object in them green. So a cell that is greener than its
-surroundings counts as coloured at a third of the distance.
+Fading and yellowing draw the colours of a colour photo towards such a curve. Colours that are left can be recognised
+by their hue: age turns photos yellow, brown and red, broadly, and never an object in them green. So a cell that is
+greener than its surroundings counts as coloured at a third of the distance.
 """
 
 from __future__ import annotations
