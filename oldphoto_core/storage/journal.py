@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from oldphoto_core.errors import NoConditions
 from oldphoto_core.storage.bucket import Bucket
 
-_ENTRY = re.compile(r"(\d{8}|[1-9]\d{8,17})\.json")
+_ENTRY = re.compile(r"([0-9]{8}|[1-9][0-9]{8,})\.json")
+"""Of any length: an entry after the last one that is known must be known, too. Digits of other scripts are none."""
 
 
 class Journal:

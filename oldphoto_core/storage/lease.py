@@ -133,10 +133,17 @@ class Lease:
         raise Occupied(f"{held}, which renews it; wait for it to end, or name another place")
 
     def _last(self) -> tuple[int, bytes]:
-        """Number and bytes of the last entry; 0 and none where there is none."""
-        while True:
-            with contextlib.suppress(SourceMissing):  # a newer one has come since, and this one was forgotten
-                return self._journal.last() or (0, b"")
+        """Number and bytes of the last entry; 0 where there is none, no bytes where it is a link that leads nowhere."""
+        missed = 0
+        while numbers := self._journal.numbers():
+            number = numbers[-1]
+            try:
+                return number, self._journal.read(number)
+            except SourceMissing:
+                if number == missed:
+                    return number, b""
+                missed = number  # a newer one has come since, and this one was forgotten
+        return 0, b""
 
     def _age(self) -> float:
         """Seconds since the last renewal was begun, by the clock that has counted more."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import secrets
 import socket
@@ -87,7 +86,7 @@ def _entry_of(plain: dict[str, Any]) -> LeaseEntry | None:
     fields = {"seconds": SECONDS} | {name: plain[name] for name in LeaseEntry.__slots__ if name in plain}
     texts = all(isinstance(fields.get(name), str) for name in ("host", "kernel", "started", "holder"))
     seconds, pid = fields["seconds"], fields.get("pid")
-    numbers = type(pid) is int and 0 < pid < 2**31 and type(seconds) in (int, float) and math.isfinite(seconds)
+    numbers = type(pid) is int and 0 < pid < 2**31 and type(seconds) in (int, float)
     if not (texts and numbers and isinstance(fields.get("released"), bool)):
         return None
     sensible = 0 < len(fields["host"]) <= LONGEST_HOST and 0 < seconds <= MOST_SECONDS

@@ -13,7 +13,7 @@ import pytest
 from oldphoto_core.errors import Occupied, WriteFailed
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.lease import Clock, Lease
-from oldphoto_core.storage.lease_entry import SECONDS
+from oldphoto_core.storage.lease_entry import SECONDS, own_entry
 
 DAY = 86400.0
 
@@ -117,8 +117,29 @@ MALFORMED = {
     "wrong types": b'{"until":[],"released":"no","holder":7,"host":{},"pid":"1","kernel":[],"started":0}',
     "no time": b'{"released":false,"holder":"a","host":"b","pid":1,"kernel":"","started":"","seconds":NaN}',
     "for ever": b'{"released":false,"holder":"a","host":"b","pid":1,"kernel":"","started":"","seconds":1e300}',
+    "long": b'{"released":false,"holder":"a","host":"b","pid":1,"kernel":"","started":"","seconds":1'
+    + b"0" * 400
+    + b"}",
     "huge pid": b'{"released":false,"holder":"a","host":"b","pid":1e99,"kernel":"","started":""}',
 }
+
+
+def test_a_link_that_leads_nowhere_holds_as_long_as_an_entry_that_cannot_be_read(tmp_path) -> None:
+    (tmp_path / "00000007.json").symlink_to(tmp_path / "nowhere")
+    (said,) = heard_on_taking(Bucket(tmp_path), Time())
+    assert "is held by a process whose entry cannot be read" in said
+    assert not (tmp_path / "00000007.json").is_symlink()
+
+
+def test_digits_of_other_scripts_make_no_entry(place: Bucket) -> None:
+    place.write("\u0660\u0660\u0660\u0660\u0660\u0660\u0660\u0661.json", b"{}")
+    assert heard_on_taking(place, Time()) == []
+
+
+def test_two_processes_hold_no_lease_at_once_however_high_its_numbers_are(place: Bucket) -> None:
+    place.write(f"{10**18 - 1}.json", own_entry("a", SECONDS, released=True).to_bytes())
+    with held(place, Time()) as lease, pytest.raises(Occupied, match="which renews it"):
+        heard_on_taking(place, Time(then=lease._renew))
 
 
 @pytest.mark.parametrize("data", MALFORMED.values(), ids=MALFORMED.keys())
