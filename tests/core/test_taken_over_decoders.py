@@ -54,7 +54,8 @@ def outcome(decoders: Decoders, name: str, argument: object = "") -> object:
     "name",
     [
         "opens_a_socket", "starts_a_program", "starts_a_process", "traces_its_parent", "signals_its_parent",
-        "limits_its_parent", "leaves_its_group", "makes_shared_memory",
+        "limits_its_parent", "leaves_its_group", "makes_shared_memory", "has_its_parent_signalled",
+        "has_its_parent_signalled_otherwise", "chooses_the_signal",
     ],
 )  # fmt: skip
 def test_a_decoder_reaches_no_network_and_no_other_process(decoders: Decoders, name: str) -> None:
@@ -63,8 +64,12 @@ def test_a_decoder_reaches_no_network_and_no_other_process(decoders: Decoders, n
 
 @filtered
 @pytest.mark.parametrize(
-    "name", ["writes_a_file", "removes_a_file", "renames_a_file", "changes_the_rights_of_a_file", "makes_a_folder"]
-)
+    "name",
+    [
+        "writes_a_file", "removes_a_file", "renames_a_file", "changes_the_rights_of_a_file", "makes_a_folder",
+        "changes_the_attributes_of_a_file", "gives_a_file_an_extended_attribute",
+    ],
+)  # fmt: skip
 def test_a_decoder_changes_no_file(decoders: Decoders, tmp_path: Path, name: str) -> None:
     victim = tmp_path / "victim"
     victim.write_text("master")
@@ -77,8 +82,11 @@ def test_a_decoder_changes_no_file(decoders: Decoders, tmp_path: Path, name: str
 @landlocked
 @pytest.mark.parametrize(
     "name",
-    ["reads_a_file_elsewhere", "reads_the_environment_of_its_parent", "reads_the_memory_of_its_parent"],
-)
+    [
+        "reads_a_file_elsewhere", "reads_what_lies_beside_the_package", "reads_the_environment_of_its_parent",
+        "reads_the_memory_of_its_parent",
+    ],
+)  # fmt: skip
 def test_a_decoder_reads_nothing_but_libraries_and_files_that_it_is_given(decoders: Decoders, name: str) -> None:
     assert outcome(decoders, name) == "PermissionError"
 

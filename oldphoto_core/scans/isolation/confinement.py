@@ -21,6 +21,8 @@ _CAPABILITIES_VERSION = 0x20080522
 _KEPT_CAPABILITIES = 0b110
 """CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: root's container may read other users' files, as before."""
 _DESCRIPTORS = 64
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+"""The folder of oldphoto_core."""
 _ALSO_READ = (
     "/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/proc/self", "/proc/cpuinfo", "/proc/meminfo",
     "/sys/devices/system", "/sys/fs/cgroup", "/dev/null", "/dev/zero", "/dev/random", "/dev/urandom",
@@ -72,10 +74,18 @@ def _limit(kind: int, most: int) -> None:
 
 
 def _read_by_libraries() -> Iterator[str]:
-    """Folders of Python, its packages, and whatever is loaded already."""
-    yield from (sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path, *_ALSO_READ)
+    """Folders of Python, its packages, and whatever is loaded already.
+
+    Of a checkout only the package: secrets of a deployment may lie beside it (infra/secrets).
+    """
+    yield from (sys.prefix, sys.base_prefix, sys.exec_prefix, _PACKAGE, *_ALSO_READ)
+    root = os.path.dirname(_PACKAGE)
+    is_checkout = os.path.isfile(os.path.join(root, "pyproject.toml"))
+    yield from (path for path in sys.path if not (is_checkout and os.path.realpath(path) == root))
     with open("/proc/self/maps") as file:
-        yield from {os.path.dirname(path) for line in file if (path := line[line.find("/") :].rstrip())[:1] == "/"}
+        mapped = {line[line.find("/") :].rstrip() for line in file if "/" in line}
+    # memory that is no file of a folder is called "/memfd:name (deleted)", which would stand for the whole disk
+    yield from {os.path.dirname(path) for path in mapped if not path.endswith(" (deleted)")} - {"/"}
 
 
 def _drop_capabilities() -> None:

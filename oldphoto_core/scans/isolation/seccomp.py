@@ -26,6 +26,12 @@ _SET_FILTER, _ALL_THREADS, _KEEP_SPECULATION = 1, 1, 4
 _CLONE_THREAD = 0x10000
 _TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | 0o20000000
 """Flags of `open` that change something; the last one makes a file without a name."""
+_TO_SIGNAL_OR_LEASE = (8, 10, 15, 1024, 1026)
+"""What `fcntl` is not told: whom the kernel is to signal about a descriptor, and by which signal, SIGKILL too
+(F_SETOWN, F_SETSIG, F_SETOWN_EX); to hold up who opens a file, or watch a folder (F_SETLEASE, F_NOTIFY)."""
+_TO_SIGNAL_OR_MARK = (0x8901, 0x8902, 0x40086602, 0x40046602, 0x401C5820, 0x5412, 0x541C)
+"""What `ioctl` is not told: the same (FIOSETOWN, SIOCSPGRP); attributes of files, which take no right to write
+(FS_IOC_SETFLAGS, its form of 32 bits, FS_IOC_FSSETXATTR); input of terminals (TIOCSTI, TIOCLINUX)."""
 
 Instruction = tuple[int, int, int, int]
 """What it does, how many to skip if so, how many if not, and its operand."""
@@ -82,6 +88,8 @@ def _rules(calls: dict[str, int], process: int) -> Iterator[tuple[int, list[Inst
     for name in ("openat2", "clone3"):
         yield calls[name], [(_RETURN, 0, 0, _NO_SUCH_CALL)]
     yield calls["clone"], _rule(0, _unless(_ANY_BIT, _CLONE_THREAD, _NOT_PERMITTED))
+    for name, commands in (("fcntl", _TO_SIGNAL_OR_LEASE), ("ioctl", _TO_SIGNAL_OR_MARK)):
+        yield calls[name], _rule(1, [each for command in commands for each in _if(_EQUAL, command, _NOT_PERMITTED)])
     for name in ("kill", "tgkill", "prlimit64", "sched_setaffinity"):
         allowed = [(_EQUAL, 0, 1, process), (_RETURN, 0, 0, _ALLOW)]
         itself = [] if name in ("kill", "tgkill") else [(_EQUAL, 0, 1, 0), (_RETURN, 0, 0, _ALLOW)]

@@ -28,8 +28,8 @@ _DENIED = {
         renameat:264:38 renameat2:316:276 link:86:- linkat:265:37 symlink:88:- symlinkat:266:36 mknod:133:-
         mknodat:259:33 chmod:90:- fchmod:91:52 fchmodat:268:53 fchmodat2:452:452 chown:92:- fchown:93:55 lchown:94:-
         fchownat:260:54 utime:132:- utimes:235:- futimesat:261:- utimensat:280:88 setxattr:188:5 lsetxattr:189:6
-        fsetxattr:190:7 removexattr:197:14 lremovexattr:198:15 fremovexattr:199:16 memfd_create:319:279
-        memfd_secret:447:447
+        fsetxattr:190:7 removexattr:197:14 lremovexattr:198:15 fremovexattr:199:16 setxattrat:463:463
+        removexattrat:466:466 file_setattr:469:469 memfd_create:319:279 memfd_secret:447:447
     """,
     "no memory or queue that outlives it": """
         shmget:29:194 shmat:30:196 shmctl:31:195 msgget:68:186 msgsnd:69:189 msgrcv:70:188 msgctl:71:187 semget:64:190
@@ -38,16 +38,17 @@ _DENIED = {
     "parts of the kernel that no decoder needs": """
         io_uring_setup:425:425 io_uring_enter:426:426 io_uring_register:427:427 bpf:321:280 perf_event_open:298:241
         userfaultfd:323:282 keyctl:250:219 add_key:248:217 request_key:249:218 mount:165:40 umount2:166:39
-        pivot_root:155:41 chroot:161:51 open_tree:428:428 move_mount:429:429 fsopen:430:430 fsconfig:431:431
-        fsmount:432:432 fspick:433:433 mount_setattr:442:442 name_to_handle_at:303:264 open_by_handle_at:304:265
-        fanotify_init:300:262 quotactl:179:60 personality:135:92 swapon:167:224 swapoff:168:225 reboot:169:142
-        init_module:175:105 finit_module:313:273 delete_module:176:106 kexec_load:246:104 acct:163:89
-        settimeofday:164:170 clock_settime:227:112 clock_adjtime:305:266 adjtimex:159:171
+        pivot_root:155:41 chroot:161:51 open_tree:428:428 open_tree_attr:467:467 move_mount:429:429 fsopen:430:430
+        fsconfig:431:431 fsmount:432:432 fspick:433:433 mount_setattr:442:442 name_to_handle_at:303:264
+        open_by_handle_at:304:265 fanotify_init:300:262 quotactl:179:60 personality:135:92 swapon:167:224
+        swapoff:168:225 reboot:169:142 init_module:175:105 finit_module:313:273 delete_module:176:106
+        kexec_load:246:104 acct:163:89 settimeofday:164:170 clock_settime:227:112 clock_adjtime:305:266
+        adjtimex:159:171
     """,
 }
 _JUDGED = """
     open:2:- openat:257:56 openat2:437:437 clone:56:220 clone3:435:435 kill:62:129 tgkill:234:131 prlimit64:302:261
-    sched_setaffinity:203:122 seccomp:317:277 capget:125:90 capset:126:91
+    sched_setaffinity:203:122 fcntl:72:25 ioctl:16:29 seccomp:317:277 capget:125:90 capset:126:91
 """
 """Calls that are judged by their arguments, and those that the confinement itself makes."""
 

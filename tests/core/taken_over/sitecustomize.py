@@ -5,7 +5,9 @@ raises comes back as the words of an UnreadableScan.
 """
 
 import ctypes
+import fcntl
 import json
+import mmap
 import os
 import re
 import resource
@@ -70,6 +72,19 @@ def changes_the_rights_of_a_file(path):
 
 
 @attack
+def changes_the_attributes_of_a_file(_):
+    with open(json.__file__) as file:  # one that it may read
+        fcntl.ioctl(file, 0x40086602, struct.pack("l", 0))  # FS_IOC_SETFLAGS
+
+
+@attack
+def gives_a_file_an_extended_attribute(path):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(463, -100, path.encode(), 0, b"user.a", None, 0) < 0:  # setxattrat
+        raise OSError(ctypes.get_errno(), "setxattrat")
+
+
+@attack
 def makes_a_folder(path):
     os.mkdir(path + ".d")
 
@@ -77,6 +92,13 @@ def makes_a_folder(path):
 @attack
 def reads_a_file_elsewhere(_):
     return open("/etc/passwd").read()
+
+
+@attack
+def reads_what_lies_beside_the_package(_):
+    import oldphoto_core
+
+    return os.listdir(os.path.dirname(os.path.dirname(oldphoto_core.__file__)))
 
 
 @attack
@@ -99,6 +121,21 @@ def traces_its_parent(_):
 @attack
 def signals_its_parent(_):
     os.kill(os.getppid(), signal.SIGTERM)
+
+
+@attack
+def has_its_parent_signalled(_):
+    fcntl.fcntl(line(), fcntl.F_SETOWN, os.getppid())
+
+
+@attack
+def chooses_the_signal(_):
+    fcntl.fcntl(line(), fcntl.F_SETSIG, signal.SIGKILL)
+
+
+@attack
+def has_its_parent_signalled_otherwise(_):
+    fcntl.ioctl(line(), 0x8901, struct.pack("i", os.getppid()))  # FIOSETOWN
 
 
 @attack
@@ -184,7 +221,15 @@ def leaves_a_process_that_holds_the_line(folder):
     os._exit(7)
 
 
+LOADED = []
+
+
 def arm():
+    # as libraries hold code that they make while they run (libffi, ORC)
+    code = os.memfd_create("code")
+    os.ftruncate(code, 4096)
+    LOADED.append(mmap.mmap(code, 4096))
+    os.close(code)
     from oldphoto_core.errors import UnreadableScan
     from oldphoto_core.scans import foresight, headers, reader
 
