@@ -7,6 +7,8 @@ import logging
 import os
 from datetime import UTC, datetime
 
+from oldphoto_core.names import visible
+
 VARIABLE = "OLDPHOTO_LOG"
 FIELDS = ("run_id", "shard", "key", "status", "reason", "seconds", "megapixels")
 LOGGER = "oldphoto"
@@ -25,6 +27,25 @@ class JsonLines(logging.Formatter):
             "message": record.getMessage(),
         }
         return json.dumps({**said, **{name: getattr(record, name) for name in FIELDS if hasattr(record, name)}})
+
+
+class OneLine(logging.Formatter):
+    """Messages whose names cannot forge a line or act on the terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """The line."""
+        record.message = visible(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: logging._SysExcInfoType) -> str:  # noqa: N802 - logging's name
+        """The traceback."""
+        return "\n".join(map(visible, super().formatException(ei).split("\n")))
+
+
+def log_safely() -> None:
+    """Have Python's handler of last resort write warnings so: commands set up none, and libraries quote names."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(OneLine())
 
 
 def log_as_asked() -> None:

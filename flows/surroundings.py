@@ -6,6 +6,7 @@ import getpass
 import os
 from collections.abc import Callable
 
+from flows.logs import log_safely
 from oldphoto_core.folders import home_folder, private_folder
 from oldphoto_core.proxies import bypass_loopback
 
@@ -13,11 +14,13 @@ from oldphoto_core.proxies import bypass_loopback
 def settle_in(say: Callable[[str], None] = lambda _line: None) -> None:
     """Prepare the environment of this process, which its children inherit; `say` gets a line on what is unusual.
 
-    Python processes that it starts import nothing from the working folder. Loopback is reached without a proxy. Without
-    a home folder that can be read, libraries find an empty one in the private folder of this process.
+    Python processes that it starts import nothing from the working folder. Loopback is reached without a proxy.
+    Names in log lines cannot act on the terminal. Without a home folder that can be read, libraries find an empty one
+    in the private folder of this process.
     """
     os.environ["PYTHONSAFEPATH"] = "1"
     bypass_loopback()
+    log_safely()
     home = home_folder()
     if home is None or not os.access(home, os.R_OK | os.X_OK):
         stand_in = private_folder() / "home"

@@ -20,6 +20,7 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.commands.terminal import show
 from flows.surroundings import settle_in
 from infra.postgres import Postgres, programs_of_postgres
 from infra.prefect_events import runs_of
@@ -228,14 +229,14 @@ def _drop(scans: Path | None) -> int:
 
 
 def _show(run: dict[str, Any]) -> None:
-    typer.echo(f"run {run['name']}: {run['state_name']}, keys from {run['parameters'].get('keys')}")
+    show(f"run {run['name']}: {run['state_name']}, keys from {run['parameters'].get('keys')}")
     target = Bucket(TARGET)
     for run_id in target.folders("runs"):
         summary = json.loads(target.read(f"runs/{run_id}/summary.json"))
         counts = ", ".join(f"{summary[name]} {name}" for name in ("found", "restored", "skipped", "failed"))
         typer.echo(f"ledger of {run_id}: {counts}, {summary['megapixels']} megapixels in {summary['seconds']} s")
     for item in target.list("photos"):
-        typer.echo(f"  {target}/{item.key}  {item.size} bytes")
+        show(f"  {target}/{item.key}  {item.size} bytes")
 
 
 if __name__ == "__main__":

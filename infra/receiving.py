@@ -14,11 +14,11 @@ from typing import Annotated
 
 import typer
 
+from flows.logs import OneLine
 from flows.surroundings import settle_in
 from infra.prefect_events import PrefectEvents
 from oldphoto_core.arrivals import ArrivalSpool, Dispatcher, Gathering, Sorted, read_notification, sort_arrivals
 from oldphoto_core.errors import OldPhotoError
-from oldphoto_core.names import visible
 from oldphoto_core.storage import Bucket
 
 LOG = logging.getLogger("oldphoto.arrivals")
@@ -68,17 +68,9 @@ class Door:
         }  # fmt: skip
 
 
-class _OneLine(logging.Formatter):
-    """Messages whose names cannot forge a line."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        record.message = visible(record.message)
-        return super().formatMessage(record)
-
-
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     for chatty in ("httpx", "botocore", "aiobotocore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

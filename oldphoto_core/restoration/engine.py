@@ -18,6 +18,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import Occupied, RunStopped, is_shortage
+from oldphoto_core.names import visible
 from oldphoto_core.restoration import stages
 from oldphoto_core.restoration.delivery import copy_original
 from oldphoto_core.restoration.gauges import QUEUES, Gauges
@@ -257,7 +258,8 @@ class _Pipeline:
         if not others or error is None or not is_shortage(error):
             return False
         self._most = others
-        _log.warning("%s waits until others are done: %s", self._open[ticket].photo.key, self._open[ticket].complaint)
+        key, complaint = visible(self._open[ticket].photo.key), visible(self._open[ticket].complaint)
+        _log.warning("%s waits until others are done: %s", key, complaint)
         self._waiting.appendleft(self._open[ticket].photo)
         self._forget(ticket)
         gc.collect()  # an error and the frames that it passed through hold each other, and what they had open

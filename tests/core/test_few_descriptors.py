@@ -67,11 +67,12 @@ def test_a_process_of_few_descriptors_restores_many_tiny_photos(tmp_path: Path) 
 
 
 def test_photos_that_find_no_descriptor_wait_until_others_are_done(tmp_path: Path) -> None:
-    keys = [f"{number:03}.png" for number in range(100)]
+    keys = [f"\u202e{number:03}.png" for number in range(100)]
     fill(tmp_path / "old", keys, height=16, width=16)
     rows, log = restored(tmp_path / "old", tmp_path / "new", descriptors=64, most=100)
     assert rows == dict.fromkeys(keys, "restored")
     assert "waits until others are done" in log
+    assert "\u202e" not in log
 
 
 def test_fewer_photos_are_in_flight_where_fewer_descriptors_are_left(monkeypatch: pytest.MonkeyPatch) -> None:

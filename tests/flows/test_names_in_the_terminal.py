@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from rich.console import Console
 from oldphoto_core.names import visible
 from oldphoto_core.storage import Bucket
 
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 ODD = "album\u202e/[red]gpj\u200b.\u2066exe\u2069 [/bold].png"
@@ -114,3 +117,21 @@ def test_a_name_that_the_terminal_cannot_encode_is_spelled_out(tmp_path: Path) -
     ended = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     assert r"\u65e5\u672c.png" in ended.stdout
+
+
+def test_warnings_that_no_handler_takes_stay_on_their_line() -> None:
+    code = """
+import logging, sys
+from flows.surroundings import settle_in
+settle_in()
+log = logging.getLogger("a.library")
+log.warning("odd: %s", sys.argv[1])
+try:
+    raise ValueError(sys.argv[1])
+except ValueError:
+    log.exception("failed")
+"""
+    command = [sys.executable, "-c", code, "\u202e\x1b[2Ja.png"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert r"odd: \u202e\x1b[2Ja.png" in ended.stderr
+    assert_harmless(ended.stderr)
