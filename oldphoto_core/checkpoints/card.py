@@ -38,6 +38,11 @@ def _is_detector(value: Any) -> bool:
     return named and is_text(value["file"]) and is_share(value["threshold"]) and _is_decision(value.get("decision", {}))
 
 
+def _is_stage(value: Any) -> bool:
+    """What retraining reads of a stage: its settings."""
+    return isinstance(value, dict) and isinstance(value.get("config", {}), dict)
+
+
 def _is_decision(value: Any) -> bool:
     """What `detection.decision` reads: shares by sensitivity, and numbers by feature."""
     if not isinstance(value, dict):
@@ -55,7 +60,7 @@ _FIELDS: dict[str, tuple[Check, str]] = {
     "weights_sha256": (is_sha256, "a sha256 in hex"),
     "data": _TEXTS,
     "limits": _TEXTS,
-    "training": (is_table_of(lambda value: isinstance(value, dict)), "an object of objects"),
+    "training": (is_table_of(_is_stage), "an object of objects, each with perhaps a config"),
     "metrics": (lambda value: isinstance(value, dict), "an object"),
     "parts": (_is_parts, "an object of file names and sha256s"),
     "detector": (_is_detector, "an object of a file, a threshold above 0 and up to 1, and perhaps a decision"),

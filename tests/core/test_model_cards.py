@@ -45,6 +45,7 @@ ODD: dict[str, Any] = {
     "list of numbers": {"limits": [1]},
     "list for training": {"training": []},
     "stage that is no object": {"training": {"mapping": 7}},
+    "settings of a stage as text": {"training": {"mapping": {"config": "toned"}}},
     "metrics as text": {"metrics": "good"},
     "part that is no digest": {"parts": {"a.safetensors": 7}},
     "part outside": {"parts": {"../a.safetensors": ZEROS}},

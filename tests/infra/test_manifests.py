@@ -39,6 +39,7 @@ def test_the_image_runs_as_nobody_in_particular_from_a_pinned_base() -> None:
     assert bases == ["${PYTHON_IMAGE}"] * 2, "a build names it by its digest; infra/pin-images finds that"
     (base,) = [line.removeprefix("ARG PYTHON_IMAGE=") for line in lines if line.startswith("ARG PYTHON_IMAGE=")]
     assert re.fullmatch(r"python:\d+\.\d+\.\d+-slim-\w+", base)
+    assert not lines[0].startswith("# syntax="), "what reads this file is Docker's own, and no image that a tag names"
     assert [line for line in lines if line.startswith("USER")] == ["USER 10001"]
     assert any(line.startswith("HEALTHCHECK") for line in lines)
 
