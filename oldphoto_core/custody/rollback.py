@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from oldphoto_core.custody.claims import Claim, Record, last_claims, read_record
 from oldphoto_core.errors import RollbackRefused, SourceMissing, StorageError, UnsafeLink, UsageError
+from oldphoto_core.restoration.destinations import Destinations, Masters
 from oldphoto_core.restoration.recovery import FACTS, settle_killed_run
 from oldphoto_core.storage import Bucket, read_ledger, read_manifest
 from oldphoto_core.storage.ledger import ROLLBACK_KEY, rows_of_all_runs
@@ -78,8 +79,11 @@ def plan_rollback(target: Bucket, run_id: str, on_photo: OnPhoto = lambda _done,
     others = last_claims(rows[rows["run_id"] != run_id])
     keys = _keys(run, ledger)
     marker = _marker_of(run)
+    destinations = _destinations(target, run, keys)
     plan = Rollback(target.url, run_id, begun=marker.get("started") or "", finished=marker.get("finished") or "")
-    for number, files in enumerate(map_objects(partial(_files, target, run_id, mine, others), keys), start=1):
+    for number, files in enumerate(
+        map_objects(partial(_files, destinations, target, run_id, mine, others), keys), start=1
+    ):
         plan.photos += [files] if files else []
         on_photo(number, len(keys))
     return plan
@@ -127,7 +131,21 @@ def _keys(run: Bucket, ledger: pd.DataFrame) -> list[str]:
     return [key for key in manifest.loc[manifest["kind"] == "image", "key"] if key not in left_alone]
 
 
-def _files(target: Bucket, run_id: str, mine: dict[str, Claim], others: dict[str, Claim], key: str) -> list[OwnFile]:
+def _destinations(target: Bucket, run: Bucket, keys: list[str]) -> Destinations:
+    """Where nothing is removed: behind links, and where folders of the run's source lie by now."""
+    source = json.loads(run.read(FACTS)).get("source")
+    folder = Bucket(source).folder if target.folder and isinstance(source, str) else None
+    return Destinations(target, Masters(folder, keys) if folder else None)
+
+
+def _files(
+    destinations: Destinations,
+    target: Bucket,
+    run_id: str,
+    mine: dict[str, Claim],
+    others: dict[str, Claim],
+    key: str,
+) -> list[OwnFile]:
     """What the run wrote for one photo: derivative, mask, record."""
     name = f"records/{key}.json"
     record = read_record(target, key)
@@ -135,23 +153,25 @@ def _files(target: Bucket, run_id: str, mine: dict[str, Claim], others: dict[str
     claim = mine.get(key) or (own.derivative if own else None)
     files = []
     if claim:
-        files.append(_derivative(target, claim, record, others.get(claim.key)))
+        files.append(_derivative(destinations, target, claim, record, others.get(claim.key)))
     if own and own.has_mask:
-        files.append(_mask(target, own.mask_key, own))
+        files.append(_mask(destinations, target, own.mask_key, own))
     if own and claim and own.derivative.sha256 != claim.sha256:
         files.append(OwnFile(name, "altered", "it names another digest than the run's ledger"))
     elif own:
-        files.append(_judged(target, name, None))
+        files.append(_judged(destinations, target, name, None))
     elif claim and record is None and target.info(name):
         files.append(OwnFile(name, "altered", "what lies there is no record"))
     return files
 
 
-def _derivative(target: Bucket, claim: Claim, record: Record | None, other: Claim | None) -> OwnFile:
+def _derivative(
+    destinations: Destinations, target: Bucket, claim: Claim, record: Record | None, other: Claim | None
+) -> OwnFile:
     """`other` is what another run's ledger says of the same object, `record` the photo's, of whichever run."""
     if other and other.written_at > claim.written_at:
         return OwnFile(claim.key, "kept", f"run {other.run_id} wrote it later")
-    file = _judged(target, claim.key, claim.sha256)
+    file = _judged(destinations, target, claim.key, claim.sha256)
     theirs = record.derivative if record and record.run_id != claim.run_id else None
     # the later run was killed before its ledger was written, or is under way
     if theirs and theirs.key == claim.key and (file.fate == "altered" or theirs.sha256 == claim.sha256):
@@ -162,21 +182,19 @@ def _derivative(target: Bucket, claim: Claim, record: Record | None, other: Clai
     return file
 
 
-def _mask(target: Bucket, name: str, record: Record) -> OwnFile:
+def _mask(destinations: Destinations, target: Bucket, name: str, record: Record) -> OwnFile:
     if record.mask_sha256:
-        return _judged(target, name, record.mask_sha256)
+        return _judged(destinations, target, name, record.mask_sha256)
     return OwnFile(name, "kept", "the run did not note that it wrote it")
 
 
-def _judged(target: Bucket, key: str, sha256: str | None) -> OwnFile:
+def _judged(destinations: Destinations, target: Bucket, key: str, sha256: str | None) -> OwnFile:
     """By its bytes, which must have this digest; without one it is the run's as it is."""
     info = target.info(key)
     if info is None:
         return OwnFile(key, "gone")
-    try:
-        target.check_destination(key)
-    except UnsafeLink as error:
-        return OwnFile(key, "kept", str(error))
+    if isinstance(problem := destinations.at(key), UnsafeLink):
+        return OwnFile(key, "kept", str(problem))
     if sha256 and target.sha256(key, version=info.version) != sha256:
         return OwnFile(key, "altered", "other bytes than the run wrote", info.version)
     return OwnFile(key, "removed", "", info.version)

@@ -34,7 +34,7 @@ def refuse_unwritable(plan: Plan, source: Bucket, target: Bucket, options: Resto
     `keys`: of all that lies in the source. What was restored before stays as it is.
     """
     masters = Masters(source.folder, keys) if source.folder and target.folder else None
-    destinations = _Destinations(target, masters)
+    destinations = Destinations(target, masters)
     planned = [photo.key for photo in plan.photos]
     planned += [row.key for row in plan.skipped if row.reason == "output exists"]
     problems = ((key, destinations.problem(key, options.output_key(key))) for key in planned)
@@ -107,7 +107,7 @@ class Masters:
             self._files[identity, real.name] = key
 
 
-class _Destinations:
+class Destinations:
     """Looks at places in a target, each folder once."""
 
     def __init__(self, target: Bucket, masters: Masters | None) -> None:
@@ -119,9 +119,10 @@ class _Destinations:
     def problem(self, key: str, output: str) -> StorageError | None:
         """Why the results of the photo with this key cannot be written; None: nothing is known against it."""
         places = (f"photos/{output}", f"records/{key}.json", mask_key(key, paged=False))
-        return next((problem for place in places if (problem := self._at(place))), None)
+        return next((problem for place in places if (problem := self.at(place))), None)
 
-    def _at(self, place: str) -> StorageError | None:
+    def at(self, place: str) -> StorageError | None:
+        """Why nothing may be written or removed at this key of the target; None: nothing is known against it."""
         folder = place.rpartition("/")[0]
         if folder not in self._folders:
             self._folders[folder] = self._checked(f"{folder}/x") or self._of_masters(folder)

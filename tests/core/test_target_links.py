@@ -183,6 +183,18 @@ def test_a_rollback_removes_nothing_behind_a_link(places: tuple[Bucket, Bucket])
     assert json.loads(target.read(f"runs/{summary['run_id']}/rollback.json"))["finished"]
 
 
+def test_a_rollback_removes_nothing_from_a_folder_that_is_the_sources_too(places: tuple[Bucket, Bucket]) -> None:
+    source, target = places
+    source.write("album/3.jpg", b"no image")
+    summary = restore(source, target, on_failure="copy")
+    before = contents(source)
+    with mounted_twice(Path(source.url) / "album", Path(target.url) / "photos/album"):
+        plan = roll_back(plan_rollback(target, summary["run_id"]), leave_altered=True)
+    assert contents(source) == before
+    assert "photos/album/3.jpg" in {file.key for file in plan.of("kept")}
+    assert target.info("photos/top.jpg") is None
+
+
 def test_unfinished_writes_behind_a_link_are_left_alone(places: tuple[Bucket, Bucket]) -> None:
     source, target = places
     old = Path(source.url) / "album/.oldphoto-tmp-0123456789abcdef"
