@@ -27,11 +27,11 @@ _CLONE_THREAD = 0x10000
 _TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | 0o20000000
 """Flags of `open` that change something; the last one makes a file without a name."""
 _TO_SIGNAL_OR_LEASE = (8, 10, 15, 1024, 1026)
-"""What `fcntl` is not told: whom the kernel is to signal about a descriptor, and by which signal, SIGKILL too
-(F_SETOWN, F_SETSIG, F_SETOWN_EX); to hold up who opens a file, or watch a folder (F_SETLEASE, F_NOTIFY)."""
+"""Commands of `fcntl` that are refused: they name whom the kernel signals about a descriptor, and the signal, SIGKILL
+included (F_SETOWN, F_SETSIG, F_SETOWN_EX), or delay whoever opens a file, or watch a folder (F_SETLEASE, F_NOTIFY)."""
 _TO_SIGNAL_OR_MARK = (0x8901, 0x8902, 0x40086602, 0x40046602, 0x401C5820, 0x5412, 0x541C)
-"""What `ioctl` is not told: the same (FIOSETOWN, SIOCSPGRP); attributes of files, which take no right to write
-(FS_IOC_SETFLAGS, its form of 32 bits, FS_IOC_FSSETXATTR); input of terminals (TIOCSTI, TIOCLINUX)."""
+"""Requests of `ioctl` that are refused: the same (FIOSETOWN, SIOCSPGRP); changes to attributes of files, which need no
+right to write (FS_IOC_SETFLAGS, its 32-bit form, FS_IOC_FSSETXATTR); input of terminals (TIOCSTI, TIOCLINUX)."""
 
 Instruction = tuple[int, int, int, int]
 """What it does, how many to skip if so, how many if not, and its operand."""
