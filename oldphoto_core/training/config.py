@@ -367,7 +367,7 @@ def default_config(stage: StageName, preset: str = "compact", **changes: Any) ->
     if stage == "tone":
         return dataclasses.replace(_tone(preset_named(preset).name), **changes)
     preset_named(preset)
-    base = _paper(stage) if preset == "paper" else _compact(stage)
+    base = _paper(stage) if preset == "paper" else dataclasses.replace(_compact(stage), preset=preset)
     return dataclasses.replace(base, **changes)
 
 

@@ -69,7 +69,9 @@ class History:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(11, 4), layout="constrained")
+        figure = Figure(figsize=(11, 4))
+        # by hand: matplotlib's layout engines draw a figure twice to measure it, and a training draws many
+        figure.subplots_adjust(left=0.07, right=0.93, bottom=0.13, top=0.92, wspace=0.22)
         FigureCanvasAgg(figure)
         losses, quality = figure.subplots(1, 2)
         for name in LOSSES:

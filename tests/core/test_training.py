@@ -24,7 +24,7 @@ from oldphoto_core.degradation import ArchiveRecipe
 from oldphoto_core.degradation.archive import Making
 from oldphoto_core.degradation.archive.texture import Grain
 from oldphoto_core.errors import ConfigError, SourceMissing, TrainingError
-from oldphoto_core.nets.presets import preset_named
+from oldphoto_core.nets.presets import PRESETS, preset_named
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training import STAGES, default_config, train_all, train_stage
 from oldphoto_core.training.config import Ramp, StageConfig, config_from_record
@@ -330,8 +330,9 @@ def test_a_config_refuses_nonsense_and_names_the_field(nonsense: dict[str, Any])
 
 
 def test_a_config_survives_its_record() -> None:
-    for preset, stage in itertools.product(("compact", "paper"), STAGES):
+    for preset, stage in itertools.product(PRESETS, STAGES):
         config = default_config(stage, preset)
+        assert config.preset == preset
         assert config_from_record(json.loads(json.dumps(config.record()))) == config
 
 

@@ -35,13 +35,15 @@ def artifacts(key: str) -> list[str]:
 def test_training_leaves_a_model_that_restores(albums: tuple[Path, Path], tmp_path: Path, oldphoto) -> None:
     clean, old = albums
     command = ("train", "all", "--clean", clean, "--old", old, "--out", tmp_path / "out", *TINY, "--name", "mine")
+    command += ("--preset", "dense")
     ended = oldphoto(*command)
     assert ended.code == 0, ended.err
     assert "mapping: 2 steps" in ended.out
     assert "joint: 2 steps" in ended.out
     assert "of the time waiting for data" in ended.out
     assert "photos/s" in ended.out
-    assert json.loads((tmp_path / "out/model/card.json").read_text())["name"] == "mine"
+    card = json.loads((tmp_path / "out/model/card.json").read_text())
+    assert (card["name"], card["preset"]) == ("mine", "dense")
     shown = [each for each in artifacts("train-mapping") if str(tmp_path) in each]
     assert "step 2: loss" in shown[0]
     assert "](data:image/jpeg;base64," in shown[0]
