@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oldphoto_core.scans.colour import WorkingSpace
-from oldphoto_core.scans.icc import read_profile
+from oldphoto_core.scans.metadata.icc import read_profile
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/core"))
 

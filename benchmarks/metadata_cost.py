@@ -27,11 +27,14 @@ from PIL import Image, ImageCms
 
 from oldphoto_core import Restorer
 from oldphoto_core.reports.record import encode_record
-from oldphoto_core.scans import Label, Scan, jpeg, png, read_scan, tiff, webp, write_scan, writer
+from oldphoto_core.scans import Label, Scan, read_scan, write_scan, writer
+from oldphoto_core.scans.formats import png, webp
+from oldphoto_core.scans.jpeg import metadata as jpeg_metadata
+from oldphoto_core.scans.tiff import tags
 from oldphoto_core.storage import Bucket
 
 RUNS = 20
-PARSERS: dict[str, Any] = {"jpeg": jpeg, "png": png, "tiff": tiff, "webp": webp}
+PARSERS: dict[str, Any] = {"jpeg": jpeg_metadata, "png": png, "tiff": tags, "webp": webp}
 LABEL = Label(
     software="oldphoto",
     model="starter",

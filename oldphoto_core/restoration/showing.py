@@ -11,7 +11,7 @@ from oldphoto_core.names import visible
 from oldphoto_core.reports.page.build import write_report
 from oldphoto_core.reports.page.thumbnails import write_thumbnails
 from oldphoto_core.restoration.recovery import FACTS, SUMMARY, settle_killed_run
-from oldphoto_core.scans.plain_icc import plain_profile
+from oldphoto_core.scans.metadata.plain_icc import plain_profile
 from oldphoto_core.storage import Bucket
 
 if TYPE_CHECKING:

@@ -10,14 +10,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from oldphoto_core.scans.book import TiffBook, can_copy
     from oldphoto_core.scans.carried import Encoding, Resolution
     from oldphoto_core.scans.colour import WorkingSpace, working_space
     from oldphoto_core.scans.facts import FileFacts, read_facts
     from oldphoto_core.scans.foresight import Foreseen, SparseCopy, TooScattered, foresee
-    from oldphoto_core.scans.formats import file_extension
+    from oldphoto_core.scans.formats.recognition import file_extension
     from oldphoto_core.scans.headers import read_header, read_header_of, read_pages
-    from oldphoto_core.scans.icc import UnusableProfileError
     from oldphoto_core.scans.isolation.decoders import Decoders
     from oldphoto_core.scans.masks import (
         damage_of,
@@ -28,14 +26,16 @@ if TYPE_CHECKING:
         write_mask,
         write_mask_file,
     )
-    from oldphoto_core.scans.pages import photos_of
+    from oldphoto_core.scans.metadata.icc import UnusableProfileError
+    from oldphoto_core.scans.metadata.xmp import Label
     from oldphoto_core.scans.raw import RawPixels
     from oldphoto_core.scans.reader import read_scan, spool_scan
     from oldphoto_core.scans.scan import Format, OutputFormat, Scan, ScanHeader, SpooledScan
     from oldphoto_core.scans.selection import PageSelection
+    from oldphoto_core.scans.tiff.book import TiffBook, can_copy
+    from oldphoto_core.scans.tiff.pages import photos_of
     from oldphoto_core.scans.views import FileView
     from oldphoto_core.scans.writer import write_scan, write_spooled
-    from oldphoto_core.scans.xmp import Label
 
 __all__ = [
     "Decoders",
@@ -80,14 +80,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "book": ("TiffBook", "can_copy"),
+    "tiff.book": ("TiffBook", "can_copy"),
     "carried": ("Encoding", "Resolution"),
     "foresight": ("Foreseen", "SparseCopy", "TooScattered", "foresee"),
     "colour": ("WorkingSpace", "working_space"),
     "facts": ("FileFacts", "read_facts"),
-    "formats": ("file_extension",),
+    "formats.recognition": ("file_extension",),
     "headers": ("read_header", "read_header_of", "read_pages"),
-    "icc": ("UnusableProfileError",),
+    "metadata.icc": ("UnusableProfileError",),
     "isolation.decoders": ("Decoders",),
     "masks": (
         "damage_of",
@@ -98,14 +98,14 @@ _HOMES = {
         "write_mask",
         "write_mask_file",
     ),
-    "pages": ("photos_of",),
+    "tiff.pages": ("photos_of",),
     "raw": ("RawPixels",),
     "reader": ("read_scan", "spool_scan"),
     "scan": ("Format", "OutputFormat", "Scan", "ScanHeader", "SpooledScan"),
     "selection": ("PageSelection",),
     "views": ("FileView",),
     "writer": ("write_scan", "write_spooled"),
-    "xmp": ("Label",),
+    "metadata.xmp": ("Label",),
 }
 
 

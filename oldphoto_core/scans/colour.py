@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oldphoto_core.scans.icc import CURVE_POINTS, Profile, read_profile
+from oldphoto_core.scans.metadata.icc import CURVE_POINTS, Profile, read_profile
 from oldphoto_core.scans.scan import Pixels, Scan, SpooledScan
 
 _SRGB_TO_XYZ = np.array(

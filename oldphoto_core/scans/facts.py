@@ -8,11 +8,12 @@ from pathlib import Path
 
 from PIL import ImageCms
 
-from oldphoto_core.scans import heif, tiff
 from oldphoto_core.scans.carried import Unit
+from oldphoto_core.scans.formats import heif
 from oldphoto_core.scans.headers import read_stored
-from oldphoto_core.scans.pages import page_view
 from oldphoto_core.scans.scan import Format
+from oldphoto_core.scans.tiff import tags
+from oldphoto_core.scans.tiff.pages import page_view
 from oldphoto_core.scans.views import Data, FileView
 from oldphoto_core.scans.vips import translated
 
@@ -89,7 +90,7 @@ def _facts(data: Data, page: int | None) -> FileFacts:
 
 def _compression(data: Data, format_: Format, page: int | None) -> str:
     if format_ == "tiff":
-        return tiff.compression_of(page_view(data, page)[0])
+        return tags.compression_of(page_view(data, page)[0])
     return heif.compression_of(data) if format_ in ("heif", "avif") else _COMPRESSIONS[format_]
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from oldphoto_core.errors import UnsupportedScan
-from oldphoto_core.scans import jpeg
-from oldphoto_core.scans.formats import HEAD, recognise
+from oldphoto_core.scans.formats.recognition import HEAD, recognise
 from oldphoto_core.scans.headers import check_whole, judge_pages
+from oldphoto_core.scans.jpeg import metadata as jpeg_metadata
 from oldphoto_core.scans.scan import Format, ScanHeader
 from oldphoto_core.scans.selection import ALL_PAGES, PageSelection
 from oldphoto_core.scans.views import BLOCK, HoledCopy
@@ -79,7 +79,7 @@ def foresee(file: HoledCopy, selection: PageSelection = ALL_PAGES, *, max_pixels
         if len(file) <= HEAD_BYTES or format_ in ("tiff", "webp", "heif", "avif"):
             check_whole(file, format_)
         elif format_ == "jpeg":
-            file.fill(0, jpeg.start_of_pixels(file))
+            file.fill(0, jpeg_metadata.start_of_pixels(file))
         headers = judge_pages(file, selection, max_pixels=max_pixels)
         return Foreseen(headers, "" if len(file) <= HEAD_BYTES or _ends_well(file, format_) else _DOUBT)
 

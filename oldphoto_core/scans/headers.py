@@ -10,12 +10,16 @@ from types import ModuleType
 from typing import Any
 
 from oldphoto_core.errors import ScanError, ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
-from oldphoto_core.scans import heif, jpeg, jpeg2000, jpeg_structure, kinds, packed, pages, png, tiff, webp
+from oldphoto_core.scans import kinds
 from oldphoto_core.scans.carried import Carried
-from oldphoto_core.scans.formats import HEAD, recognise
+from oldphoto_core.scans.formats import heif, jpeg2000, png, webp
+from oldphoto_core.scans.formats.recognition import HEAD, recognise
+from oldphoto_core.scans.jpeg import metadata as jpeg_metadata
+from oldphoto_core.scans.jpeg import structure as jpeg_structure
 from oldphoto_core.scans.scan import Format, ScanHeader
 from oldphoto_core.scans.selection import ALL_PAGES, PageSelection
-from oldphoto_core.scans.tiff_faults import bare
+from oldphoto_core.scans.tiff import packed, pages, tags
+from oldphoto_core.scans.tiff.faults import bare
 from oldphoto_core.scans.views import Data, FileView
 from oldphoto_core.scans.vips import translated
 
@@ -23,9 +27,9 @@ DEFAULT_MAX_PIXELS = 500_000_000
 """Bound on width x height when the caller states none: 3 GB of 16-bit RGB."""
 
 READ_CARRIED: dict[Format, Callable[[Data], Carried]] = {
-    "jpeg": jpeg.read_carried,
+    "jpeg": jpeg_metadata.read_carried,
     "png": png.read_carried,
-    "tiff": tiff.read_carried,
+    "tiff": tags.read_carried,
     "webp": webp.read_carried,
     "jpeg2000": jpeg2000.read_carried,
     "heif": heif.read_carried,

@@ -10,10 +10,10 @@ import numpy as np
 import pyvips
 
 from oldphoto_core.errors import ScanTooLarge, UnsupportedScan
-from oldphoto_core.scans import tiff
 from oldphoto_core.scans.carried import Carried
-from oldphoto_core.scans.ifd import BrokenIfdError, read_ifd
+from oldphoto_core.scans.metadata.ifd import BrokenIfdError, read_ifd
 from oldphoto_core.scans.scan import Format
+from oldphoto_core.scans.tiff import tags
 from oldphoto_core.scans.views import Data
 from oldphoto_core.scans.vips import open_image, slabs_of
 
@@ -85,11 +85,11 @@ def open_scan(data: Data, format: Format, *, strict: bool = False) -> Any:  # no
     """`open_image`, also of TIFFs of 8-bit CIELab, for which libvips makes an image that it refuses itself."""
     if format == "tiff":
         with contextlib.suppress(BrokenIfdError):  # whoever opens it says what is wrong with it
-            tiff.check_coding(read_ifd(data, only=tiff.OF_CODING))
-    patch = tiff.lab_as_rgb(data) if format == "tiff" else None
+            tags.check_coding(read_ifd(data, only=tags.OF_CODING))
+    patch = tags.lab_as_rgb(data) if format == "tiff" else None
     if patch is None:
         image = open_image(data, format, strict=strict)
-        if image.interpretation == "cmyk" and image.bands == 5 and not tiff.has_alpha(data):
+        if image.interpretation == "cmyk" and image.bands == 5 and not tags.has_alpha(data):
             raise UnsupportedScan("a TIFF of CMYK and a fifth ink: save it as RGB")
         return image
     if len(data) > _MOST_LAB:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oldphoto_core.errors import ScanError, ScanTooLarge, UnsupportedScan
-from oldphoto_core.scans.ifd import Entry, as_big_tiff, long8s, shorts
+from oldphoto_core.scans.metadata.ifd import Entry, as_big_tiff, long8s, shorts
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -14,13 +14,16 @@ from typing import Any, TypeVar
 import numpy as np
 
 from oldphoto_core.errors import ScanError, ScanTooLarge, TruncatedScan, UnreadableScan
-from oldphoto_core.scans import jpeg_structure, kinds, pages, png, tiff, webp
+from oldphoto_core.scans import kinds
 from oldphoto_core.scans.carried import Carried
-from oldphoto_core.scans.formats import HEAD, recognise
+from oldphoto_core.scans.formats import png, webp
+from oldphoto_core.scans.formats.recognition import HEAD, recognise
 from oldphoto_core.scans.headers import CHECK_WHOLE, READ_CARRIED, check_kind, check_size, decoder_of, header_of, seen
+from oldphoto_core.scans.jpeg import structure as jpeg_structure
 from oldphoto_core.scans.raw import RawPixels, new_pixels
 from oldphoto_core.scans.scan import Format, Pixels, Scan, SpooledScan, fields_of
-from oldphoto_core.scans.tiff_faults import bare
+from oldphoto_core.scans.tiff import pages, tags
+from oldphoto_core.scans.tiff.faults import bare
 from oldphoto_core.scans.views import Data, FileView
 from oldphoto_core.scans.vips import dtype_of, image_of, slabs_of, translated
 
@@ -165,7 +168,7 @@ def _image_in_one_piece(decoder: ModuleType, data: Data, max_pixels: int | None)
 
 def _decoded(data: Data, format_: Format, image: Any, take: Callable[[Any], T]) -> tuple[T, tuple[str, ...]]:
     """What `take` makes of an image, and what its decoder said that is no damage."""
-    if format_ == "tiff" and tiff.is_fax(data):
+    if format_ == "tiff" and tags.is_fax(data):
         return _fax_decoded(data, take), ()
     if format_ != "jpeg":
         return take(image), ()

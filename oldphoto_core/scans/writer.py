@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 
 from oldphoto_core.errors import ScanError, ScanTooLarge, UnsupportedScan
-from oldphoto_core.scans import growth, jpeg, png, tiff, webp
+from oldphoto_core.scans import growth
 from oldphoto_core.scans.carried import Encoding
+from oldphoto_core.scans.formats import png, webp
+from oldphoto_core.scans.jpeg import metadata as jpeg_metadata
+from oldphoto_core.scans.metadata.xmp import Label, with_label
 from oldphoto_core.scans.raw import RawPixels
 from oldphoto_core.scans.scan import ONLY_READ, Format, OutputFormat, Pixels, Scan, SpooledScan
+from oldphoto_core.scans.tiff import tags
 from oldphoto_core.scans.views import Data, FileView
 from oldphoto_core.scans.vips import image_of, translated
-from oldphoto_core.scans.xmp import Label, with_label
 
 _DEFAULT_QUALITY = 95
 _WEBP_QUALITY = 92
@@ -107,7 +110,7 @@ def write_spooled(
         carrying = replace(scan, metadata=_metadata(scan, target, label, warn))
         if target == "tiff":  # takes what is carried where it lies
             _save(scan, pixels, path, target, _LOSSLESS)
-            tiff.insert_carried_in_place(path, carrying)
+            tags.insert_carried_in_place(path, carrying)
             return
         with tempfile.NamedTemporaryFile(dir=os.path.dirname(path) or ".") as encoded:
 
@@ -237,15 +240,15 @@ def _metadata(
     metadata = scan.metadata
     if label is not None:
         metadata = {**metadata, "xmp": with_label(metadata.get("xmp"), label, warn)}
-    return jpeg.in_segments(metadata, warn) if target == "jpeg" else metadata
+    return jpeg_metadata.in_segments(metadata, warn) if target == "jpeg" else metadata
 
 
 def _with_carried(scan: Scan | SpooledScan, encoded: Data, target: Format) -> Iterator[bytes]:
     """The encoder's file with what the scan carried, in pieces."""
     if target == "jpeg":
-        return jpeg.insert_carried(encoded, scan)
+        return jpeg_metadata.insert_carried(encoded, scan)
     if target == "png":
         return png.insert_carried(encoded, scan)
     if target == "webp":
         return webp.insert_carried(encoded, scan, scan.width, scan.height)
-    return tiff.insert_carried(encoded, scan)
+    return tags.insert_carried(encoded, scan)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from oldphoto_core.scans.ifd import Entry, longs, shorts, write_ifd
+from oldphoto_core.scans.metadata.ifd import Entry, longs, shorts, write_ifd
 
 Tags = Mapping[int, Entry | None]
 

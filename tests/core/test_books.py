@@ -21,8 +21,8 @@ from oldphoto_core.custody import audit, plan_rollback, roll_back
 from oldphoto_core.reports.record import record_schema
 from oldphoto_core.restoration import recovery
 from oldphoto_core.scans import Scan, read_pages, read_scan
-from oldphoto_core.scans.ifd import longs, read_ifd, shorts
-from oldphoto_core.scans.pages import pages_of
+from oldphoto_core.scans.metadata.ifd import longs, read_ifd, shorts
+from oldphoto_core.scans.tiff.pages import pages_of
 from oldphoto_core.storage import Bucket, read_ledger
 
 WAYS: list[dict[str, Any]] = [{}, ALL_FROM_DISK]

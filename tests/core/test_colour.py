@@ -33,9 +33,10 @@ from scan_files import encoded
 
 from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
 from oldphoto_core.restoration.masks import MaskIndex
-from oldphoto_core.scans import Scan, UnusableProfileError, icc, read_scan, working_space, write_scan
+from oldphoto_core.scans import Scan, UnusableProfileError, read_scan, working_space, write_scan
 from oldphoto_core.scans.colour import WorkingSpace
-from oldphoto_core.scans.plain_icc import plain_profile
+from oldphoto_core.scans.metadata import icc
+from oldphoto_core.scans.metadata.plain_icc import plain_profile
 from oldphoto_core.storage import Bucket
 
 PILLOW_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

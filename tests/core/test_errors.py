@@ -52,8 +52,8 @@ def test_every_reason_is_explained_in_the_manual() -> None:
 # --- nothing beside the tree ---------------------------------------------------------------------------------------
 
 INNER = {
-    "scans/ifd.py": {"BrokenIfdError"},  # never leaves scans/: `translated` and its own callers catch it
-    "scans/xmp.py": {"BrokenXmpError"},  # never leaves scans/: labelling and the reader of JPEGs catch it
+    "scans/metadata/ifd.py": {"BrokenIfdError"},  # never leaves scans/: `translated` and its own callers catch it
+    "scans/metadata/xmp.py": {"BrokenXmpError"},  # never leaves scans/: labelling and the reader of JPEGs catch it
     "scans/raw.py": {"OSError"},  # caught a few lines above, in `_named`
     # ends the decoder, and fails one photo
     "scans/isolation/messages.py": {"EOFError", "BadMessage"},
@@ -110,7 +110,7 @@ def test_nothing_is_raised_on_purpose_that_is_not_of_the_tree(path: Path) -> Non
 
 SEAMS = {
     "pyvips": {"scans/vips.py", "scans/kinds.py"},
-    "pi_heif": {"scans/heif.py"},
+    "pi_heif": {"scans/formats/heif.py"},
     "s3fs": {"storage/s3_client.py"},
     "aiohttp": {"storage/s3_client.py"},
     "fsspec": {"storage/s3_requests.py", "storage/memory.py"},
@@ -123,7 +123,7 @@ SEAMS = {
     **{name: set() for name in ("botocore", "boto3", "aiobotocore", "tifffile", "imageio", "skimage.io")},
 }  # fmt: skip
 DECODING = {
-    "cv2.imdecode": {"scans/jpeg2000.py", "degradation/pair_folder.py", "degradation/unstructured.py"},
+    "cv2.imdecode": {"scans/formats/jpeg2000.py", "degradation/pair_folder.py", "degradation/unstructured.py"},
     "cv2.imread": set(),
     "torch.load": {"checkpoints/archives.py"},
     "Image.open": set(),

@@ -18,7 +18,7 @@ from oldphoto_core.errors import ConfigError
 from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
 from oldphoto_core.scans import Scan, read_scan, spool_scan, write_scan, write_spooled
 from oldphoto_core.scans.growth import LEAST_QUALITY, needs_bigtiff
-from oldphoto_core.scans.ifd import read_ifd
+from oldphoto_core.scans.metadata.ifd import read_ifd
 from oldphoto_core.storage import Bucket
 
 SMOOTH = np.repeat(np.repeat(photo(3, 8), 4, axis=0), 4, axis=1)

@@ -21,7 +21,8 @@ from test_modes import run
 
 from oldphoto_core.errors import ScanError, ScanTooLarge, TruncatedScan, UnsupportedScan
 from oldphoto_core.reports.record import record_schema
-from oldphoto_core.scans import Decoders, heif, read_facts, read_header, read_scan, spool_scan, write_scan
+from oldphoto_core.scans import Decoders, read_facts, read_header, read_scan, spool_scan, write_scan
+from oldphoto_core.scans.formats import heif
 from oldphoto_core.storage import Bucket, is_image_key
 
 

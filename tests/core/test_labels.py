@@ -22,7 +22,7 @@ from test_scans import described
 
 from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
 from oldphoto_core.scans import Label, Scan, read_scan, spool_scan, write_scan, write_spooled
-from oldphoto_core.scans.xmp import COMPOSITE, LARGEST, with_label
+from oldphoto_core.scans.metadata.xmp import COMPOSITE, LARGEST, with_label
 from oldphoto_core.storage import Bucket
 
 LABEL = Label(

@@ -25,8 +25,8 @@ from oldphoto_core.scans import (
     spool_scan,
     write_scan,
 )
-from oldphoto_core.scans import pages as tiff_pages
-from oldphoto_core.scans.ifd import Layout, next_ifd, read_ifd
+from oldphoto_core.scans.metadata.ifd import Layout, next_ifd, read_ifd
+from oldphoto_core.scans.tiff import pages as tiff_pages
 
 PAGES = mixed_pages()
 
@@ -270,7 +270,7 @@ def test_parts_that_claim_the_whole_file_each_are_not_copied(tmp_path: Path) -> 
     data = encoded(photo(1, 8), "tiff")
     size = len(data)
     entries = {**read_ifd(data)}
-    from oldphoto_core.scans.ifd import as_exif, longs
+    from oldphoto_core.scans.metadata.ifd import as_exif, longs
 
     entries[273], entries[279] = longs(*[8] * 1000), longs(*[size] * 1000)
     hostile = as_exif(entries).ljust(size, b"\0")

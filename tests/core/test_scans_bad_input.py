@@ -202,7 +202,7 @@ def test_a_decompression_bomb_is_refused_by_its_header() -> None:
 
 
 def test_tags_that_each_claim_the_whole_file_do_not_fill_the_memory() -> None:
-    from oldphoto_core.scans.ifd import read_ifd
+    from oldphoto_core.scans.metadata.ifd import read_ifd
 
     entries = b"".join(struct.pack("<HHII", tag, 2, 1_000_000, 8) for tag in range(1000, 6000))
     body = bytes(1_000_000)

@@ -12,7 +12,7 @@ from scan_files import encoded, photo, png_chunk
 
 from oldphoto_core.errors import TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans import foresee, read_facts, read_pages, read_scan, spool_scan, write_scan
-from oldphoto_core.scans.ifd import ASCII, BYTE, Entry, longs, read_ifd, shorts, write_ifd
+from oldphoto_core.scans.metadata.ifd import ASCII, BYTE, Entry, longs, read_ifd, shorts, write_ifd
 from oldphoto_core.scans.views import HoledCopy
 
 RGB, GREY, DEEP = photo(3, 8), photo(1, 8), photo(4, 16)

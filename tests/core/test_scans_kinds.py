@@ -15,7 +15,7 @@ from scan_files import box, encoded, exif_block, jpeg2000, jpeg2000_of_bits, pho
 
 from oldphoto_core.errors import ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans import file_extension, kinds, read_facts, read_header, read_scan, write_scan
-from oldphoto_core.scans.ifd import Layout, read_ifd, value_position
+from oldphoto_core.scans.metadata.ifd import Layout, read_ifd, value_position
 
 
 def saved(image: Image.Image, format_: str, **options: Any) -> bytes:

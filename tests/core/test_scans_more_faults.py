@@ -15,7 +15,7 @@ from scan_files import encoded, photo, png_chunk
 
 from oldphoto_core.errors import ScanError, TruncatedScan, UnsupportedScan
 from oldphoto_core.scans import read_header, read_pages, read_scan, spool_scan, write_scan
-from oldphoto_core.scans.ifd import ASCII, Entry, longs, shorts, write_ifd
+from oldphoto_core.scans.metadata.ifd import ASCII, Entry, longs, shorts, write_ifd
 
 RGB = photo(3, 8)
 _CODED = encoded(RGB, "jpeg", Q=90, keep=0)

@@ -238,7 +238,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(format_: Any, put: Callable[[by
 
 
 def test_the_layers_of_a_tiff_from_photoshop_are_passed_over(put: Callable[[bytes], Path], folder: Path) -> None:
-    from oldphoto_core.scans.ifd import UNDEFINED, Entry, read_ifd, write_ifd
+    from oldphoto_core.scans.metadata.ifd import UNDEFINED, Entry, read_ifd, write_ifd
 
     data = encoded(photo(3, 8), "tiff")
     layers = Entry(UNDEFINED, b"layer " * 100_000)

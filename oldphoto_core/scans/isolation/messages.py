@@ -17,10 +17,10 @@ from oldphoto_core.errors import ScanError
 from oldphoto_core.scans.carried import Carried
 from oldphoto_core.scans.facts import FileFacts
 from oldphoto_core.scans.foresight import Foreseen, TooScattered
-from oldphoto_core.scans.icc import UnusableProfileError
 from oldphoto_core.scans.isolation.confinement import Confinement
 from oldphoto_core.scans.isolation.memory import Plane
 from oldphoto_core.scans.isolation.wire import MOST_CHARACTERS, BadMessage, packed, unpacked
+from oldphoto_core.scans.metadata.icc import UnusableProfileError
 from oldphoto_core.scans.scan import Format, ScanHeader
 from oldphoto_core.scans.selection import ALL_PAGES, PageSelection
 

@@ -39,9 +39,9 @@ from oldphoto_core.scans.isolation.messages import (
     receive_files,
     send,
 )
-from oldphoto_core.scans.pages import page_view, stated_header
 from oldphoto_core.scans.reader import read_image, read_scan, split
 from oldphoto_core.scans.scan import Pixels, ScanHeader, fields_of
+from oldphoto_core.scans.tiff.pages import page_view, stated_header
 from oldphoto_core.scans.views import HoledCopy, NotThere
 from oldphoto_core.scans.vips import dtype_of, slabs_of
 

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from oldphoto_core.errors import TruncatedScan, UnreadableScan
-from oldphoto_core.scans.exif import ORIENTATION, RESOLUTION_UNIT, X_RESOLUTION, Y_RESOLUTION
-from oldphoto_core.scans.ifd import (
+from oldphoto_core.scans.metadata.exif import ORIENTATION, RESOLUTION_UNIT, X_RESOLUTION, Y_RESOLUTION
+from oldphoto_core.scans.metadata.ifd import (
     EXIF_IFD,
     GPS_IFD,
     BrokenIfdError,
@@ -21,7 +21,7 @@ from oldphoto_core.scans.ifd import (
     tags_of,
     write_ifd,
 )
-from oldphoto_core.scans.tiff_parts import mend_parts
+from oldphoto_core.scans.tiff.parts import mend_parts
 from oldphoto_core.scans.views import AssembledView, Data
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262

@@ -7,8 +7,8 @@ import zlib
 from collections.abc import Iterator
 
 from oldphoto_core.errors import TruncatedScan, UnreadableScan, UnsupportedScan
-from oldphoto_core.scans import exif as exif_blocks
 from oldphoto_core.scans.carried import CREDENTIALS, Carried, Encoding, Resolution
+from oldphoto_core.scans.metadata import exif as exif_blocks
 from oldphoto_core.scans.views import AssembledView, Data, pieces_of
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from oldphoto_core.scans import exif as exif_blocks
-from oldphoto_core.scans import xmp
 from oldphoto_core.scans.carried import MM_PER_UNIT, Carried, Encoding, Resolution, Unit
-from oldphoto_core.scans.jpeg_segments import segments_of
-from oldphoto_core.scans.jpeg_structure import sound, sound_head
-from oldphoto_core.scans.jpeg_trailers import left_out_of, missing_of
+from oldphoto_core.scans.jpeg.segments import segments_of
+from oldphoto_core.scans.jpeg.structure import sound, sound_head
+from oldphoto_core.scans.jpeg.trailers import left_out_of, missing_of
+from oldphoto_core.scans.metadata import exif as exif_blocks
+from oldphoto_core.scans.metadata import xmp
 from oldphoto_core.scans.views import Data, pieces_of
 
 _EXIF, _XMP, _ICC, _PHOTOSHOP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"Photoshop 3.0\0"

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from oldphoto_core.errors import ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
-from oldphoto_core.scans import exif as exif_blocks
 from oldphoto_core.scans.carried import Carried, Encoding
 from oldphoto_core.scans.depths import bits_as_kind, spread
+from oldphoto_core.scans.metadata import exif as exif_blocks
 from oldphoto_core.scans.scan import Format, Pixels, ScanHeader
 from oldphoto_core.scans.views import Data
 from oldphoto_core.scans.vips import open_image, translated

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from oldphoto_core.errors import ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
-from oldphoto_core.scans import exif as exif_blocks
 from oldphoto_core.scans.carried import Carried, Encoding, Resolution
 from oldphoto_core.scans.depths import bits_as_kind, spread
+from oldphoto_core.scans.metadata import exif as exif_blocks
 from oldphoto_core.scans.scan import Pixels, ScanHeader
 from oldphoto_core.scans.views import Data
 

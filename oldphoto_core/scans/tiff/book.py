@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from oldphoto_core.errors import UnreadableScan
-from oldphoto_core.scans.ifd import Entry, Layout, long8s, longs, next_ifd, read_ifd, write_ifd
-from oldphoto_core.scans.pages import pages_of
-from oldphoto_core.scans.tiff import compression_code
-from oldphoto_core.scans.tiff_faults import inspect
-from oldphoto_core.scans.tiff_parts import OFFSETS_AND_COUNTS
+from oldphoto_core.scans.metadata.ifd import Entry, Layout, long8s, longs, next_ifd, read_ifd, write_ifd
+from oldphoto_core.scans.tiff.faults import inspect
+from oldphoto_core.scans.tiff.pages import pages_of
+from oldphoto_core.scans.tiff.parts import OFFSETS_AND_COUNTS
+from oldphoto_core.scans.tiff.tags import compression_code
 from oldphoto_core.scans.views import Data, FileView, pieces_of
 from oldphoto_core.scans.vips import translated
 

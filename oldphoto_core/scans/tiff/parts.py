@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from oldphoto_core.errors import ScanError, TruncatedScan, UnreadableScan
-from oldphoto_core.scans.ifd import Entry, Layout, extents_of_ifd, first_integer, long8s, longs, shorts, write_ifd
+from oldphoto_core.scans.metadata.ifd import (
+    Entry,
+    Layout,
+    extents_of_ifd,
+    first_integer,
+    long8s,
+    longs,
+    shorts,
+    write_ifd,
+)
 from oldphoto_core.scans.views import Data
 from oldphoto_core.scans.vips import open_image, translated
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 from oldphoto_core.errors import TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans.carried import Carried, Pyramid
-from oldphoto_core.scans.ifd import BrokenIfdError, Entry, Layout, first_integer, read_ifd
+from oldphoto_core.scans.metadata.ifd import BrokenIfdError, Entry, Layout, first_integer, read_ifd
 from oldphoto_core.scans.scan import ScanHeader
 from oldphoto_core.scans.selection import PageSelection
-from oldphoto_core.scans.tiff_chain import chain_of, leads_nowhere
-from oldphoto_core.scans.tiff_faults import corrected, inspect
+from oldphoto_core.scans.tiff.chain import chain_of, leads_nowhere
+from oldphoto_core.scans.tiff.faults import corrected, inspect
 from oldphoto_core.scans.views import AssembledView, Data, PageView
 
 _SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _CHANNELS = 254, 255, 256, 257, 258, 262, 277

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from oldphoto_core.errors import UnreadableScan, UnsupportedScan
-from oldphoto_core.scans import heif, jpeg2000
+from oldphoto_core.scans.formats import heif, jpeg2000
 from oldphoto_core.scans.scan import Format
 
 _OTHERS = (

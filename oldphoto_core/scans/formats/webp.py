@@ -6,8 +6,8 @@ import struct
 from collections.abc import Iterator
 
 from oldphoto_core.errors import TruncatedScan, UnreadableScan, UnsupportedScan
-from oldphoto_core.scans import exif as exif_blocks
 from oldphoto_core.scans.carried import CREDENTIALS, Carried, Encoding
+from oldphoto_core.scans.metadata import exif as exif_blocks
 from oldphoto_core.scans.scan import ScanHeader
 from oldphoto_core.scans.views import AssembledView, Data
 

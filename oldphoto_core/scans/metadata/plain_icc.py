@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from oldphoto_core.scans.icc import CURVE_POINTS, Profile, UnusableProfileError, read_profile
+from oldphoto_core.scans.metadata.icc import CURVE_POINTS, Profile, UnusableProfileError, read_profile
 from oldphoto_core.scans.scan import Scan, SpooledScan
 
 _POINTS = 4096

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oldphoto_core.errors import ScanTooLarge, UnsupportedScan
-from oldphoto_core.scans import tiff
 from oldphoto_core.scans.carried import Carried
 from oldphoto_core.scans.depths import bits_as_kind, spread
-from oldphoto_core.scans.ifd import BrokenIfdError, Entry, first_integer, longs, read_ifd, shorts
+from oldphoto_core.scans.metadata.ifd import BrokenIfdError, Entry, first_integer, longs, read_ifd, shorts
 from oldphoto_core.scans.scan import Pixels, ScanHeader
-from oldphoto_core.scans.tiff_faults import corrected, inspect
-from oldphoto_core.scans.tiff_parts import Grid
+from oldphoto_core.scans.tiff import tags
+from oldphoto_core.scans.tiff.faults import corrected, inspect
+from oldphoto_core.scans.tiff.parts import Grid
 from oldphoto_core.scans.views import Data
 from oldphoto_core.scans.vips import open_image, translated
 
@@ -67,7 +67,7 @@ def check_kind(data: Data) -> None:
     if colours is None or header.bands - colours not in (0, 1):
         raise UnsupportedScan(f"{header.bits} bits a channel, {header.bands} channels of kind {kind}: {_TO_SAVE}")
     if code not in _OF_BYTES or first_integer(entries, _PREDICTOR, 1) != 1:
-        raise UnsupportedScan(f"{header.bits} bits a channel compressed as {tiff.compression_of(data)}: {_TO_SAVE}")
+        raise UnsupportedScan(f"{header.bits} bits a channel compressed as {tags.compression_of(data)}: {_TO_SAVE}")
     if {*entries[_BITS].integers()} != {header.bits} or first_integer(entries, _SAMPLE, 1) != 1:
         raise UnsupportedScan(f"channels of different depths, or of other numbers than whole ones: {_TO_SAVE}")
 
@@ -96,7 +96,7 @@ def decode(data: Data) -> Pixels:
 
 def read_carried(data: Data) -> Carried:
     """Everything but the pixels."""
-    return replace(tiff.read_carried(data), converted=bits_as_kind(stored_header(data).bits))
+    return replace(tags.read_carried(data), converted=bits_as_kind(stored_header(data).bits))
 
 
 def _as_bytes(entries: Mapping[int, Entry], grid: Grid, width: int) -> dict[int, Entry]:

@@ -7,9 +7,9 @@ import struct
 from collections.abc import Iterator, Mapping
 
 from oldphoto_core.errors import UnsupportedScan
-from oldphoto_core.scans import exif as exif_blocks
 from oldphoto_core.scans.carried import CREDENTIALS, MM_PER_UNIT, Carried, Encoding, Resolution
-from oldphoto_core.scans.ifd import (
+from oldphoto_core.scans.metadata import exif as exif_blocks
+from oldphoto_core.scans.metadata.ifd import (
     ASCII,
     BYTE,
     EXIF_IFD,

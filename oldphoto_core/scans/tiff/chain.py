@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from oldphoto_core.errors import ScanTooLarge, TruncatedScan, UnreadableScan
-from oldphoto_core.scans.ifd import BrokenIfdError, Layout, extents_of_ifd, looks_like_ifd, next_ifd, read_ifd
-from oldphoto_core.scans.tiff_parts import OFFSETS_AND_COUNTS
+from oldphoto_core.scans.metadata.ifd import BrokenIfdError, Layout, extents_of_ifd, looks_like_ifd, next_ifd, read_ifd
+from oldphoto_core.scans.tiff.parts import OFFSETS_AND_COUNTS
 from oldphoto_core.scans.views import Data
 
 MOST = 4000

@@ -11,7 +11,7 @@ import struct
 import numpy as np
 
 from oldphoto_core.errors import ScanError, TruncatedScan, UnsupportedScan
-from oldphoto_core.scans.jpeg_segments import (
+from oldphoto_core.scans.jpeg.segments import (
     FRAMES,
     Segment,
     end_of_picture,

@@ -1,0 +1,1 @@
+"""File formats: which there are, and how each of them is recognised, read and written."""

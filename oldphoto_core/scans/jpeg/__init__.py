@@ -1,0 +1,1 @@
+"""JPEG files around their pixels: segments, faults of their structure, metadata, what follows the picture."""
