@@ -9,6 +9,7 @@ import typer
 from flows.commands.check import show_check
 from flows.commands.terminal import RegistryOption, above_zero, known_device, parsed_size, say, show
 from oldphoto_core.errors import RunStopped
+from oldphoto_core.scans.formats import OutputFormat
 
 if TYPE_CHECKING:
     from oldphoto_core.reports.summary import Summary
@@ -70,7 +71,7 @@ def restore(
         Literal["auto", "float32", "float16", "bfloat16"], typer.Option(help="Of the network's arithmetic.")
     ] = "auto",
     format: Annotated[  # noqa: A002 - the name users give
-        Literal["keep", "tiff", "png", "jpeg"], typer.Option(help="Format of the results; a new one is appended.")
+        OutputFormat, typer.Option(help="Format of the results; a new one is appended.")
     ] = "keep",
     pages: Annotated[
         str, typer.Option(metavar="1,3-5", help="Pages of a TIFF of several to restore; others stay as they are.")

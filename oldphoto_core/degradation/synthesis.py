@@ -15,6 +15,7 @@ from oldphoto_core.degradation.pairs import PairShard, write_pair_shard
 from oldphoto_core.degradation.published import PublishedRecipe
 from oldphoto_core.degradation.recipe import Recipe
 from oldphoto_core.errors import ConfigError, SourceMissing, UsageError
+from oldphoto_core.scans.formats import USUAL_EXTENSIONS
 from oldphoto_core.storage import Bucket, is_image_key
 
 
@@ -45,7 +46,7 @@ def plan_shards(clean: Bucket, config: SynthesisConfig) -> list[PairShard]:
     """The requests, in order: photos in name order, again from the first when there are fewer photos than pairs."""
     keys = [entry.key for entry in clean.list() if is_image_key(entry.key)]
     if not keys:
-        raise SourceMissing(f"{clean.url} holds no photos (jpg, png, tif, webp); give a folder or bucket that does")
+        raise SourceMissing(f"{clean.url} holds no photos ({USUAL_EXTENSIONS}); give a folder or bucket that does")
     count = config.count or len(keys)
     size = config.pairs_per_shard
     return [

@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, get_args
+
+from oldphoto_core.scans.formats import FORMATS, OutputFormat
 
 SCHEMA = "oldphoto-record/2"
 KNOWN_SCHEMAS = (SCHEMA, "oldphoto-record/1")
@@ -92,9 +94,11 @@ def decode_record(data: bytes) -> dict[str, Any] | None:
 
 
 def record_schema() -> dict[str, Any]:
-    """The JSON Schema of the records that are written."""
+    """The JSON Schema of the records that are written, with the formats that there are."""
     text = (resources.files("oldphoto_core.reports") / "schemas/record-2.json").read_text("utf-8")
     schema: dict[str, Any] = json.loads(text)
+    schema["properties"]["options"]["properties"]["format"]["enum"] = list(get_args(OutputFormat))
+    schema["$defs"]["facts"]["properties"]["format"]["enum"] = list(FORMATS)
     return schema
 
 

@@ -18,6 +18,7 @@ from oldphoto_core.folders import temporary_folder
 from oldphoto_core.restoration import blending
 from oldphoto_core.restoration.colour_facts import tone_of
 from oldphoto_core.scans import FileView, TiffBook, can_copy, write_empty_mask
+from oldphoto_core.scans.formats import FORMATS
 
 if TYPE_CHECKING:
     from oldphoto_core.detection.finding import Finding
@@ -199,7 +200,7 @@ class Book:
 
 def check_holds(pages: int, format_: str) -> None:
     """Raises UnsupportedScan where a format of derivatives ("keep" is a TIFF's own) cannot hold so many pages."""
-    if format_ not in ("keep", "tiff"):
+    if format_ != "keep" and not FORMATS[format_].has_pages:
         raise UnsupportedScan(f"a TIFF of {pages} pages, and {format_} holds one: choose --format keep or tiff")
 
 

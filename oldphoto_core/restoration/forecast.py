@@ -11,6 +11,7 @@ import numpy as np
 
 from oldphoto_core.errors import OldPhotoError
 from oldphoto_core.restoration.recovery import KILLED, SUMMARY
+from oldphoto_core.scans.formats import FORMATS
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.options import RestoreOptions
@@ -53,7 +54,7 @@ def estimated_bytes(written: OutputFormat, header: ScanHeader, size: int) -> flo
     """Of one derivative: as large as its master where the format is kept, uncompressed where it becomes lossless."""
     if written == "keep" or written == header.format:
         return float(size)
-    if written in ("tiff", "png"):
+    if not FORMATS[written].is_lossy:
         return float(header.width * header.height * header.bands * max(1, header.bits // 8))
     return None
 

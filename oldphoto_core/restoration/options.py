@@ -6,12 +6,21 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from oldphoto_core.detection.options import DetectionOptions, FrameChoice, Sensitivity
 from oldphoto_core.errors import ConfigError
-from oldphoto_core.scans.scan import ONLY_READ, Format, OutputFormat
+from oldphoto_core.scans.formats import (
+    FORMATS,
+    FileFormat,
+    Format,
+    OutputFormat,
+    extensions_of,
+    file_extension,
+    named_by,
+)
 from oldphoto_core.scans.selection import PageSelection
 from oldphoto_core.tone.options import ColourChoice, Tint, ToneOptions
 
@@ -20,12 +29,20 @@ ExistingPolicy = Literal["skip", "overwrite", "abort"]
 FailurePolicy = Literal["skip", "copy", "abort"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 
-_EXTENSIONS: dict[OutputFormat, str] = {"keep": "", "tiff": ".tif", "png": ".png", "jpeg": ".jpg"}
-_NAMED_LOSSY = re.compile(r"\.(jpe?g|jpe|webp)(\.png)*$", re.IGNORECASE)
-"""Names of masters that cannot be written again as they are, and of those that look like their derivatives."""
 
-_NAMED_ONLY_READ = re.compile(r"\.(jp2|j2k|j2c|jpf|jpx|heic|heif|hif|avif)(\.tif)*$", re.IGNORECASE)
-"""The same of JPEG 2000, HEIF and AVIF, which are only read: their derivatives are TIFFs."""
+def _names_of(which: Callable[[FileFormat], bool], derivative: Format) -> re.Pattern[str]:
+    """Names of masters of some formats, and of those that look like their derivatives of another format."""
+    masters = "|".join(extensions_of(which))
+    return re.compile(rf"\.({masters})(\.{file_extension(derivative)})*$", re.IGNORECASE)
+
+
+_NAMED_LOSSY = _names_of(lambda row: row.is_lossy, "png")
+"""Names of masters that cannot be written again as they are."""
+_NAMED_ONLY_READ = _names_of(lambda row: row.writer is None, "tiff")
+"""Names of masters of formats that are only read."""
+_LOSSLESS_CHOICES = sorted(
+    choice for choice in get_args(OutputFormat) if choice == "keep" or not FORMATS[choice].is_lossy
+)
 
 _CUSTOMARY_GROWTH = 1.5
 
@@ -38,8 +55,8 @@ class RestoreOptions:
     """The whole picture translated, or only what is damaged filled and every other pixel left the master's."""
 
     format: OutputFormat = "keep"
-    """File format of the derivatives; `keep` is each source's own (TIFF for JPEG 2000, HEIF and AVIF; PNG for JPEG and
-    WebP in mode scratches)."""
+    """File format of the derivatives; `keep` is each source's own (TIFF for formats that are only read; PNG for JPEG
+    and WebP in mode scratches)."""
 
     pages: str = ""
     """Which pages of a TIFF of several are restored, as "1,3-5" or "2-"; the others are taken over unchanged. "": all.
@@ -110,10 +127,11 @@ class RestoreOptions:
         _check_choice("format", self.format, get_args(OutputFormat))
         _check_choice("existing", self.existing, get_args(ExistingPolicy))
         _check_choice("on_failure", self.on_failure, get_args(FailurePolicy))
-        if self.mode == "scratches" and self.format == "jpeg":
+        if self.mode == "scratches" and self.format not in _LOSSLESS_CHOICES:
+            title, (*choices, last) = FORMATS[self.format].title, _LOSSLESS_CHOICES
             raise ConfigError(
-                "format is 'jpeg' in mode scratches, where writing a JPEG would change pixels that are not damaged;"
-                " choose keep, png or tiff"
+                f"format is {self.format!r} in mode scratches, where writing a {title} would change pixels that are not"
+                f" damaged; choose {', '.join(choices)} or {last}"
             )
         _check_choice("sensitivity", self.sensitivity, get_args(Sensitivity))
         _check_choice("frame", self.frame, get_args(FrameChoice))
@@ -192,14 +210,14 @@ class RestoreOptions:
         """Key of the derivative below `photos/`, by the master's name alone.
 
         The extension is always added, never replaced, so no two keys meet. In mode scratches JPEG and WebP get `.png`,
-        and so does what is called `.jpg.png` already, which would meet them. JPEG 2000, HEIF and AVIF get
-        `.tif` in any mode likewise.
+        and so does what is called `.jpg.png` already, which would meet them. Formats that are only read
+        get `.tif` in any mode likewise.
         """
         if self._becomes_tiff(key):
             return f"{key}.tif"
         if self._becomes_png(key):
             return f"{key}.png"
-        return key + _EXTENSIONS[self.format]
+        return key if self.format == "keep" else f"{key}.{file_extension(self.format)}"
 
     def output_format(self, key: str, content: Format) -> OutputFormat:
         """How the derivative of a master with that name and that content is encoded; lossless in mode scratches."""
@@ -207,11 +225,12 @@ class RestoreOptions:
             return "tiff"
         if self._becomes_png(key):
             return "png"
-        if self.format == "keep" and content in ONLY_READ:
-            return "png" if key.lower().endswith(".png") else "tiff"
-        if self._keeps_pixels and content in ("jpeg", "webp"):
+        named = named_by(key)
+        if self.format == "keep" and FORMATS[content].writer is None:
+            return "png" if named is FORMATS["png"] else "tiff"
+        if self._keeps_pixels and FORMATS[content].is_lossy:
             # a JPEG under a lossless name: the derivative becomes what the name says
-            return "tiff" if key.lower().endswith((".tif", ".tiff")) else "png"
+            return "tiff" if named is FORMATS["tiff"] else "png"
         return self.format
 
     @property

@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from oldphoto_core.errors import RunStopped, SkippedReason
@@ -18,6 +17,7 @@ from oldphoto_core.restoration.masks import MaskIndex
 from oldphoto_core.restoration.options import RestoreOptions
 from oldphoto_core.restoration.photo import Photo
 from oldphoto_core.restoration.rows import rows_by_key
+from oldphoto_core.scans.formats import FORMATS, named_by
 from oldphoto_core.storage import Bucket, LedgerRow, previous_results
 from oldphoto_core.storage.store import UNLISTED
 
@@ -28,8 +28,6 @@ Standing = Literal["new", "current", "outdated", "foreign"]
 
 MAX_SHARD_PHOTOS = 200
 MAX_SHARD_MEGAPIXELS = 1000.0
-_BYTES_PER_PIXEL = {".jpg": 0.5, ".jpeg": 0.5, ".jpe": 0.5, ".webp": 0.25, ".jp2": 1.0, ".jpx": 1.0, ".png": 2.0}
-_BYTES_PER_PIXEL_OF_OTHERS = 3.0  # an uncompressed TIFF, 8-bit RGB
 
 
 @dataclass(slots=True)
@@ -94,8 +92,8 @@ def cut_shards(
 
 def estimated_megapixels(photo: Photo) -> float:
     """By name and size, as nothing of the file is read yet; right within a factor of a few, which is enough here."""
-    extension = PurePosixPath(photo.key).suffix.lower()
-    return photo.size / _BYTES_PER_PIXEL.get(extension, _BYTES_PER_PIXEL_OF_OTHERS) / 1e6
+    row = named_by(photo.key) or FORMATS["tiff"]
+    return photo.size / row.bytes_per_pixel / 1e6
 
 
 class Derivatives:

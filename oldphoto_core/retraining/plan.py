@@ -15,6 +15,7 @@ from oldphoto_core.names import visible
 from oldphoto_core.nets.presets import PRESETS
 from oldphoto_core.retraining.config import RetrainConfig
 from oldphoto_core.scans import read_scan
+from oldphoto_core.scans.formats import USUAL_EXTENSIONS
 from oldphoto_core.storage import Bucket, ObjectInfo, is_image_key
 from oldphoto_core.storage.parallel import map_objects
 from oldphoto_core.training.config import StageConfig
@@ -215,7 +216,7 @@ def _refuse_few(
 def _images(bucket: Bucket) -> list[ObjectInfo]:
     entries = [entry for entry in bucket.list() if is_image_key(entry.key)]
     if not entries:
-        raise SourceMissing(f"{bucket.url} holds no photos (jpg, png, tif, webp); give a folder or bucket that does")
+        raise SourceMissing(f"{bucket.url} holds no photos ({USUAL_EXTENSIONS}); give a folder or bucket that does")
     return entries
 
 

@@ -14,6 +14,7 @@ from oldphoto_core.reports.overlays import marked
 from oldphoto_core.samples.collection import SAMPLES, read_clean
 from oldphoto_core.scans import read_scan
 from oldphoto_core.scans.convert import to_rgb8
+from oldphoto_core.scans.formats import USUAL_EXTENSIONS
 from oldphoto_core.storage import Bucket, is_image_key
 
 Photo = NDArray[np.uint8]
@@ -77,7 +78,7 @@ def _mixed(squares: list[Photo], recipe: Recipe, seed: int, size: int) -> bytes:
 def _given(photos: Bucket) -> list[Photo]:
     keys = sorted(entry.key for entry in photos.list() if is_image_key(entry.key))[:PHOTOS]
     if not keys:
-        raise SourceMissing(f"{photos.url} holds no photos (jpg, png, tif, webp); give a folder or bucket that does")
+        raise SourceMissing(f"{photos.url} holds no photos ({USUAL_EXTENSIONS}); give a folder or bucket that does")
     return [to_rgb8(read_scan(photos.read(key)).pixels) for key in keys]
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from oldphoto_core.scans.colour import WorkingSpace, working_space
     from oldphoto_core.scans.facts import FileFacts, read_facts
     from oldphoto_core.scans.foresight import Foreseen, SparseCopy, TooScattered, foresee
-    from oldphoto_core.scans.formats.recognition import file_extension
+    from oldphoto_core.scans.formats import Format, OutputFormat, file_extension
     from oldphoto_core.scans.headers import read_header, read_header_of, read_pages
     from oldphoto_core.scans.isolation.decoders import Decoders
     from oldphoto_core.scans.masks import (
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from oldphoto_core.scans.metadata.xmp import Label
     from oldphoto_core.scans.raw import RawPixels
     from oldphoto_core.scans.reader import read_scan, spool_scan
-    from oldphoto_core.scans.scan import Format, OutputFormat, Scan, ScanHeader, SpooledScan
+    from oldphoto_core.scans.scan import Scan, ScanHeader, SpooledScan
     from oldphoto_core.scans.selection import PageSelection
     from oldphoto_core.scans.tiff.book import TiffBook, can_copy
     from oldphoto_core.scans.tiff.pages import photos_of
@@ -85,7 +85,7 @@ _HOMES = {
     "foresight": ("Foreseen", "SparseCopy", "TooScattered", "foresee"),
     "colour": ("WorkingSpace", "working_space"),
     "facts": ("FileFacts", "read_facts"),
-    "formats.recognition": ("file_extension",),
+    "formats": ("Format", "OutputFormat", "file_extension"),
     "headers": ("read_header", "read_header_of", "read_pages"),
     "metadata.icc": ("UnusableProfileError",),
     "isolation.decoders": ("Decoders",),
@@ -101,7 +101,7 @@ _HOMES = {
     "tiff.pages": ("photos_of",),
     "raw": ("RawPixels",),
     "reader": ("read_scan", "spool_scan"),
-    "scan": ("Format", "OutputFormat", "Scan", "ScanHeader", "SpooledScan"),
+    "scan": ("Scan", "ScanHeader", "SpooledScan"),
     "selection": ("PageSelection",),
     "views": ("FileView",),
     "writer": ("write_scan", "write_spooled"),

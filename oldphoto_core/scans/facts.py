@@ -9,16 +9,13 @@ from pathlib import Path
 from PIL import ImageCms
 
 from oldphoto_core.scans.carried import Unit
-from oldphoto_core.scans.formats import heif
+from oldphoto_core.scans.formats import FORMATS, Format
 from oldphoto_core.scans.headers import read_stored
-from oldphoto_core.scans.scan import Format
-from oldphoto_core.scans.tiff import tags
 from oldphoto_core.scans.tiff.pages import page_view
 from oldphoto_core.scans.views import Data, FileView
 from oldphoto_core.scans.vips import translated
 
 _UNREADABLE = "(no name that can be read)"
-_COMPRESSIONS: dict[Format, str] = {"jpeg": "jpeg", "png": "deflate", "webp": "webp", "jpeg2000": "jpeg2000"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,9 +86,8 @@ def _facts(data: Data, page: int | None) -> FileFacts:
 
 
 def _compression(data: Data, format_: Format, page: int | None) -> str:
-    if format_ == "tiff":
-        return tags.compression_of(page_view(data, page)[0])
-    return heif.compression_of(data) if format_ in ("heif", "avif") else _COMPRESSIONS[format_]
+    row = FORMATS[format_]
+    return row.reader().compression(page_view(data, page)[0] if row.has_pages else data)
 
 
 def profile_name(profile: bytes | None) -> str | None:

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from oldphoto_core.errors import UnsupportedScan
-from oldphoto_core.scans.formats.recognition import HEAD, recognise
+from oldphoto_core.scans.formats import FORMATS, HEAD, FileFormat, recognise
 from oldphoto_core.scans.headers import check_whole, judge_pages
-from oldphoto_core.scans.jpeg import metadata as jpeg_metadata
-from oldphoto_core.scans.scan import Format, ScanHeader
+from oldphoto_core.scans.scan import ScanHeader
 from oldphoto_core.scans.selection import ALL_PAGES, PageSelection
 from oldphoto_core.scans.views import BLOCK, HoledCopy
 from oldphoto_core.scans.vips import translated
@@ -76,22 +75,20 @@ def foresee(file: HoledCopy, selection: PageSelection = ALL_PAGES, *, max_pixels
     with translated("read"):
         file.fill(0, HEAD_BYTES)
         format_ = recognise(file[:HEAD])
-        if len(file) <= HEAD_BYTES or format_ in ("tiff", "webp", "heif", "avif"):
+        row = FORMATS[format_]
+        if len(file) <= HEAD_BYTES or row.states_length:
             check_whole(file, format_)
-        elif format_ == "jpeg":
-            file.fill(0, jpeg_metadata.start_of_pixels(file))
+        elif start_of_pixels := row.reader().start_of_pixels:
+            file.fill(0, start_of_pixels(file))
         headers = judge_pages(file, selection, max_pixels=max_pixels)
-        return Foreseen(headers, "" if len(file) <= HEAD_BYTES or _ends_well(file, format_) else _DOUBT)
+        return Foreseen(headers, "" if len(file) <= HEAD_BYTES or _ends_well(file, row) else _DOUBT)
 
 
-_END_MARKS: dict[Format, bytes] = {"jpeg": b"\xff\xd9", "png": b"IEND\xaeB`\x82", "jpeg2000": b"\xff\xd9"}
-"""Of the formats whose structure does not tell where the file should end."""
 _DOUBT = "no mark of a picture's end at the end of the file: it may be cut short"
 
 
-def _ends_well(file: HoledCopy, format_: Format) -> bool:
-    mark = _END_MARKS.get(format_)
-    return mark is None or mark in file[max(0, len(file) - TAIL_BYTES) :]
+def _ends_well(file: HoledCopy, row: FileFormat) -> bool:
+    return row.end_mark is None or row.end_mark in file[max(0, len(file) - TAIL_BYTES) :]
 
 
 def _runs(numbers: list[int]) -> list[tuple[int, int]]:

@@ -4,63 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from types import ModuleType
 from typing import Any
 
 from oldphoto_core.errors import ScanError, ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans import kinds
 from oldphoto_core.scans.carried import Carried
-from oldphoto_core.scans.formats import heif, jpeg2000, png, webp
-from oldphoto_core.scans.formats.recognition import HEAD, recognise
-from oldphoto_core.scans.jpeg import metadata as jpeg_metadata
-from oldphoto_core.scans.jpeg import structure as jpeg_structure
-from oldphoto_core.scans.scan import Format, ScanHeader
+from oldphoto_core.scans.formats import FORMATS, HEAD, Format, recognise
+from oldphoto_core.scans.formats.reading import Reader
+from oldphoto_core.scans.scan import ScanHeader
 from oldphoto_core.scans.selection import ALL_PAGES, PageSelection
-from oldphoto_core.scans.tiff import packed, pages, tags
-from oldphoto_core.scans.tiff.faults import bare
+from oldphoto_core.scans.tiff import pages
 from oldphoto_core.scans.views import Data, FileView
 from oldphoto_core.scans.vips import translated
 
 DEFAULT_MAX_PIXELS = 500_000_000
 """Bound on width x height when the caller states none: 3 GB of 16-bit RGB."""
 
-READ_CARRIED: dict[Format, Callable[[Data], Carried]] = {
-    "jpeg": jpeg_metadata.read_carried,
-    "png": png.read_carried,
-    "tiff": tags.read_carried,
-    "webp": webp.read_carried,
-    "jpeg2000": jpeg2000.read_carried,
-    "heif": heif.read_carried,
-    "avif": heif.read_carried,
-}
-CHECK_WHOLE: dict[Format, Callable[[Data], None]] = {
-    "jpeg": jpeg_structure.check_whole,
-    "png": png.check_whole,
-    "tiff": pages.check_whole,
-    "webp": webp.check_whole,
-    "jpeg2000": jpeg2000.check_whole,
-    "heif": heif.check_whole,
-    "avif": heif.check_whole,
-}
-_IN_ONE_PIECE: dict[Format, ModuleType] = {"jpeg2000": jpeg2000, "heif": heif, "avif": heif}
-_MENDED: dict[Format, Callable[[Data], Data]] = {
-    "jpeg": jpeg_structure.sound_head,
-    "png": png.sound,
-    "tiff": bare,
-    "webp": webp.sound,
-}
 _DEPTHS = {"uchar": 8, "char": 8, "ushort": 16, "short": 16, "uint": 32, "int": 32, "float": 32, "double": 64}
 _KINDS = ("b-w", "grey16", "srgb", "rgb16", "rgb")
 
 
-def decoder_of(data: Data, format: Format) -> ModuleType | None:  # noqa: A002
-    """Who decodes a picture that no library gives row by row; None: libvips does.
-
-    Of a TIFF it is the first page that counts.
-    """
-    return packed if format == "tiff" and packed.is_packed(data) else _IN_ONE_PIECE.get(format)
+def reader_of(format: Format) -> Reader:  # noqa: A002
+    """How files of a format are read."""
+    return FORMATS[format].reader()
 
 
 def read_header(data: bytes) -> ScanHeader:
@@ -92,7 +60,7 @@ def read_pages(
         ScanError: as `read_scan`, as far as headers show.
     """
     with translated("read"), seen(file) as data:
-        CHECK_WHOLE[recognise(data[:HEAD])](data)
+        check_whole(data, recognise(data[:HEAD]))
         return judge_pages(data, selection, max_pixels=max_pixels)
 
 
@@ -100,7 +68,7 @@ def judge_pages(
     data: Data, selection: PageSelection = ALL_PAGES, *, max_pixels: int | None = None
 ) -> tuple[ScanHeader, ...]:
     """`read_pages` of a file of which no more than its headers need be there; whether it is whole is not judged."""
-    if recognise(data[:HEAD]) != "tiff":
+    if not FORMATS[recognise(data[:HEAD])].has_pages:
         return (judge_header(data, max_pixels=max_pixels),)
     found = pages.pages_of(data)
     if len(found) == 1:
@@ -127,19 +95,18 @@ def judge_header(data: Data, *, max_pixels: int | None = None) -> ScanHeader:
     """
     with translated("read"):
         format_ = recognise(data[:HEAD])
-        if (decoder := decoder_of(data, format_)) is not None:
-            header: ScanHeader = decoder.read_header(data)
+        reader = reader_of(format_)
+        if (decoder := reader.whole_decoder(data)) is not None:
+            header = decoder.read_header(data)
             check_size(header, max_pixels)
             decoder.check_kind(data)
             return header
-        if format_ == "webp":
-            # libvips goes on to the pixels at once
-            header = webp.read_header(data)
+        if reader.read_header is not None:
+            header = reader.read_header(data)
             check_size(header, max_pixels)
             return header
-        if format_ == "jpeg":
-            jpeg_structure.check_coding(data)
-        image = opened(data, format_)
+        reader.check_coding(data)
+        image = opened(data, reader)
         header = header_of(format_, image)
         check_size(header, max_pixels)
         check_kind(format_, kinds.as_grey_or_rgb(image))
@@ -148,7 +115,7 @@ def judge_header(data: Data, *, max_pixels: int | None = None) -> ScanHeader:
 
 def check_whole(data: Data, format: Format) -> None:  # noqa: A002
     """Raises TruncatedScan or UnreadableScan when a file's structure shows that something of it is missing."""
-    CHECK_WHOLE[format](data)
+    reader_of(format).check_whole(data)
 
 
 def read_stored(data: Data, page: int | None = None) -> tuple[ScanHeader, Carried]:
@@ -157,12 +124,13 @@ def read_stored(data: Data, page: int | None = None) -> tuple[ScanHeader, Carrie
     The file must be one that `read_scan` takes, else what is wrong with it may be told wrongly.
     """
     format_ = recognise(data[:HEAD])
-    if format_ == "tiff":
+    reader = reader_of(format_)
+    if FORMATS[format_].has_pages:
         data, _, _ = pages.page_view(data, page)
-    carried = READ_CARRIED[format_](data)
-    if (decoder := decoder_of(data, format_)) is not None:
+    carried = reader.read_carried(data)
+    if (decoder := reader.whole_decoder(data)) is not None:
         return decoder.stored_header(data), carried
-    image = opened(data, format_)
+    image = opened(data, reader)
     header = ScanHeader(format_, image.width, image.height, image.bands, _DEPTHS.get(image.format, 0))
     return header, replace(carried, converted=kinds.kind_of(image))
 
@@ -199,29 +167,29 @@ def _of_page(number: int) -> Iterator[None]:
 def _judged_header(data: Data) -> ScanHeader:
     format_ = recognise(data[:HEAD])
     try:
-        if format_ == "tiff":
+        if FORMATS[format_].has_pages:
             found = pages.pages_of(data)
             if len(found) > 1:
                 return pages.stated_header(found[0], len(found))
             data = pages.viewed(data, found[0])
-        if (decoder := decoder_of(data, format_)) is not None:
-            found_header: ScanHeader = decoder.read_header(data)
-            return found_header
-        return header_of(format_, opened(data, format_))
+        reader = reader_of(format_)
+        if (decoder := reader.whole_decoder(data)) is not None:
+            return decoder.read_header(data)
+        return header_of(format_, opened(data, reader))
     except ScanError:
         # of a file that was cut short, the decoder only says that it cannot make sense of it
-        CHECK_WHOLE[recognise(data[:HEAD])](data)
+        check_whole(data, recognise(data[:HEAD]))
         raise
 
 
-def opened(data: Data, format_: Format) -> Any:
+def opened(data: Data, reader: Reader) -> Any:
     """A pyvips image; of a file over whose structure the decoder stumbles, as it should have been written."""
     try:
-        return kinds.open_scan(data, format_)
+        return reader.opened(data)
     except (UnreadableScan, TruncatedScan, UnsupportedScan):
-        if (mended := _MENDED.get(format_)) is None:
+        if reader.sound_head is None:
             raise
-        return kinds.open_scan(mended(data), format_)
+        return reader.opened(reader.sound_head(data))
 
 
 def header_of(format_: Format, image: Any) -> ScanHeader:
@@ -237,5 +205,5 @@ def check_kind(format_: Format, image: Any) -> None:
         raise UnsupportedScan(f"{depth} bits a channel ({image.format}): convert it to 8 or 16 bits")
     if kind not in _KINDS or image.bands - image.hasalpha() not in (1, 3) or image.bands > 4:
         raise UnsupportedScan(f"{image.bands} channels of kind {kind}: convert it to grey or RGB")
-    if format_ != "tiff" and "n-pages" in image.get_fields() and image.get("n-pages") > 1:
+    if not FORMATS[format_].has_pages and "n-pages" in image.get_fields() and image.get("n-pages") > 1:
         raise UnsupportedScan(f"an animation of {image.get('n-pages')} pictures: save the one that matters by itself")

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 import pyvips
 
-from oldphoto_core.errors import ScanTooLarge, UnsupportedScan
+from oldphoto_core.errors import UnsupportedScan
 from oldphoto_core.scans.carried import Carried
-from oldphoto_core.scans.metadata.ifd import BrokenIfdError, read_ifd
-from oldphoto_core.scans.scan import Format
-from oldphoto_core.scans.tiff import tags
-from oldphoto_core.scans.views import Data
-from oldphoto_core.scans.vips import open_image, slabs_of
+from oldphoto_core.scans.vips import slabs_of
 
 Kind = Literal["CMYK", "CIELab", "float"]
 
-_MOST_LAB = 512 * 2**20
-"""Bytes of a file of 8-bit CIELab."""
 _FLOAT_KINDS = ("b-w", "grey16", "scrgb", "srgb", "rgb16", "rgb")
 
 
@@ -79,27 +72,6 @@ def carried_by(carried: Carried, kind: Kind | None) -> Carried:
     if kind not in ("CMYK", "CIELab"):
         return replace(carried, converted=kind)
     return replace(carried, converted=kind, icc_profile=bytes(pyvips.Operation.call("profile_load", "srgb")))
-
-
-def open_scan(data: Data, format: Format, *, strict: bool = False) -> Any:  # noqa: A002
-    """`open_image`, also of TIFFs of 8-bit CIELab, for which libvips makes an image that it refuses itself."""
-    if format == "tiff":
-        with contextlib.suppress(BrokenIfdError):  # whoever opens it says what is wrong with it
-            tags.check_coding(read_ifd(data, only=tags.OF_CODING))
-    patch = tags.lab_as_rgb(data) if format == "tiff" else None
-    if patch is None:
-        image = open_image(data, format, strict=strict)
-        if image.interpretation == "cmyk" and image.bands == 5 and not tags.has_alpha(data):
-            raise UnsupportedScan("a TIFF of CMYK and a fifth ink: save it as RGB")
-        return image
-    if len(data) > _MOST_LAB:
-        raise ScanTooLarge(
-            f"a TIFF of 8-bit CIELab of {len(data) / 2**20:.0f} MiB; it is decoded from a copy in memory, and "
-            f"{_MOST_LAB / 2**20:.0f} MiB are the bound for that: save it as RGB"
-        )
-    at, as_rgb = patch
-    patched = b"".join((data[:at], as_rgb, data[at + len(as_rgb) :]))
-    return open_image(patched, format, strict=strict).copy(interpretation="lab")
 
 
 def _signed(image: Any) -> Any:

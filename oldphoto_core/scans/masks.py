@@ -9,16 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from oldphoto_core.errors import MaskMismatch
+from oldphoto_core.scans.formats import writer_of
 from oldphoto_core.scans.raw import RawPixels, new_pixels
 from oldphoto_core.scans.reader import read_scan, spool_scan
 from oldphoto_core.scans.scan import Pixels, Scan, ScanHeader, SpooledScan
 from oldphoto_core.scans.vips import black, image_of, translated
 
 MaskFormat = Literal["png", "tiff"]
-_SAVED: dict[str, dict[str, Any]] = {
-    "png": {"compression": 6, "keep": 0},
-    "tiff": {"compression": "deflate", "keep": 0},
-}
+"""Formats whose writers have `mask_options`."""
 
 
 def read_mask(data: bytes, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
@@ -74,7 +72,7 @@ def write_mask(mask: npt.NDArray[np.bool_], format: MaskFormat = "png") -> bytes
     """An 8-bit grey PNG (or TIFF, a page of the masks of a whole file) of an HW bool mask, 255 = damaged."""
     with translated("written"):
         image = image_of(_as_white(np.asarray(mask, dtype=bool)))
-        return bytes(getattr(image, f"{format}save_buffer")(**_SAVED[format]))
+        return bytes(getattr(image, f"{format}save_buffer")(**_options(format)))
 
 
 def write_mask_file(mask: RawPixels, path: str | os.PathLike[str], format: MaskFormat = "png") -> None:  # noqa: A002
@@ -85,13 +83,17 @@ def write_mask_file(mask: RawPixels, path: str | os.PathLike[str], format: MaskF
         ScanError: it cannot be written.
     """
     with translated("written"):
-        getattr(image_of(mask), f"{format}save")(os.fspath(path), **_SAVED[format])
+        getattr(image_of(mask), f"{format}save")(os.fspath(path), **_options(format))
 
 
 def write_empty_mask(path: str | os.PathLike[str], size: tuple[int, int]) -> None:
     """A TIFF of a mask in which nothing is damaged; `size` is (height, width). Errors as `write_mask_file`."""
     with translated("written"):
-        black(*size).tiffsave(os.fspath(path), **_SAVED["tiff"])
+        black(*size).tiffsave(os.fspath(path), **_options("tiff"))
+
+
+def _options(format_: MaskFormat) -> dict[str, Any]:
+    return {"keep": 0, **writer_of(format_).mask_options}
 
 
 def check_mask_size(mask: Scan | SpooledScan | ScanHeader, size: tuple[int, int]) -> None:

@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from types import ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
 
-from oldphoto_core.errors import ScanError, ScanTooLarge, TruncatedScan, UnreadableScan
+from oldphoto_core.errors import ScanError, TruncatedScan, UnreadableScan
 from oldphoto_core.scans import kinds
 from oldphoto_core.scans.carried import Carried
-from oldphoto_core.scans.formats import png, webp
-from oldphoto_core.scans.formats.recognition import HEAD, recognise
-from oldphoto_core.scans.headers import CHECK_WHOLE, READ_CARRIED, check_kind, check_size, decoder_of, header_of, seen
-from oldphoto_core.scans.jpeg import structure as jpeg_structure
+from oldphoto_core.scans.formats import FORMATS, HEAD, Format, recognise
+from oldphoto_core.scans.formats.reading import WholeDecoder
+from oldphoto_core.scans.headers import check_kind, check_size, check_whole, header_of, reader_of, seen
 from oldphoto_core.scans.raw import RawPixels, new_pixels
-from oldphoto_core.scans.scan import Format, Pixels, Scan, SpooledScan, fields_of
-from oldphoto_core.scans.tiff import pages, tags
-from oldphoto_core.scans.tiff.faults import bare
+from oldphoto_core.scans.scan import Pixels, Scan, SpooledScan, fields_of
+from oldphoto_core.scans.tiff import pages
 from oldphoto_core.scans.views import Data, FileView
 from oldphoto_core.scans.vips import dtype_of, image_of, slabs_of, translated
 
 T = TypeVar("T")
 Taken = tuple[T, kinds.Kind | None, tuple[str, ...]]
-
-_JPEG = "vipsjpeg"
-"""What the JPEG decoder's own messages hold."""
-_HARMLESS = re.compile(r"extraneous bytes before marker 0x(?!d[0-7])")
-"""Stray bytes behind the pixels of a scan. Before a restart marker they show that the pixels before it are garbled."""
 
 
 def read_scan(file: bytes | str | os.PathLike[str], *, max_pixels: int | None = None, page: int | None = None) -> Scan:
@@ -101,101 +92,73 @@ def _read(
 ) -> tuple[Format, T, Carried]:
     """A file's format, what `take` makes of its image (which decodes it), and what it carries; or a ScanError."""
     format_ = recognise(data[:HEAD])
-    if format_ == "tiff":
-        return _read_page(data, max_pixels, take, number)
-    CHECK_WHOLE[format_](data)
+    if FORMATS[format_].has_pages:
+        return _read_page(data, max_pixels, take, number, format_)
+    check_whole(data, format_)
     return _read_image(data, max_pixels, take, format_)
 
 
 def _read_page(
-    data: Data, max_pixels: int | None, take: Callable[[Any], T], number: int | None
+    data: Data, max_pixels: int | None, take: Callable[[Any], T], number: int | None, format_: Format
 ) -> tuple[Format, T, Carried]:
     """The same of one page, which must be whole."""
     view, page, _ = pages.page_view(data, number)
-    format_, taken, carried = _read_image(view, max_pixels, take, "tiff")
+    format_, taken, carried = _read_image(view, max_pixels, take, format_)
     return format_, taken, pages.with_pages(carried, page)
 
 
 def _read_image(
     data: Data, max_pixels: int | None, take: Callable[[Any], T], format_: Format
 ) -> tuple[Format, T, Carried]:
-    if (decoder := decoder_of(data, format_)) is not None:
+    reader = reader_of(format_)
+    if (decoder := reader.whole_decoder(data)) is not None:
         return format_, take(_image_in_one_piece(decoder, data, max_pixels)), decoder.read_carried(data)
-    carried = READ_CARRIED[format_](data)
-    if format_ == "jpeg":
-        data, _ = jpeg_structure.sound(data)
-    elif format_ == "png":
-        data = png.sound(data)
-    elif format_ == "webp":
-        data = webp.sound(data)
+    carried = reader.read_carried(data)
+    data = reader.sound(data)
     try:
         taken, kind, remarks = _taken(data, max_pixels, take, format_)
     except (UnreadableScan, TruncatedScan) as error:
-        if format_ != "tiff":
+        if reader.bare is None:
             raise
-        taken, kind, _ = _taken_bare(data, max_pixels, take, error)
+        taken, kind, _ = _taken_bare(reader.bare, data, max_pixels, take, format_, error)
         remarks = (f"some of its tags make no sense ({error})",)
     return format_, taken, kinds.carried_by(replace(carried, remarks=(*carried.remarks, *remarks)), kind)
 
 
 def _taken(data: Data, max_pixels: int | None, take: Callable[[Any], T], format_: Format) -> Taken[T]:
     """What `take` makes of an image, what its pixels were converted from, and what is wrong without touching one."""
-    image = kinds.open_scan(data, format_)
+    reader = reader_of(format_)
+    image = reader.opened(data)
     check_size(header_of(format_, image), max_pixels)
     check_kind(format_, kinds.as_grey_or_rgb(image))
     kind = kinds.kind_of(image)
     if kind == "float":
         # opened anew, as an image gives its pixels only once
-        kinds.check_values(kinds.open_scan(data, format_))
-    taken, remarks = _decoded(data, format_, image, lambda image: take(kinds.as_grey_or_rgb(image)))
+        kinds.check_values(reader.opened(data))
+    taken, remarks = reader.decode(data, image, lambda image: take(kinds.as_grey_or_rgb(image)))
     return taken, kind, remarks
 
 
-def _taken_bare(data: Data, max_pixels: int | None, take: Callable[[Any], T], why: ScanError) -> Taken[T]:
+def _taken_bare(
+    bare: Callable[[Data], Data],
+    data: Data,
+    max_pixels: int | None,
+    take: Callable[[Any], T],
+    format_: Format,
+    why: ScanError,
+) -> Taken[T]:
     """The same without the tags that the pixels do not need, as the decoder may have stumbled over one of those."""
     try:
-        return _taken(bare(data), max_pixels, take, "tiff")
+        return _taken(bare(data), max_pixels, take, format_)
     except (UnreadableScan, TruncatedScan):
         raise why from None
 
 
-def _image_in_one_piece(decoder: ModuleType, data: Data, max_pixels: int | None) -> Any:
+def _image_in_one_piece(decoder: WholeDecoder, data: Data, max_pixels: int | None) -> Any:
     """A pyvips image of pixels that are decoded already."""
     check_size(decoder.read_header(data), max_pixels)
     decoder.check_kind(data)
     return image_of(decoder.decode(data))
-
-
-def _decoded(data: Data, format_: Format, image: Any, take: Callable[[Any], T]) -> tuple[T, tuple[str, ...]]:
-    """What `take` makes of an image, and what its decoder said that is no damage."""
-    if format_ == "tiff" and tags.is_fax(data):
-        return _fax_decoded(data, take), ()
-    if format_ != "jpeg":
-        return take(image), ()
-    try:
-        # of damage inside the picture libjpeg only warns, and goes on with grey
-        return take(kinds.open_scan(data, format_, strict=True)), ()
-    except ScanError as error:
-        if not _is_harmless(str(error)):
-            raise
-    return take(image), ("there are stray bytes behind the pixels of a scan",)
-
-
-def _fax_decoded(data: Data, take: Callable[[Any], T]) -> T:
-    # of a strip that ends before its rows do libtiff only warns, and leaves the rest white
-    image = kinds.open_scan(data, "tiff", strict=True)
-    try:
-        return take(image)
-    except ScanTooLarge:
-        raise
-    except ScanError as error:
-        raise UnreadableScan(f"damaged data inside its CCITT (fax) compression: copy it again ({error})") from error
-
-
-def _is_harmless(message: str) -> bool:
-    # libvips has one list of messages for all images and threads: a line of another photo excuses nothing in this one
-    lines = [line for line in message.lower().split("; ") if _JPEG in line]
-    return bool(lines) and all(_HARMLESS.search(line) for line in lines)
 
 
 def _in_memory(image: Any) -> tuple[Pixels, Pixels | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy.typing as npt
 
@@ -13,11 +13,6 @@ from oldphoto_core.scans.raw import RawPixels
 if TYPE_CHECKING:
     from types import TracebackType
 
-Format = Literal["jpeg", "png", "tiff", "webp", "jpeg2000", "heif", "avif"]
-ONLY_READ: tuple[Format, ...] = ("jpeg2000", "heif", "avif")
-"""Formats that nothing here writes: their derivatives are TIFFs."""
-OutputFormat = Literal["keep", "tiff", "png", "jpeg"]
-"""How a derivative is written; "keep": as its master is, if that can be."""
 Pixels = npt.NDArray[Any]
 """uint8 or uint16."""
 P = TypeVar("P", Pixels, RawPixels)
@@ -28,7 +23,8 @@ P = TypeVar("P", Pixels, RawPixels)
 class ScanHeader:
     """What a file says of itself before any pixel is decoded."""
 
-    format: Format
+    format: str
+    """Name of its format: a key of `formats.FORMATS`."""
     width: int
     height: int
     bands: int
@@ -57,7 +53,8 @@ class Decoded(Carried, Generic[P]):
     """HWC, uint8 or uint16, C = 1 (grey) or 3 (RGB)."""
     alpha: P | None
     """Same size and dtype, or None; pixels that a TIFF stores multiplied by it were divided again on reading."""
-    format: Format
+    format: str
+    """Name of its format: a key of `formats.FORMATS`."""
 
     @property
     def height(self) -> int:

@@ -12,7 +12,7 @@ import pyvips
 
 from oldphoto_core.errors import OldPhotoError, ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans.raw import RawPixels
-from oldphoto_core.scans.scan import Format, Pixels
+from oldphoto_core.scans.scan import Pixels
 from oldphoto_core.scans.views import AssembledView, Data, FileView, PageView
 
 # libvips remembers its last operations, and with them whole scans: in a batch nothing is ever asked twice
@@ -34,20 +34,20 @@ _OTHER_SAMPLES = {"samples out of range": "64-bit float", "not a whole number of
 _IN_ONE_PIECE = "cumulated memory allocation"
 """libtiff takes 50 MiB at most for a strip or tile, compressed or not."""
 _DISK_FULL = ("no space left", "disk quota exceeded", "file too large")
-_LOADERS: dict[Format, str] = {"avif": "heif"}
-"""libvips' names of formats, where they are others."""
 _SLAB = 8 * 2**20
 """Bytes of pixels that are decoded at once."""
 
 
-def open_image(data: Data, format: Format, *, strict: bool = False) -> Any:  # noqa: A002
-    """A pyvips image whose header has been read and whose pixels have not. `strict` fails on warnings, too."""
+def open_image(data: Data, loader: str, *, strict: bool = False) -> Any:
+    """A pyvips image whose header has been read and whose pixels have not. `strict` fails on warnings, too.
+
+    `loader` is libvips' name of it.
+    """
     how: dict[str, Any] = {"fail_on": "warning" if strict else "error", "access": "sequential"}
     if isinstance(data, PageView):
         how["page"] = data.index
         data = data.whole
     with translated("read"):
-        loader = _LOADERS.get(format, format)
         if isinstance(data, AssembledView) and data.is_in_memory:
             data = data[:]
         if isinstance(data, bytes):

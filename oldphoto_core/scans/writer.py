@@ -13,22 +13,13 @@ import numpy as np
 
 from oldphoto_core.errors import ScanError, ScanTooLarge, UnsupportedScan
 from oldphoto_core.scans import growth
-from oldphoto_core.scans.carried import Encoding
-from oldphoto_core.scans.formats import png, webp
-from oldphoto_core.scans.jpeg import metadata as jpeg_metadata
+from oldphoto_core.scans.formats import FORMATS, Format, OutputFormat, derivative_format, writer_of
+from oldphoto_core.scans.formats.writing import LOSSLESS
 from oldphoto_core.scans.metadata.xmp import Label, with_label
 from oldphoto_core.scans.raw import RawPixels
-from oldphoto_core.scans.scan import ONLY_READ, Format, OutputFormat, Pixels, Scan, SpooledScan
-from oldphoto_core.scans.tiff import tags
-from oldphoto_core.scans.views import Data, FileView
+from oldphoto_core.scans.scan import Pixels, Scan, SpooledScan
+from oldphoto_core.scans.views import FileView
 from oldphoto_core.scans.vips import image_of, translated
-
-_DEFAULT_QUALITY = 95
-_WEBP_QUALITY = 92
-_WIDEST_TILE = 1024
-"""Pixels; tiles of the master that are larger become smaller ones: a row of tiles is held in memory."""
-_LOSSLESS = 0
-"""Stands for a quality where there is none."""
 
 
 def _unheard(_warning: str) -> None:
@@ -51,7 +42,7 @@ def write_scan(
     Args:
         scan: What the file is derived from.
         pixels: HWC (or HW for grey) of the scan's own size, channels and dtype.
-        format: "keep" for the scan's format (TIFF for JPEG 2000, HEIF, AVIF). JPEG holds 8 bits a channel: 16 are
+        format: "keep" for the scan's format (TIFF for one that is only read). JPEG holds 8 bits a channel: 16 are
             rounded to 8.
         label: What the file's XMP is to say of its making, besides what the scan's says.
         max_bytes: Of a JPEG or lossy WebP, the label apart: its quality gives way to this, down to 50.
@@ -64,18 +55,18 @@ def write_scan(
     if pixels.ndim == 2:
         pixels = pixels[..., np.newaxis]
     target = _target(scan, pixels, format)
-    encoded = b""
+    writer, encoded = writer_of(target), b""
 
     def encode(quality: int) -> int:
         nonlocal encoded
         image = _file_image(scan, pixels, target)
-        encoded = bytes(getattr(image, f"{target}save_buffer")(**_options(scan, image, target, quality)))
+        encoded = bytes(getattr(image, f"{writer.saver}save_buffer")(**_options(scan, image, target, quality)))
         return len(encoded)
 
     with _written_as(target):
         carrying = replace(scan, metadata=_metadata(scan, target, label, warn))
-        growth.encode_within(encode, _quality(scan, target), max_bytes, growth.carried_bytes(scan), warn)
-        return b"".join(_with_carried(carrying, encoded, target))
+        growth.encode_within(encode, writer.quality(scan.encoding), max_bytes, growth.carried_bytes(scan), warn)
+        return b"".join(writer.insert(encoded, carrying))
 
 
 def write_spooled(
@@ -94,7 +85,7 @@ def write_spooled(
         scan: What the file is derived from.
         pixels: Of the scan's own size, channels and dtype.
         path: In a folder that exists; a file that is there is replaced, and none is left when this fails.
-        format: "keep" for the scan's format (TIFF for JPEG 2000, HEIF, AVIF). JPEG holds 8 bits a channel: 16 are
+        format: "keep" for the scan's format (TIFF for one that is only read). JPEG holds 8 bits a channel: 16 are
             rounded to 8.
         label: As for `write_scan`, and so are the next two.
         max_bytes: Of a lossy file.
@@ -106,11 +97,12 @@ def write_spooled(
     """
     path = os.fspath(path)
     target = _target(scan, pixels, format)
+    writer = writer_of(target)
     with _written_as(target), _removed_on_failure(path):
         carrying = replace(scan, metadata=_metadata(scan, target, label, warn))
-        if target == "tiff":  # takes what is carried where it lies
-            _save(scan, pixels, path, target, _LOSSLESS)
-            tags.insert_carried_in_place(path, carrying)
+        if writer.insert_in_place is not None:
+            _save(scan, pixels, path, target, LOSSLESS)
+            writer.insert_in_place(path, carrying)
             return
         with tempfile.NamedTemporaryFile(dir=os.path.dirname(path) or ".") as encoded:
 
@@ -118,15 +110,15 @@ def write_spooled(
                 _save(scan, pixels, encoded.name, target, quality)
                 return os.path.getsize(encoded.name)
 
-            growth.encode_within(encode, _quality(scan, target), max_bytes, growth.carried_bytes(scan), warn)
+            growth.encode_within(encode, writer.quality(scan.encoding), max_bytes, growth.carried_bytes(scan), warn)
             with FileView(encoded.name) as data, open(path, "wb") as file:
-                file.writelines(_with_carried(carrying, data, target))
+                file.writelines(writer.insert(data, carrying))
 
 
 def _save(scan: SpooledScan, pixels: RawPixels, path: str, target: Format, quality: int) -> None:
     # anew each time, as an image that comes from a file goes from top to bottom once
     image = _file_image(scan, pixels, target)
-    getattr(image, f"{target}save")(path, **_options(scan, image, target, quality))
+    getattr(image, f"{writer_of(target).saver}save")(path, **_options(scan, image, target, quality))
 
 
 def _target(scan: Scan | SpooledScan, pixels: Pixels | RawPixels, format_: OutputFormat) -> Format:
@@ -136,10 +128,7 @@ def _target(scan: Scan | SpooledScan, pixels: Pixels | RawPixels, format_: Outpu
             f"pixels {pixels.shape} {pixels.dtype} do not fit their scan {scan.pixels.shape} {scan.pixels.dtype}: "
             "restore to the same size, channels and depth"
         )
-    if format_ != "keep":
-        return format_
-    # a TIFF holds all that they can hold
-    return "tiff" if scan.format in ONLY_READ else scan.format
+    return derivative_format(scan.format) if format_ == "keep" else format_
 
 
 @contextlib.contextmanager
@@ -165,18 +154,18 @@ def _removed_on_failure(path: str) -> Iterator[None]:
 
 def _file_image(scan: Scan | SpooledScan, pixels: Pixels | RawPixels, target: Format) -> Any:
     """A pyvips image of all bands that the file will hold."""
-    image = image_of(pixels)
+    writer, image = writer_of(target), image_of(pixels)
     alpha = image_of(scan.alpha) if scan.alpha is not None and _holds_channel(scan, target) else None
-    if target != "jpeg":
-        return image if alpha is None else image.bandjoin(alpha)
-    if alpha is not None and alpha.min() < 2**scan.bits - 1:
-        raise UnsupportedScan("a JPEG cannot hold this scan's transparency: choose png or tiff")
-    return image if scan.bits == 8 else _rounded(image)
+    if alpha is not None and writer.holds_alpha:
+        image = image.bandjoin(alpha)
+    elif alpha is not None and alpha.min() < 2**scan.bits - 1:
+        raise UnsupportedScan(f"a {FORMATS[target].title} cannot hold this scan's transparency: choose png or tiff")
+    return image if scan.bits == 8 or writer.holds_16_bits else _rounded(image)
 
 
 def _holds_channel(scan: Scan | SpooledScan, target: Format) -> bool:
     """Whether a format can say of the channel beside the colours what it is: all but TIFF would call it alpha."""
-    return target == "tiff" or not scan.encoding.unspecified_channel
+    return writer_of(target).holds_unspecified or not scan.encoding.unspecified_channel
 
 
 def _rounded(image: Any) -> Any:
@@ -184,71 +173,21 @@ def _rounded(image: Any) -> Any:
     return image.maplut(image_of(levels[np.newaxis])).copy(interpretation="b-w" if image.bands == 1 else "srgb")
 
 
-def _quality(scan: Scan | SpooledScan, target: Format) -> int:
-    """1 to 100, or _LOSSLESS."""
-    if target == "jpeg":
-        return scan.encoding.jpeg_quality or _DEFAULT_QUALITY
-    return _WEBP_QUALITY if target == "webp" and not scan.encoding.lossless else _LOSSLESS
-
-
 def _options(scan: Scan | SpooledScan, image: Any, target: Format, quality: int) -> dict[str, Any]:
     """How libvips is to encode; no metadata, as what the source carried is put in byte for byte afterwards."""
-    encoding = scan.encoding
-    if target == "jpeg":
-        how = {
-            "Q": quality,
-            "subsample_mode": "on" if encoding.chroma == "4:2:0" else "off",
-            "interlace": encoding.progressive,
-            "optimize_coding": True,
-        }
-    elif target == "png":
-        how = {"compression": 6, "filter": "all"}
-    elif target == "webp":
-        how = {"lossless": True, "exact": True} if quality == _LOSSLESS else {"Q": quality, "alpha_q": 100}
-    else:
-        compression = encoding.tiff_compression or "deflate"
-        size = image.width * image.height * image.bands * scan.bits // 8
-        levels = _levels(encoding)
-        how = {
-            "compression": compression,
-            "predictor": "horizontal",
-            # the smaller levels of a pyramid have a third of its pixels, and edges of tiles
-            "bigtiff": encoding.bigtiff or growth.needs_bigtiff(2 * size if levels else size, compression, scan),
-            "miniswhite": encoding.white_is_zero and image.bands < 3,
-            **levels,
-        }
-    return {"keep": 0, **how}
-
-
-def _levels(encoding: Encoding) -> dict[str, Any]:
-    """A pyramid where the source has one, in tiles of the same size, its levels where they were."""
-    if encoding.pyramid is None or encoding.tile is None:
-        return {}
-    width, height = (min(_WIDEST_TILE, -(-side // 16) * 16) for side in encoding.tile)
-    subifds = encoding.pyramid == "subifds"
-    return {"tile": True, "tile_width": width, "tile_height": height, "pyramid": True, "subifd": subifds}
+    return {"keep": 0, **writer_of(target).options(scan, image, quality)}
 
 
 def _metadata(
     scan: Scan | SpooledScan, target: Format, label: Label | None, warn: Callable[[str], None]
 ) -> Mapping[str, bytes]:
     """What the file is to carry: what the scan does, and the label."""
-    if scan.encoding.pyramid and target != "tiff":
+    writer = writer_of(target)
+    if scan.encoding.pyramid and not writer.holds_pyramid:
         warn(f"its pyramid of smaller copies was left out, as {target} holds none")
     if not _holds_channel(scan, target):
         warn(f"its channel beside the colours was left out, as {target} would take it for alpha")
     metadata = scan.metadata
     if label is not None:
         metadata = {**metadata, "xmp": with_label(metadata.get("xmp"), label, warn)}
-    return jpeg_metadata.in_segments(metadata, warn) if target == "jpeg" else metadata
-
-
-def _with_carried(scan: Scan | SpooledScan, encoded: Data, target: Format) -> Iterator[bytes]:
-    """The encoder's file with what the scan carried, in pieces."""
-    if target == "jpeg":
-        return jpeg_metadata.insert_carried(encoded, scan)
-    if target == "png":
-        return png.insert_carried(encoded, scan)
-    if target == "webp":
-        return webp.insert_carried(encoded, scan, scan.width, scan.height)
-    return tags.insert_carried(encoded, scan)
+    return writer.fitted(metadata, warn)

@@ -10,27 +10,8 @@ from collections.abc import Collection
 from typing import Literal, get_args
 
 from oldphoto_core.errors import UnsafeKey
+from oldphoto_core.scans.formats import named_by
 
-IMAGE_EXTENSIONS = frozenset(
-    {
-        "jpg",
-        "jpeg",
-        "jpe",
-        "png",
-        "tif",
-        "tiff",
-        "webp",
-        "jp2",
-        "j2k",
-        "j2c",
-        "jpf",
-        "jpx",
-        "heic",
-        "heif",
-        "hif",
-        "avif",
-    }
-)
 TEMP_PREFIX = ".oldphoto-tmp-"
 """Names that begin so are unfinished writes and probes: no listing shows them."""
 
@@ -83,11 +64,7 @@ def _problem(key: str) -> str | None:
 
 def is_image_key(key: str) -> bool:
     """Whether the name promises an image that `scans` may read; hidden files and folders never do."""
-    parts = key.split("/")
-    if any(part.startswith(".") for part in parts):
-        return False
-    stem, dot, extension = parts[-1].rpartition(".")
-    return bool(stem and dot) and extension.lower() in IMAGE_EXTENSIONS
+    return named_by(key) is not None and not any(part.startswith(".") for part in key.split("/"))
 
 
 def file_name(key: str) -> str:

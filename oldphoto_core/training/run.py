@@ -20,6 +20,7 @@ from oldphoto_core.nets.architectures import PIX2PIX
 from oldphoto_core.nets.pix2pix import Pix2Pix
 from oldphoto_core.nets.presets import Triplet, preset_named
 from oldphoto_core.nets.tone import ToneNet
+from oldphoto_core.scans.formats import USUAL_EXTENSIONS
 from oldphoto_core.storage import Bucket, is_image_key
 from oldphoto_core.storage.parallel import map_objects
 from oldphoto_core.training.assembling import NETWORK, TRAINED, adopt, load_trained, load_triplet, publish
@@ -164,7 +165,7 @@ def configs_for(stage: str, preset: str, *, joint: bool = True, **changes: Any) 
 def _image_keys(bucket: Bucket) -> list[str]:
     keys = [entry.key for entry in bucket.list() if is_image_key(entry.key)]
     if not keys:
-        raise SourceMissing(f"{bucket.url} holds no photos (jpg, png, tif, webp); give a folder or bucket that does")
+        raise SourceMissing(f"{bucket.url} holds no photos ({USUAL_EXTENSIONS}); give a folder or bucket that does")
     return keys
 
 

@@ -14,6 +14,7 @@ from oldphoto_core.doctor import Finding, file_kinds, formats, machine, models, 
 from oldphoto_core.doctor.file_kinds import KINDS, written
 from oldphoto_core.errors import UsageError
 from oldphoto_core.scans import read_scan
+from oldphoto_core.scans.formats import Sample
 from oldphoto_core.storage import Bucket
 
 
@@ -33,8 +34,8 @@ def test_every_format_is_read_and_written_here() -> None:
 
 def test_a_format_whose_decoder_is_broken_is_bad_and_the_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "faults"))
-    crash = file_kinds.Kind("Crashes", lambda: b"\x89PNG\r\n\x1a\nFAULT:SEGV")
-    garbage = file_kinds.Kind("Garbage", lambda: b"\x89PNG\r\n\x1a\n no more")
+    crash = Sample(name="Crashes", encode=lambda: b"\x89PNG\r\n\x1a\nFAULT:SEGV")
+    garbage = Sample(name="Garbage", encode=lambda: b"\x89PNG\r\n\x1a\n no more")
     monkeypatch.setattr(file_kinds, "KINDS", (crash, garbage, *KINDS[:1]))
     found = by_name(list(formats()))
     assert [found[name].state for name in ("Crashes", "Garbage", "TIFF, 8 bits", "decoder processes")] == [
@@ -47,7 +48,7 @@ def test_a_format_whose_decoder_is_broken_is_bad_and_the_others_are_not(monkeypa
 
 
 def test_a_format_that_wants_a_package_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_kinds, "KINDS", (file_kinds.Kind("Odd", bytes, wants="no_such_module odd"),))
+    monkeypatch.setattr(file_kinds, "KINDS", (Sample(name="Odd", encode=bytes, wants="no_such_module odd"),))
     found = by_name(list(formats()))["Odd"]
     assert (found.state, found.value) == ("note", "not read here: pip install 'oldphoto[odd]'")
 

@@ -14,8 +14,9 @@ from PIL import Image, ImageCms, TiffImagePlugin
 from scan_files import box, encoded, exif_block, jpeg2000, jpeg2000_of_bits, photo
 
 from oldphoto_core.errors import ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
-from oldphoto_core.scans import file_extension, kinds, read_facts, read_header, read_scan, write_scan
+from oldphoto_core.scans import file_extension, read_facts, read_header, read_scan, write_scan
 from oldphoto_core.scans.metadata.ifd import Layout, read_ifd, value_position
+from oldphoto_core.scans.tiff import opening
 
 
 def saved(image: Image.Image, format_: str, **options: Any) -> bytes:
@@ -399,6 +400,6 @@ def test_cielab_of_16_bits_is_read_as_16_bit_srgb() -> None:
 
 
 def test_a_large_tiff_of_8_bit_cielab_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kinds, "_MOST_LAB", 2**14)
+    monkeypatch.setattr(opening, "_MOST_LAB", 2**14)
     with pytest.raises(ScanTooLarge, match=r"CIELab of 0 MiB.*save it as RGB"):
         read_scan(saved(LAB, "TIFF"))

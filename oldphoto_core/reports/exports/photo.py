@@ -9,18 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from oldphoto_core.scans.formats import FORMATS
+
 if TYPE_CHECKING:
     from oldphoto_core.storage import Bucket
-
-_MEDIA_TYPES = {
-    "jpeg": "image/jpeg",
-    "png": "image/png",
-    "tiff": "image/tiff",
-    "webp": "image/webp",
-    "jpeg2000": "image/jp2",
-    "heif": "image/heic",
-    "avif": "image/avif",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +47,7 @@ class RecordedPhoto:
         """Of its "source" or "derivative"; by the name, where an older record does not say."""
         facts = self.record[part]
         if "format" in facts:
-            return _MEDIA_TYPES[facts["format"]]
+            return FORMATS[facts["format"]].media_type
         return mimetypes.guess_type(PurePosixPath(facts["key"]).name)[0] or "application/octet-stream"
 
 

@@ -1,26 +1,29 @@
-"""HEIF and AVIF: boxes looked at around the pixels, AV1 decoded by libvips, HEVC by pi-heif where that is installed.
+"""HEIF: the row, and its files and those of AVIF: boxes around the pixels, and the pixels.
 
-libvips' wheel comes without a decoder for HEVC, which is what phones write as HEIC. Nothing is written: see `writer`.
+AV1 is decoded by libvips. Its wheel comes without a decoder for HEVC, which is what phones write as HEIC: pi-heif
+decodes that, where it is installed. Nothing is written.
 """
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import io
 import re
 import struct
-from collections.abc import Iterator
-from typing import Any
-
-import numpy as np
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from oldphoto_core.errors import ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans.carried import Carried, Encoding
-from oldphoto_core.scans.depths import bits_as_kind, spread
+from oldphoto_core.scans.formats import samples
+from oldphoto_core.scans.formats.file_format import FileFormat, Sample
+from oldphoto_core.scans.formats.reading import Reader, WholeDecoder
 from oldphoto_core.scans.metadata import exif as exif_blocks
-from oldphoto_core.scans.scan import Format, Pixels, ScanHeader
 from oldphoto_core.scans.views import Data
-from oldphoto_core.scans.vips import open_image, translated
+
+if TYPE_CHECKING:
+    from oldphoto_core.scans.scan import Pixels, ScanHeader
 
 MOST_PIXELS = 100_000_000
 """Of one picture: it is decoded in one piece."""
@@ -33,7 +36,7 @@ _BANDS = {"L": 1, "RGB": 3, "RGBA": 4}
 """Channels, by the modes of pi-heif."""
 
 
-def format_of(head: bytes) -> Format | None:
+def format_of(head: bytes) -> str | None:
     """Which of the two a file is that begins with these bytes; None: neither."""
     if head[4:8] != b"ftyp":
         return None
@@ -91,14 +94,19 @@ def _auxiliary_name(kind: str) -> str:
 
 def read_header(data: Data) -> ScanHeader:
     """Size, channels and depth, as decoded, without decoding a pixel. Raises ScanError."""
-    image = _opened(data)
-    return ScanHeader(_format(data), image.width, image.height, image.bands, 16 if image.format == "ushort" else 8)
+    return _header(data, lambda image: 16 if image.format == "ushort" else 8)
 
 
 def stored_header(data: Data) -> ScanHeader:
     """The same with the depth that the file has, 8, 10 or 12 bits."""
+    return _header(data, _bits)
+
+
+def _header(data: Data, bits: Callable[[Any], int]) -> ScanHeader:
+    from oldphoto_core.scans.scan import ScanHeader
+
     image = _opened(data)
-    return ScanHeader(_format(data), image.width, image.height, image.bands, _bits(image))
+    return ScanHeader(format_of(data[:256]) or "heif", image.width, image.height, image.bands, bits(image))
 
 
 def check_kind(data: Data) -> None:
@@ -126,6 +134,11 @@ def decode(data: Data) -> Pixels:
     Raises:
         UnreadableScan: the decoder cannot make sense of it, or makes another picture of it than its header says.
     """
+    import numpy as np
+
+    from oldphoto_core.scans.depths import spread
+    from oldphoto_core.scans.vips import translated
+
     image = _opened(data)
     bits, wanted = _bits(image), (image.height, image.width, image.bands)
     with translated("decoded"):
@@ -138,6 +151,8 @@ def decode(data: Data) -> Pixels:
 
 def read_carried(data: Data) -> Carried:
     """Everything but the pixels, which are upright already, whatever EXIF says."""
+    from oldphoto_core.scans.depths import bits_as_kind
+
     image = _opened(data)
     names = {"exif": "exif-data", "xmp": "xmp-data"}
     metadata = {name: bytes(image.get(field)) for name, field in names.items() if field in image.get_fields()}
@@ -160,11 +175,9 @@ def compression_of(data: Data) -> str:
 
 
 def _opened(data: Data) -> Any:
-    return open_image(data, _format(data))
+    from oldphoto_core.scans.vips import open_image
 
-
-def _format(data: Data) -> Format:
-    return format_of(data[:256]) or "heif"
+    return open_image(data, "heif")
 
 
 def _by_libvips(image: Any) -> bool:
@@ -180,6 +193,7 @@ def _field(image: Any, name: str, otherwise: Any) -> Any:
 
 
 def _by_pi_heif(data: Data, bands: int) -> Pixels:
+    import numpy as np
     import pi_heif
 
     file = pi_heif.open_heif(io.BytesIO(data[:]), convert_hdr_to_8bit=False)
@@ -194,3 +208,52 @@ def _by_pi_heif(data: Data, bands: int) -> Pixels:
 
 def _cut(data: Data) -> TruncatedScan:
     return TruncatedScan(f"the file ends at byte {len(data)}, before the picture does: copy it again")
+
+
+_DECODER = WholeDecoder(
+    read_header=read_header,
+    stored_header=stored_header,
+    check_kind=check_kind,
+    decode=decode,
+    read_carried=read_carried,
+)
+_READER = Reader(
+    check_whole=check_whole,
+    read_carried=read_carried,
+    compression=compression_of,
+    whole_decoder=lambda _data: _DECODER,
+)
+_SAMPLE = (
+    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAXxtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAA"
+    "ACJpbG9jAAAAAERAAAEAAQAAAAABoAABAAAAAAAAACwAAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABodmMxAAAAAA5waXRt"
+    "AAAAAAABAAAA/GlwcnAAAADcaXBjbwAAAHVodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAAAAMA"
+    "AAMAHroCQGEAAQApQgEBA3AAAAMAkAAAAwAAAwAeoCCBBZbqrprm4CGgwIAAAAyAAAADAIRiAAEABkQBwXPBiQAAABNjb2xybmNs"
+    "eAABAA0ABoAAAAAUaXNwZQAAAAAAAABAAAAAQAAAAChjbGFwAAAAEAAAAAEAAAAQAAAAAf///9AAAAAC////0AAAAAIAAAAQcGl4"
+    "aQAAAAADCAgIAAAAGGlwbWEAAAAAAAAAAQABBYECAwWEAAAANG1kYXQAAAAoKAGvGSEyku4iXV+0M2PeC6/oE6C8Zue/3BvbiuLq"
+    "oLMioxmQsg8S4Q=="
+)
+"""16 x 16 pixels, in base64: nothing that is always there makes such a file."""
+
+
+def reader() -> Reader:
+    """How HEIF and AVIF are read."""
+    return _READER
+
+
+ROW = FileFormat(
+    name="heif",
+    title="HEIF",
+    extensions=("heic", "heif", "hif"),
+    media_type="image/heic",
+    recognise=lambda head: format_of(head) == "heif",
+    reader=reader,
+    states_length=True,
+    samples=(
+        Sample(
+            name="HEIC",
+            encode=lambda: base64.b64decode(_SAMPLE),
+            instead=samples.ONLY_READ,
+            wants="pi_heif heif",
+        ),
+    ),
+)

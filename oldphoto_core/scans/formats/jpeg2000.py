@@ -1,6 +1,6 @@
-"""JPEG 2000: boxes and codestream read around the pixels, and the pixels decoded by OpenCV's OpenJPEG.
+"""JPEG 2000: the row; boxes and codestream read around the pixels, and these decoded by OpenCV's OpenJPEG.
 
-libvips' wheel has no decoder for it, and Pillow's keeps 8 of 16 bits in colour. Nothing is written: see `writer`.
+libvips' wheel has no decoder for it, and Pillow's keeps 8 of 16 bits in colour. Nothing is written.
 """
 
 from __future__ import annotations
@@ -8,15 +8,18 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans.carried import Carried, Encoding, Resolution
-from oldphoto_core.scans.depths import bits_as_kind, spread
+from oldphoto_core.scans.formats import samples
+from oldphoto_core.scans.formats.file_format import FileFormat, Sample
+from oldphoto_core.scans.formats.reading import Reader, WholeDecoder
 from oldphoto_core.scans.metadata import exif as exif_blocks
-from oldphoto_core.scans.scan import Pixels, ScanHeader
 from oldphoto_core.scans.views import Data
+
+if TYPE_CHECKING:
+    from oldphoto_core.scans.scan import Pixels, ScanHeader
 
 CODESTREAM, BOXES = b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  "
 """How a bare codestream and a file of boxes begin."""
@@ -55,6 +58,8 @@ def read_header(data: Data) -> ScanHeader:
 
 def stored_header(data: Data) -> ScanHeader:
     """The same with the depth that the file has: 9 to 15 bits become 16."""
+    from oldphoto_core.scans.scan import ScanHeader
+
     size = _size(data, _codestream(data)[0])
     bits = max(depth[0] & 127 for depth in size.depths) + 1
     return ScanHeader("jpeg2000", size.width, size.height, len(size.depths), bits)
@@ -103,6 +108,9 @@ def decode(data: Data) -> Pixels:
         UnreadableScan: the decoder cannot make sense of it, or makes another picture of it than its header says.
     """
     import cv2
+    import numpy as np
+
+    from oldphoto_core.scans.depths import spread
 
     # the decoder prints what is wrong with a file, and nothing else can be learned from it
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -119,6 +127,8 @@ def decode(data: Data) -> Pixels:
 
 def read_carried(data: Data) -> Carried:
     """Everything but the pixels."""
+    from oldphoto_core.scans.depths import bits_as_kind
+
     start, end = _codestream(data)
     metadata = {}
     for kind, at, stop in _boxes(data, 0, len(data)):
@@ -251,3 +261,32 @@ def _exactly(data: Data, at: int, count: int) -> bytes:
     if len(found) < count:
         raise TruncatedScan(f"the file ends at byte {len(data)}, before the picture does: copy it again")
     return found
+
+
+_DECODER = WholeDecoder(
+    read_header=read_header,
+    stored_header=stored_header,
+    check_kind=check_kind,
+    decode=decode,
+    read_carried=read_carried,
+)
+_READER = Reader(
+    check_whole=check_whole,
+    read_carried=read_carried,
+    compression=lambda _data: "jpeg2000",
+    whole_decoder=lambda _data: _DECODER,
+)
+ROW = FileFormat(
+    name="jpeg2000",
+    title="JPEG 2000",
+    extensions=("jp2", "j2k", "j2c", "jpf", "jpx"),
+    media_type="image/jp2",
+    recognise=lambda head: head.startswith((BOXES, CODESTREAM)),
+    reader=lambda: _READER,
+    end_mark=b"\xff\xd9",
+    bytes_per_pixel=1.0,
+    samples=(
+        Sample(name="JPEG 2000, 8 bits", encode=lambda: samples.by_opencv(".jp2"), instead=samples.ONLY_READ),
+        Sample(name="JPEG 2000, 16 bits", encode=lambda: samples.by_opencv(".jp2", bits=16), instead=samples.ONLY_READ),
+    ),
+)

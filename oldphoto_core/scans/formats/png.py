@@ -1,4 +1,4 @@
-"""PNG files around their pixels: chunks read, and put back byte for byte."""
+"""PNG: the row, and its files around their pixels: chunks read, and put back byte for byte."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from collections.abc import Iterator
 
 from oldphoto_core.errors import TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans.carried import CREDENTIALS, Carried, Encoding, Resolution
+from oldphoto_core.scans.formats import samples
+from oldphoto_core.scans.formats.file_format import FileFormat, Sample
+from oldphoto_core.scans.formats.reading import Reader
+from oldphoto_core.scans.formats.writing import Writer
 from oldphoto_core.scans.metadata import exif as exif_blocks
 from oldphoto_core.scans.views import AssembledView, Data, pieces_of
 
@@ -189,3 +193,34 @@ def _resolution(payload: bytes) -> Resolution | None:
 
 def _name(kind: bytes) -> str:
     return repr(kind.decode("ascii", "replace"))
+
+
+_READER = Reader(
+    check_whole=check_whole,
+    read_carried=read_carried,
+    compression=lambda _data: "deflate",
+    loader="png",
+    sound=sound,
+    sound_head=sound,
+)
+_WRITER = Writer(
+    saver="png",
+    options=lambda _scan, _image, _quality: {"compression": 6, "filter": "all"},
+    insert=insert_carried,
+    mask_options={"compression": 6},
+)
+ROW = FileFormat(
+    name="png",
+    title="PNG",
+    extensions=("png",),
+    media_type="image/png",
+    recognise=lambda head: head.startswith(_SIGNATURE),
+    reader=lambda: _READER,
+    writer=lambda: _WRITER,
+    end_mark=b"IEND\xaeB`\x82",
+    bytes_per_pixel=2.0,
+    samples=(
+        Sample(name="PNG, 8 bits", encode=lambda: samples.by_opencv(".png")),
+        Sample(name="PNG, 16 bits", encode=lambda: samples.by_opencv(".png", bits=16)),
+    ),
+)

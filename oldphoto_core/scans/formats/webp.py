@@ -1,19 +1,27 @@
-"""WebP files around their pixels: RIFF chunks read, and put back byte for byte."""
+"""WebP: the row, and its files around their pixels: RIFF chunks read, and put back byte for byte."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans.carried import CREDENTIALS, Carried, Encoding
+from oldphoto_core.scans.formats import samples
+from oldphoto_core.scans.formats.file_format import FileFormat, Sample
+from oldphoto_core.scans.formats.reading import Reader
+from oldphoto_core.scans.formats.writing import LOSSLESS, Writer
 from oldphoto_core.scans.metadata import exif as exif_blocks
-from oldphoto_core.scans.scan import ScanHeader
 from oldphoto_core.scans.views import AssembledView, Data
+
+if TYPE_CHECKING:
+    from oldphoto_core.scans.scan import ScanHeader
 
 _ICC_FLAG, _ALPHA_FLAG, _EXIF_FLAG, _XMP_FLAG, _ANIMATION_FLAG = 0x20, 0x10, 0x08, 0x04, 0x02
 _KINDS = (b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ICCP", b"EXIF", b"XMP ", b"C2PA")
 _ANNOUNCED = ((_ICC_FLAG, b"ICCP"), (_EXIF_FLAG, b"EXIF"), (_XMP_FLAG, b"XMP "))
+_LOSSY_QUALITY = 92
 _WRONG_SIZE = "its header states another size than it has"
 
 
@@ -50,6 +58,8 @@ def _true_size(data: Data) -> int | None:
 
 def read_header(data: Data) -> ScanHeader:
     """Size and channels, from the first chunk alone. Raises UnreadableScan, UnsupportedScan for an animation."""
+    from oldphoto_core.scans.scan import ScanHeader
+
     kind, payload = data[12:16], data[20:30]
     if len(payload) < 10:
         raise UnreadableScan("a WebP without a picture: copy it again")
@@ -136,3 +146,35 @@ def _chunks(data: Data) -> Iterator[tuple[bytes, bytes]]:
 
 def _chunk(kind: bytes, payload: bytes) -> bytes:
     return kind + struct.pack("<I", len(payload)) + payload + b"\0" * (len(payload) % 2)
+
+
+_READER = Reader(
+    check_whole=check_whole,
+    read_carried=read_carried,
+    compression=lambda _data: "webp",
+    loader="webp",
+    read_header=read_header,
+    sound=sound,
+    sound_head=sound,
+)
+_WRITER = Writer(
+    saver="webp",
+    options=lambda _scan, _image, quality: (
+        {"lossless": True, "exact": True} if quality == LOSSLESS else {"Q": quality, "alpha_q": 100}
+    ),
+    insert=lambda encoded, scan: insert_carried(encoded, scan, scan.width, scan.height),
+    quality=lambda encoding: LOSSLESS if encoding.lossless else _LOSSY_QUALITY,
+)
+ROW = FileFormat(
+    name="webp",
+    title="WebP",
+    extensions=("webp",),
+    media_type="image/webp",
+    recognise=lambda head: head[:4] == b"RIFF" and head[8:12] == b"WEBP",
+    reader=lambda: _READER,
+    writer=lambda: _WRITER,
+    is_lossy=True,
+    states_length=True,
+    bytes_per_pixel=0.25,
+    samples=(Sample(name="WebP", encode=lambda: samples.by_opencv(".webp"), exact=False),),
+)

@@ -6,6 +6,7 @@ from typing import Any
 
 from oldphoto_core.scans.facts import FileFacts
 from oldphoto_core.scans.foresight import Foreseen
+from oldphoto_core.scans.formats import FORMATS
 from oldphoto_core.scans.headers import DEFAULT_MAX_PIXELS
 from oldphoto_core.scans.isolation.memory import Plane
 from oldphoto_core.scans.isolation.messages import Headers, Missing, Reply, Request
@@ -47,9 +48,13 @@ _ANSWERS: dict[str, tuple[type, ...]] = {
 
 
 def _is_plausible(answer: Any) -> bool:
+    if isinstance(answer, Missing):
+        return True
+    if isinstance(answer, Reply):
+        return answer.format in FORMATS
     headers = answer.pages if isinstance(answer, (Headers, Foreseen)) else (answer,)
-    return bool(headers) and all(
-        0 < header.width < 2**31 and 0 < header.height < 2**31
-        for header in headers
-        if isinstance(header, (ScanHeader, FileFacts))
-    )
+    return bool(headers) and all(map(_is_plausible_header, headers))
+
+
+def _is_plausible_header(header: ScanHeader | FileFacts) -> bool:
+    return header.format in FORMATS and 0 < header.width < 2**31 and 0 < header.height < 2**31

@@ -21,7 +21,7 @@ from oldphoto_core.scans.isolation.confinement import Confinement
 from oldphoto_core.scans.isolation.memory import Plane
 from oldphoto_core.scans.isolation.wire import MOST_CHARACTERS, BadMessage, packed, unpacked
 from oldphoto_core.scans.metadata.icc import UnusableProfileError
-from oldphoto_core.scans.scan import Format, ScanHeader
+from oldphoto_core.scans.scan import ScanHeader
 from oldphoto_core.scans.selection import ALL_PAGES, PageSelection
 
 MOST_BYTES = 16 * 2**20
@@ -64,7 +64,7 @@ class Ready:
 class Reply:
     """A decoded file without its pixels."""
 
-    format: Format
+    format: str
     pixels: Plane
     alpha: Plane | None
     carried: Carried

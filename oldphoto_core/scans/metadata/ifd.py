@@ -7,8 +7,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-import numpy as np
-
 from oldphoto_core.scans.views import Data
 
 EXIF_IFD, GPS_IFD, INTEROP_IFD = 34665, 34853, 40965
@@ -272,6 +270,8 @@ def _followed(data: Data, layout: Layout, tag: int, entry: Entry, depth: int) ->
 
 
 def _swapped(raw: bytes, size: int) -> bytes:
+    import numpy as np
+
     return np.frombuffer(raw, dtype=f"u{size}").byteswap().tobytes() if size > 1 else raw
 
 

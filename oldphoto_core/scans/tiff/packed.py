@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from oldphoto_core.errors import ScanTooLarge, UnsupportedScan
 from oldphoto_core.scans.carried import Carried
 from oldphoto_core.scans.depths import bits_as_kind, spread
+from oldphoto_core.scans.formats.reading import WholeDecoder
 from oldphoto_core.scans.metadata.ifd import BrokenIfdError, Entry, first_integer, longs, read_ifd, shorts
 from oldphoto_core.scans.scan import Pixels, ScanHeader
 from oldphoto_core.scans.tiff import tags
@@ -118,3 +119,12 @@ def _samples(rows: NDArray[np.uint8], bits: int) -> NDArray[np.uint16]:
     for bit in range(bits):
         samples |= each[..., bit].astype(np.uint16) << np.uint16(bits - 1 - bit)
     return samples
+
+
+DECODER = WholeDecoder(
+    read_header=read_header,
+    stored_header=stored_header,
+    check_kind=check_kind,
+    decode=decode,
+    read_carried=read_carried,
+)
