@@ -124,7 +124,7 @@ SEAMS = {
     **{name: set() for name in ("botocore", "boto3", "aiobotocore", "tifffile", "imageio", "skimage.io")},
 }  # fmt: skip
 DECODING = {
-    "cv2.imdecode": {"scans/formats/jpeg2000.py", "degradation/pair_folder.py", "degradation/unstructured.py"},
+    "cv2.imdecode": {"scans/opencv.py", "degradation/pair_folder.py", "degradation/unstructured.py"},
     "cv2.imread": set(),
     "torch.load": {"checkpoints/archives.py"},
     "Image.open": set(),

@@ -107,22 +107,11 @@ def decode(data: Data) -> Pixels:
     Raises:
         UnreadableScan: the decoder cannot make sense of it, or makes another picture of it than its header says.
     """
-    import cv2
-    import numpy as np
-
     from oldphoto_core.scans.depths import spread
+    from oldphoto_core.scans.opencv import decoded
 
-    # the decoder prints what is wrong with a file, and nothing else can be learned from it
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    header = read_header(data)
-    array = cv2.imdecode(np.frombuffer(data[:], np.uint8), cv2.IMREAD_UNCHANGED)
-    wanted = (header.height, header.width, header.bands)
-    if array is None or (*array.shape, 1)[:3] != wanted or array.itemsize * 8 != header.bits:
-        raise UnreadableScan("damaged data inside a JPEG 2000: copy it again, or open it in another program")
-    array = array.reshape(wanted)
-    if 8 < (bits := stored_header(data).bits) < 16:
-        array = spread(array, bits)
-    return np.ascontiguousarray(array if wanted[2] == 1 else array[..., [2, 1, 0, 3][: wanted[2]]])
+    pixels = decoded(data, read_header(data), "JPEG 2000")
+    return spread(pixels, bits) if 8 < (bits := stored_header(data).bits) < 16 else pixels
 
 
 def read_carried(data: Data) -> Carried:
