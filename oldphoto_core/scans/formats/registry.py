@@ -17,6 +17,7 @@ _MODULES = (
     "jpeg",
     "webp",
     "jpeg2000",
+    "bmp",
     "avif",
     "heif",
 )
@@ -24,7 +25,6 @@ _MODULES = (
 
 UNREAD = (
     (b"GIF8", "GIF"),
-    (b"BM", "BMP"),
     (b"8BPS", "Photoshop"),
     (b"%PDF", "PDF"),
     (b"\xff\x0a", "JPEG XL"),
