@@ -12,21 +12,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from oldphoto_core.restoration.contracts import FindsDamage, RestoresPhotos
     from oldphoto_core.restoration.engine import restore_photos
     from oldphoto_core.restoration.job import RestoreJob
     from oldphoto_core.restoration.models import load_restorer, register_restorer
     from oldphoto_core.restoration.options import RestoreOptions
-    from oldphoto_core.restoration.photo import FindsDamage, Photo, RestoresPhotos
+    from oldphoto_core.restoration.photo import Photo
     from oldphoto_core.restoration.restorer import Restorer
     from oldphoto_core.restoration.run import Run, close_run, open_run, restore_shard
 
 _HOMES = {
-    "FindsDamage": "photo",
+    "FindsDamage": "contracts",
     "Photo": "photo",
     "RestoreJob": "job",
     "RestoreOptions": "options",
     "Restorer": "restorer",
-    "RestoresPhotos": "photo",
+    "RestoresPhotos": "contracts",
     "Run": "run",
     "close_run": "run",
     "load_restorer": "models",

@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Any
 from oldphoto_core.tone.measures import ToneMeasures
 
 if TYPE_CHECKING:
-    from oldphoto_core.restoration.work import Work
     from oldphoto_core.tone import Colours
-
-MUCH = 0.002
-"""Share of a monochrome photo with colours of its own from which a warning says that they are lost."""
 
 
 def decision_of(colours: Colours | None) -> dict[str, Any] | None:
@@ -51,32 +47,8 @@ def tone_of(measures: ToneMeasures | None, toning: dict[str, Any]) -> dict[str, 
     }
 
 
-def warnings_of(work: Work) -> tuple[str, ...]:
-    """What people must know of the colours of the page that is worked on; nothing where the network's own are kept."""
-    colour = work.colour
-    if colour is None:
-        return ()
-    lost: tuple[str, ...] = ()
-    if colour["restored_as"] == "monochrome" and colour["off_curve"] > MUCH:
-        lost = (
-            f"restored as a monochrome photo: {colour['off_curve']:.1%} of it had other colours (a stamp, a target, a"
-            " border, a stain), which are lost; --colour colour keeps them",
-        )
-    if work.toning.get("asked") and not work.toning["network"]:
-        lost = (*lost, f"--tone {work.toning['asked']:g} changed nothing: the model has no tone network")
-    return (*lost, *(work.measures.warnings if work.measures is not None else ()))
-
-
-def columns_of(work: Work) -> dict[str, Any]:
-    """The columns of its ledger row."""
-    if work.error is not None:
-        return {}
-    done = [page for page in work.book.done if page.restored] if work.book is not None else [work]
-    return columns([page.colour for page in done], [tone_of(page.measures, page.toning) for page in done])
-
-
 def columns(decisions: list[dict[str, Any] | None], tones: list[dict[str, Any] | None]) -> dict[str, Any]:
-    """The same from what records say of a photo, or of all pages of one: their kind, and the worst of their numbers."""
+    """Columns of a ledger row, from what records say of a photo or of all its pages: their kind, the worst numbers."""
     kinds = {one["restored_as"] for one in decisions if one is not None}
     found = [one for one in tones if one is not None]
     warned = dict.fromkeys(warning for one in found for warning in _measured(one).warnings)

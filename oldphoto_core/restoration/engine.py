@@ -20,13 +20,16 @@ from typing import TYPE_CHECKING
 from oldphoto_core.errors import Occupied, RunStopped, is_shortage
 from oldphoto_core.names import visible
 from oldphoto_core.restoration import stages
+from oldphoto_core.restoration.contracts import RestoresPhotos
 from oldphoto_core.restoration.delivery import copy_original
 from oldphoto_core.restoration.gauges import QUEUES, Gauges
 from oldphoto_core.restoration.lanes import dask_threads, default_threads, forget_tasks
 from oldphoto_core.restoration.options import RestoreOptions
-from oldphoto_core.restoration.photo import Photo, RestoresPhotos
+from oldphoto_core.restoration.photo import Photo
 from oldphoto_core.restoration.photo_limit import photos_at_once
-from oldphoto_core.restoration.work import Work, Workplace
+from oldphoto_core.restoration.recording import ledger_row
+from oldphoto_core.restoration.run_context import Workplace
+from oldphoto_core.restoration.work import Work
 from oldphoto_core.scans import Decoders
 from oldphoto_core.storage import Bucket, LedgerRow
 
@@ -266,7 +269,7 @@ class _Pipeline:
         return True
 
     def _close(self, ticket: int) -> None:
-        row = self._open[ticket].row()
+        row = ledger_row(self._open[ticket])
         self._forget(ticket)
         self._gauges.photos += 1
         self._on_row(row)

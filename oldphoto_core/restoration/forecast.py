@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oldphoto_core.errors import OldPhotoError
-from oldphoto_core.restoration.recovery import KILLED, SUMMARY
+from oldphoto_core.restoration.finalising import KILLED
+from oldphoto_core.restoration.recovery import SUMMARY
 
 if TYPE_CHECKING:
+    from oldphoto_core.restoration.contracts import RestoresPhotos
     from oldphoto_core.restoration.options import RestoreOptions
-    from oldphoto_core.restoration.photo import RestoresPhotos
     from oldphoto_core.scans import OutputFormat, ScanHeader
     from oldphoto_core.storage import Bucket
 

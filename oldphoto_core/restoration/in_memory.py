@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas, OnProgress
 from oldphoto_core.restoration.colours import equalised
+from oldphoto_core.restoration.contracts import JudgesColours, RestoresCanvases
 from oldphoto_core.restoration.held import HeldPhoto, PageOf
-from oldphoto_core.restoration.photo import JudgesColours, RestoresCanvases
 from oldphoto_core.scans import damage_of, write_mask, write_scan
 
 if TYPE_CHECKING:
-    from oldphoto_core.restoration.photo import RestoresPhotos
+    from oldphoto_core.restoration.contracts import RestoresPhotos
     from oldphoto_core.restoration.reading import PhotoFiles
     from oldphoto_core.scans import Label, OutputFormat, Scan, ScanHeader
     from oldphoto_core.scans.masks import MaskFormat

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, get_args
 
 from oldphoto_core.errors import ConfigError, UsageError
-from oldphoto_core.restoration.options import Precision, RestoreOptions
+from oldphoto_core.restoration.contracts import JudgesDamage, RestoresPhotos, detector_digest, detector_of
+from oldphoto_core.restoration.models import load_restorer
+from oldphoto_core.restoration.network_options import Precision
+from oldphoto_core.restoration.options import RestoreOptions
 from oldphoto_core.storage import Bucket, look_up, read_key_list, take_inventory
 from oldphoto_core.storage.key_list import is_stream
 
@@ -153,3 +156,21 @@ def check_places(job: RestoreJob, *, writable: bool = True) -> None:
             take_inventory(Bucket(place), limit=1)  # raises where there is nothing
     if writable:
         target.check_writable()
+
+
+def restorer_of(job: RestoreJob) -> RestoresPhotos:
+    """The network of a job. Raises UnknownModel, DamagedWeights; UsageError when it cannot do what is asked."""
+    restorer = load_restorer(job.model, job.device, job.memory, job.precision)
+    if job.options.mode == "scratches" and job.masks is None and not detector_digest(restorer):
+        raise UsageError(
+            f"mode scratches fills what is found damaged, and model {restorer.name} has no detector; give masks with"
+            " --masks URL, or choose --mode full"
+        )
+    asked = job.options.detection_options
+    detector = detector_of(restorer) if job.options.detect else None
+    if asked.sensitivity != "normal" and detector is not None and not isinstance(detector, JudgesDamage):
+        raise UsageError(
+            f"sensitivity is {asked.sensitivity}, and the detector of model {restorer.name} knows one alone;"
+            " leave it out"
+        )
+    return restorer

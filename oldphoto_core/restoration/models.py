@@ -11,10 +11,8 @@ import os
 from collections.abc import Callable
 from threading import Lock
 
-from oldphoto_core.errors import UsageError
-from oldphoto_core.restoration.job import RestoreJob
-from oldphoto_core.restoration.options import Precision
-from oldphoto_core.restoration.photo import JudgesDamage, RestoresPhotos, detector_digest, detector_of
+from oldphoto_core.restoration.contracts import RestoresPhotos
+from oldphoto_core.restoration.network_options import Precision
 
 RestorerFactory = Callable[[str], RestoresPhotos]
 """Takes the device ("auto", "cpu", "cuda" or "cuda:N") and gives a restorer."""
@@ -46,24 +44,6 @@ def load_restorer(
             restorer = _load(model, device, memory, precision)
             _kept[device] = (wanted, restorer)
         return restorer
-
-
-def restorer_of(job: RestoreJob) -> RestoresPhotos:
-    """The network of a job. Raises UnknownModel, DamagedWeights; UsageError when it cannot do what is asked."""
-    restorer = load_restorer(job.model, job.device, job.memory, job.precision)
-    if job.options.mode == "scratches" and job.masks is None and not detector_digest(restorer):
-        raise UsageError(
-            f"mode scratches fills what is found damaged, and model {restorer.name} has no detector; give masks with"
-            " --masks URL, or choose --mode full"
-        )
-    asked = job.options.detection_options
-    detector = detector_of(restorer) if job.options.detect else None
-    if asked.sensitivity != "normal" and detector is not None and not isinstance(detector, JudgesDamage):
-        raise UsageError(
-            f"sensitivity is {asked.sensitivity}, and the detector of model {restorer.name} knows one alone;"
-            " leave it out"
-        )
-    return restorer
 
 
 def _load(model: str, device: str, memory: int | None, precision: Precision) -> RestoresPhotos:

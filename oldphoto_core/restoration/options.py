@@ -18,7 +18,6 @@ from oldphoto_core.tone.options import ColourChoice, Tint, ToneOptions
 Mode = Literal["full", "scratches"]
 ExistingPolicy = Literal["skip", "overwrite", "abort"]
 FailurePolicy = Literal["skip", "copy", "abort"]
-Precision = Literal["auto", "float32", "float16", "bfloat16"]
 
 _EXTENSIONS: dict[OutputFormat, str] = {"keep": "", "tiff": ".tif", "png": ".png", "jpeg": ".jpg"}
 _NAMED_LOSSY = re.compile(r"\.(jpe?g|jpe|webp)(\.png)*$", re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""What is written down of a photo: its record, from all that its stages found out."""
+"""What is written down of a photo: its record and its ledger row, from all that its stages found out."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oldphoto_core.detection.finding import found_of
-from oldphoto_core.errors import ScanError
+from oldphoto_core.errors import REASONS, FailedReason, ScanError, StorageError
 from oldphoto_core.nets.nonlocal_attention import SEED
 from oldphoto_core.reports.record import build_record
 from oldphoto_core.restoration.book import MASK_PAGE, DonePage, pages_of_record
-from oldphoto_core.restoration.colour_facts import tone_of, warnings_of
+from oldphoto_core.restoration.colour_facts import columns, tone_of
+from oldphoto_core.storage import LedgerRow
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.options import RestoreOptions
@@ -28,6 +29,8 @@ _CONVERSIONS = {
 _SPREAD = "its samples were spread over 16 bits before anything else"
 """The same of 9 to 15 bits."""
 
+MUCH = 0.002
+"""Share of a monochrome photo with colours of its own from which a warning says that they are lost."""
 
 _OPTIONS = ("mode", "format", "max_growth", "detect", "max_damage", "colour", "tint")
 
@@ -180,7 +183,7 @@ def _about(work: Work) -> tuple[str, ...]:
     converted = work.scan.converted if work.scan else None
     said = () if converted is None else (f"the master {_is(converted)}",)
     about_colours = [work.held.about_colours] if work.held and work.held.about_colours else []
-    return (*said, *about_colours, *warnings_of(work), *work.notes)
+    return (*said, *about_colours, *_colour_warnings(work), *work.notes)
 
 
 def _mask(work: Work) -> dict[str, Any] | None:
@@ -208,3 +211,57 @@ def _judged(work: Work) -> dict[str, Any]:
 
 def _known(share: float) -> float | None:
     return None if math.isnan(share) else share
+
+
+def ledger_row(work: Work) -> LedgerRow:
+    """The ledger row of a photo that is done with."""
+    detected = work.stage_seconds.get("detect", math.nan) if work.place.detector else math.nan
+    return LedgerRow(
+        key=work.photo.key,
+        version=work.photo.version,
+        status="failed" if work.error else "restored",
+        reason=_reason(work.error) if work.error else "",
+        detail=work.complaint,
+        seconds=round(work.seconds, 4),
+        detect_seconds=round(detected, 4),
+        megapixels=round(work.book.megapixels if work.book and not work.error else work.megapixels, 6),
+        mask_coverage=work.mask_coverage,
+        doubt=work.doubt,
+        changed_share=work.changed_share,
+        **_colour_columns(work),
+        output=work.output,
+        output_sha256=work.output_sha256,
+        model=work.place.restorer.digest,
+        options=work.place.digest(work.photo),
+    )
+
+
+def _reason(error: Exception) -> FailedReason:
+    # a network of somebody else's may raise kinds of its own
+    if isinstance(error, ScanError | StorageError) and error.reason in REASONS["failed"]:
+        return error.reason
+    return "out of memory" if isinstance(error, MemoryError) else "unexpected error"
+
+
+def _colour_columns(work: Work) -> dict[str, Any]:
+    """Columns about colour and tone."""
+    if work.error is not None:
+        return {}
+    done = [page for page in work.book.done if page.restored] if work.book is not None else [work]
+    return columns([page.colour for page in done], [tone_of(page.measures, page.toning) for page in done])
+
+
+def _colour_warnings(work: Work) -> tuple[str, ...]:
+    """What people must know of the colours of the page that is worked on; nothing where the network's own are kept."""
+    colour = work.colour
+    if colour is None:
+        return ()
+    lost: tuple[str, ...] = ()
+    if colour["restored_as"] == "monochrome" and colour["off_curve"] > MUCH:
+        lost = (
+            f"restored as a monochrome photo: {colour['off_curve']:.1%} of it had other colours (a stamp, a target, a"
+            " border, a stain), which are lost; --colour colour keeps them",
+        )
+    if work.toning.get("asked") and not work.toning["network"]:
+        lost = (*lost, f"--tone {work.toning['asked']:g} changed nothing: the model has no tone network")
+    return (*lost, *(work.measures.warnings if work.measures is not None else ()))

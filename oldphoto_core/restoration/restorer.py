@@ -20,7 +20,7 @@ from oldphoto_core.nets.architectures import PUBLISHED
 from oldphoto_core.nets.tone import ToneNet
 from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas, OnProgress, Subject
 from oldphoto_core.restoration.finder import DamageFinder
-from oldphoto_core.restoration.options import Precision
+from oldphoto_core.restoration.network_options import Precision
 from oldphoto_core.restoration.runner import Runner, is_out_of_memory
 from oldphoto_core.restoration.toning import Draft, finish, seen_by_network
 from oldphoto_core.tone import Colours, ToneOptions, colours_of

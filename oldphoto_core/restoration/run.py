@@ -11,26 +11,28 @@ from oldphoto_core.errors import RunStopped
 from oldphoto_core.reports.summary import RunFacts, Summary, encode
 from oldphoto_core.restoration import handout
 from oldphoto_core.restoration.clashes import keep_apart
+from oldphoto_core.restoration.contracts import detector_digest
 from oldphoto_core.restoration.destinations import refuse_awkward, refuse_unwritable
 from oldphoto_core.restoration.engine import OnPart, OnRow
-from oldphoto_core.restoration.gauges import gauges_written
-from oldphoto_core.restoration.job import RESULT_FOLDERS, RestoreJob, check_places, manifest_of
+from oldphoto_core.restoration.finalising import settle
+from oldphoto_core.restoration.job import RESULT_FOLDERS, RestoreJob, check_places, manifest_of, restorer_of
 from oldphoto_core.restoration.masks import MaskIndex
-from oldphoto_core.restoration.models import restorer_of
+from oldphoto_core.restoration.missing_rows import rows_of_records
 from oldphoto_core.restoration.options import RestoreOptions
-from oldphoto_core.restoration.photo import detector_digest
 from oldphoto_core.restoration.plan import MAX_SHARD_PHOTOS, Plan, cut_shards, make_plan
-from oldphoto_core.restoration.recovery import FACTS, rows_of_records, settle, settle_killed_runs
+from oldphoto_core.restoration.recovery import FACTS, settle_killed_runs
 from oldphoto_core.restoration.rows import rows_by_key
+from oldphoto_core.restoration.run_metrics import gauges_written
+from oldphoto_core.restoration.run_report import report_of_closed
 from oldphoto_core.restoration.shard import Ears, restore_listed
-from oldphoto_core.restoration.showing import report_of_closed
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, read_ledger, write_manifest
 from oldphoto_core.storage.temporary import sweep
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from oldphoto_core.restoration.photo import Photo, RestoresPhotos
+    from oldphoto_core.restoration.contracts import RestoresPhotos
+    from oldphoto_core.restoration.photo import Photo
 
 PLAN_ROWS = 100_000
 """Rows of a part of the plan's own: they come all at once, and cost nothing to make again."""

@@ -19,7 +19,7 @@ from oldphoto_core.nets.presets import HasPath
 from oldphoto_core.nets.winograd import with_fewer_products
 from oldphoto_core.restoration.canvas import Canvas, Subject, levels
 from oldphoto_core.restoration.layers import LayerByLayer
-from oldphoto_core.restoration.options import Precision
+from oldphoto_core.restoration.network_options import Precision
 from oldphoto_core.restoration.planes import Size
 from oldphoto_core.restoration.tiling import Tiles, least_side, restore_tiles
 

@@ -10,8 +10,8 @@ from oldphoto_core.errors import ScanTooLarge
 from oldphoto_core.folders import temporary_folder
 from oldphoto_core.restoration import blending
 from oldphoto_core.restoration.colours import SrgbView
+from oldphoto_core.restoration.contracts import JudgesColours, RestoresCanvases, RestoresPhotos
 from oldphoto_core.restoration.held import HeldPhoto, PageOf
-from oldphoto_core.restoration.photo import JudgesColours, RestoresCanvases, RestoresPhotos
 from oldphoto_core.scans import RawPixels, spool_damage, write_mask_file, write_spooled
 
 if TYPE_CHECKING:

@@ -21,13 +21,14 @@ from oldphoto_core.errors import TooDamaged
 from oldphoto_core.restoration.blending import margin_of
 from oldphoto_core.restoration.book import Book, check_holds
 from oldphoto_core.restoration.colour_facts import decision_of, toning_of
+from oldphoto_core.restoration.contracts import RestoresCanvases
 from oldphoto_core.restoration.delivery import label_of, put
 from oldphoto_core.restoration.held import HeldPhoto, PageOf
 from oldphoto_core.restoration.in_memory import InMemory
-from oldphoto_core.restoration.photo import RestoresCanvases, check_size
+from oldphoto_core.restoration.photo import check_size
 from oldphoto_core.restoration.recording import done_page, sum_up
-from oldphoto_core.restoration.showing import show
 from oldphoto_core.restoration.spool import Spool
+from oldphoto_core.restoration.thumbnails import show
 from oldphoto_core.scans import photos_of
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""One photo of a run under way, and what all photos of a run have in common."""
+"""One photo on its way through the stages."""
 
 from __future__ import annotations
 
@@ -8,80 +8,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from oldphoto_core.errors import REASONS, FailedReason, OldPhotoError, ScanError, StorageError, TimedOut
-from oldphoto_core.reports.page.thumbnails import REPORT
-from oldphoto_core.restoration.colour_facts import columns_of
-from oldphoto_core.restoration.options import RestoreOptions
-from oldphoto_core.restoration.photo import FindsDamage, Photo, RestoresPhotos, detector_of
+from oldphoto_core.errors import OldPhotoError, TimedOut
 from oldphoto_core.restoration.reading import PhotoFiles
 from oldphoto_core.scans.isolation.decoders import FILE_SECONDS
-from oldphoto_core.storage import Bucket, LedgerRow
 
 if TYPE_CHECKING:
     from oldphoto_core.detection.finding import Finding
     from oldphoto_core.restoration.blending import Difference
     from oldphoto_core.restoration.book import Book
     from oldphoto_core.restoration.held import HeldPhoto
-    from oldphoto_core.scans import Decoders, FileFacts, Scan, SpooledScan
+    from oldphoto_core.restoration.photo import Photo
+    from oldphoto_core.restoration.run_context import Workplace
+    from oldphoto_core.scans import FileFacts, Scan, SpooledScan
     from oldphoto_core.storage import ObjectInfo
     from oldphoto_core.tone import ToneMeasures
-
-DECODED_BYTES = 30
-"""Per pixel of a photo in memory: 16-bit colour before and after, planes of damage, and the encoder's copies."""
-DECODED_SHARE = 0.25
-"""Of the memory that a restoration may take, what lies around the network decoded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Workplace:
-    """Everything that the photos of one call have in common."""
-
-    restorer: RestoresPhotos
-    source: Bucket
-    target: Bucket
-    options: RestoreOptions
-    decoders: Decoders
-    run_id: str = ""
-    masks: Bucket | None = None
-    operator: str = ""
-    """Who is named in the records."""
-    check: Callable[[], None] = lambda: None
-    """Called before each write to the target; raises Occupied once another process may be writing there."""
-    on_part: Callable[[str, int, int], None] = lambda _key, _done, _total: None
-    """Hears of a photo on disk how many parts are searched for damage, then how many are restored, of how many."""
-
-    @property
-    def in_memory_megapixels(self) -> float:
-        """Larger photos are decoded to disk. What is decoded at once is at most a share of the memory allowed."""
-        allowed = getattr(self.restorer, "memory", math.inf) if self.restorer.device == "cpu" else math.inf
-        return min(self.options.in_flight_megapixels, DECODED_SHARE * allowed / DECODED_BYTES / 1e6)
-
-    @property
-    def detector(self) -> FindsDamage | None:
-        """What looks for damage; None: nobody does, or given masks alone count."""
-        return detector_of(self.restorer) if self.options.detect else None
-
-    @property
-    def detector_digest(self) -> str:
-        """Of the detector, or empty."""
-        return self.detector.detector_digest if self.detector else ""
-
-    @property
-    def mask_is_output(self) -> bool:
-        """Whether given masks already lie where this run would write them."""
-        if self.masks is None:
-            return False
-        ours = self.target.join("masks")
-        return ours.contains(self.masks) and self.masks.contains(ours)
-
-    @property
-    def report(self) -> Bucket | None:
-        """Where thumbnails go; None: nowhere."""
-        return self.target.join("runs", self.run_id, REPORT) if self.run_id and self.options.report else None
-
-    def digest(self, photo: Photo) -> str:
-        """Of the options, the mask and the detector that shape this photo's derivative."""
-        return self.options.digest(photo.mask_version, self.detector_digest)
 
 
 @dataclass(slots=True)
@@ -211,32 +151,3 @@ class Work:
         if self.book is not None and self.output:
             return self.book.changed_share
         return self.difference.changed_share if self.difference else math.nan
-
-    def row(self) -> LedgerRow:
-        """This photo's line in the ledger."""
-        detected = self.stage_seconds.get("detect", math.nan) if self.place.detector else math.nan
-        return LedgerRow(
-            key=self.photo.key,
-            version=self.photo.version,
-            status="failed" if self.error else "restored",
-            reason=_reason(self.error) if self.error else "",
-            detail=self.complaint,
-            seconds=round(self.seconds, 4),
-            detect_seconds=round(detected, 4),
-            megapixels=round(self.book.megapixels if self.book and not self.error else self.megapixels, 6),
-            mask_coverage=self.mask_coverage,
-            doubt=self.doubt,
-            changed_share=self.changed_share,
-            **columns_of(self),
-            output=self.output,
-            output_sha256=self.output_sha256,
-            model=self.place.restorer.digest,
-            options=self.place.digest(self.photo),
-        )
-
-
-def _reason(error: Exception) -> FailedReason:
-    # a network of somebody else's may raise kinds of its own
-    if isinstance(error, ScanError | StorageError) and error.reason in REASONS["failed"]:
-        return error.reason
-    return "out of memory" if isinstance(error, MemoryError) else "unexpected error"

@@ -30,10 +30,9 @@ from oldphoto_core.reports.record import record_schema
 from oldphoto_core.restoration import Photo, register_restorer, restore_photos
 from oldphoto_core.restoration.canvas import ArrayCanvas
 from oldphoto_core.restoration.finder import DamageFinder
-from oldphoto_core.restoration.job import job_of
-from oldphoto_core.restoration.models import restorer_of
+from oldphoto_core.restoration.job import job_of, restorer_of
+from oldphoto_core.restoration.missing_rows import rows_of_records
 from oldphoto_core.restoration.options import RestoreOptions
-from oldphoto_core.restoration.recovery import rows_of_records
 from oldphoto_core.scans import RawPixels
 from oldphoto_core.storage import Bucket, LedgerRow
 

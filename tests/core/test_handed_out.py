@@ -13,8 +13,8 @@ from waiting import wait_until
 
 from oldphoto_core.errors import DamagedWeights, OldPhotoError, RunStopped
 from oldphoto_core.restoration import RestoreJob, RestoreOptions, Run, close_run, open_run, register_restorer
-from oldphoto_core.restoration.following import LedgerFollower
 from oldphoto_core.restoration.handout import HUNG, is_handed_out, note_death
+from oldphoto_core.restoration.rows import LedgerTail
 from oldphoto_core.restoration.run import give_up, hand_out
 from oldphoto_core.restoration.shard import DEATHS, Ears, restore_handed_out
 from oldphoto_core.storage import LedgerRow
@@ -52,7 +52,7 @@ def die_after(count: int, run: Run, number: int, monkeypatch: pytest.MonkeyPatch
 
 
 def rows(run: Run) -> dict[str, str]:
-    return {row.key: row.status for row in LedgerFollower(run.bucket).new_rows()}
+    return {row.key: row.status for row in LedgerTail(run.bucket).new_rows()}
 
 
 def test_a_shard_is_restored_by_target_run_and_number(run: Run) -> None:
@@ -86,7 +86,7 @@ def test_a_shard_whose_process_died_is_finished_by_the_next_and_nothing_is_done_
 
 
 def test_a_follower_of_the_ledger_hears_of_each_row_once(run: Run) -> None:
-    follower = LedgerFollower(run.bucket)
+    follower = LedgerTail(run.bucket)
     restore_handed_out(run.job.target, run.run_id, 0)
     assert len(follower.new_rows()) == 6
     restore_handed_out(run.job.target, run.run_id, 1)
@@ -99,7 +99,7 @@ def test_a_photo_in_hand_at_three_deaths_fails_and_the_rest_is_restored(run: Run
         note_death(run.bucket, 0, ["03.png"], "signal SIGSEGV")
     note_death(run.bucket, 0, ["03.png", "04.png"], "signal SIGKILL")
     restore_handed_out(run.job.target, run.run_id, 0, 5)
-    became = {row.key: row for row in LedgerFollower(run.bucket).new_rows()}
+    became = {row.key: row for row in LedgerTail(run.bucket).new_rows()}
     assert became["03.png"].reason == "crashes the decoder"
     assert "4 processes died" in became["03.png"].detail
     assert [row.status for key, row in became.items() if key != "03.png"] == ["restored"] * 5
@@ -109,7 +109,7 @@ def test_a_photo_of_which_nothing_but_silence_came_has_timed_out(run: Run) -> No
     for _ in range(DEATHS):
         note_death(run.bucket, 0, ["03.png"], f"{HUNG} for 600 s")
     restore_handed_out(run.job.target, run.run_id, 0, 4)
-    became = {row.key: row.reason for row in LedgerFollower(run.bucket).new_rows()}
+    became = {row.key: row.reason for row in LedgerTail(run.bucket).new_rows()}
     assert became["03.png"] == "timed out"
 
 
@@ -117,7 +117,7 @@ def test_what_a_photo_failed_of_is_what_happened_when_it_was_alone(run: Run) -> 
     for how, *beside in (("signal SIGKILL", "04.png", "05.png"), (f"{HUNG} for 600 s",), ("signal SIGSEGV", "04.png")):
         note_death(run.bucket, 0, ["03.png", *beside], how)
     restore_handed_out(run.job.target, run.run_id, 0, 4)
-    became = {row.key: row for row in LedgerFollower(run.bucket).new_rows()}
+    became = {row.key: row for row in LedgerTail(run.bucket).new_rows()}
     assert became["03.png"].reason == "timed out"
     assert "when it was alone (no progress for 600 s)" in became["03.png"].detail
 

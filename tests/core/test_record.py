@@ -18,8 +18,8 @@ from PIL import ImageCms
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.reports.record import decode_record, encode_record, record_schema
 from oldphoto_core.restoration import Photo, RestoreJob, RestoreOptions, restore_photos
+from oldphoto_core.restoration.contracts import RestoresPhotos
 from oldphoto_core.restoration.masks import MaskIndex
-from oldphoto_core.restoration.photo import RestoresPhotos
 from oldphoto_core.storage import Bucket
 
 Record = dict[str, Any]

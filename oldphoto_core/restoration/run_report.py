@@ -1,4 +1,4 @@
-"""What a run leaves for people to look at: thumbnails on the way, the report when its books are closed."""
+"""The report of a finished run, at its end and again later."""
 
 from __future__ import annotations
 
@@ -7,40 +7,14 @@ import logging
 from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import OldPhotoError, UsageError
-from oldphoto_core.names import visible
 from oldphoto_core.reports.page.build import write_report
-from oldphoto_core.reports.page.thumbnails import write_thumbnails
 from oldphoto_core.restoration.recovery import FACTS, SUMMARY, settle_killed_run
-from oldphoto_core.scans.plain_icc import plain_profile
 from oldphoto_core.storage import Bucket
 
 if TYPE_CHECKING:
     from oldphoto_core.reports.summary import Summary
-    from oldphoto_core.restoration.work import Work
 
 log = logging.getLogger(__name__)
-
-
-def show(work: Work, *, restored: bool = False) -> None:
-    """Thumbnails of a photo while its pixels are at hand; without them its restoration is as good as with them.
-
-    `restored`: also of a photo whose derivative is not delivered yet, as that of a page is not.
-    """
-    report, held = work.place.report, work.held
-    if report is None or held is None or held.scan is None:
-        return
-    try:
-        write_thumbnails(
-            report,
-            work.photo.key,
-            held.photo,
-            held.restored if work.output or restored else None,
-            held.mask,
-            orientation=held.scan.orientation,
-            icc_profile=plain_profile(held.scan),
-        )
-    except Exception as error:  # whatever it is, the derivative is written
-        log.warning("no thumbnails of %s: %s", visible(work.photo.key), error)
 
 
 def report_of_closed(target: Bucket, summary: Summary) -> None:

@@ -1,0 +1,37 @@
+"""Thumbnails of a photo before and after, and of its mask, for the report of the run."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from oldphoto_core.names import visible
+from oldphoto_core.reports.page.thumbnails import write_thumbnails
+from oldphoto_core.scans.plain_icc import plain_profile
+
+if TYPE_CHECKING:
+    from oldphoto_core.restoration.work import Work
+
+log = logging.getLogger(__name__)
+
+
+def show(work: Work, *, restored: bool = False) -> None:
+    """Thumbnails of a photo while its pixels are at hand; without them its restoration is as good as with them.
+
+    `restored`: also of a photo whose derivative is not delivered yet, as that of a page is not.
+    """
+    report, held = work.place.report, work.held
+    if report is None or held is None or held.scan is None:
+        return
+    try:
+        write_thumbnails(
+            report,
+            work.photo.key,
+            held.photo,
+            held.restored if work.output or restored else None,
+            held.mask,
+            orientation=held.scan.orientation,
+            icc_profile=plain_profile(held.scan),
+        )
+    except Exception as error:  # whatever it is, the derivative is written
+        log.warning("no thumbnails of %s: %s", visible(work.photo.key), error)
