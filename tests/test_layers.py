@@ -19,6 +19,7 @@ FLOORS = [
     {"storage", "scans"},
     {"arrivals", "checkpoints", "degradation", "inventory", "reports", "metrics", "devices", "tone"},
     {"detection"},
+    {"inference"},
     {"training", "restoration", "samples"},
     {"evaluation", "custody", "doctor"},
     {"retraining"},

@@ -136,8 +136,8 @@ def restore(
     choices = {name: given for name, given in locals().items() if name not in NOT_THE_FLOWS}
     from flows.prefect_session import prefect_session
     from oldphoto_core.checkpoints.registry import place_of
+    from oldphoto_core.inference.models import load_restorer
     from oldphoto_core.restoration.job import check_places, job_of
-    from oldphoto_core.restoration.models import load_restorer
     from oldphoto_core.storage.key_list import as_file
 
     model = place_of(model, registry)

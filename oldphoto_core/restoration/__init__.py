@@ -12,29 +12,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from oldphoto_core.restoration.contracts import FindsDamage, RestoresPhotos
+    from oldphoto_core.inference.contracts import FindsDamage, RestoresPhotos
+    from oldphoto_core.inference.models import load_restorer, register_restorer
+    from oldphoto_core.inference.restorer import Restorer
     from oldphoto_core.restoration.engine import restore_photos
     from oldphoto_core.restoration.job import RestoreJob
-    from oldphoto_core.restoration.models import load_restorer, register_restorer
     from oldphoto_core.restoration.options import RestoreOptions
     from oldphoto_core.restoration.photo import Photo
-    from oldphoto_core.restoration.restorer import Restorer
     from oldphoto_core.restoration.run import Run, close_run, open_run, restore_shard
 
 _HOMES = {
-    "FindsDamage": "contracts",
-    "Photo": "photo",
-    "RestoreJob": "job",
-    "RestoreOptions": "options",
-    "Restorer": "restorer",
-    "RestoresPhotos": "contracts",
-    "Run": "run",
-    "close_run": "run",
-    "load_restorer": "models",
-    "open_run": "run",
-    "register_restorer": "models",
-    "restore_photos": "engine",
-    "restore_shard": "run",
+    "FindsDamage": "oldphoto_core.inference.contracts",
+    "Photo": "oldphoto_core.restoration.photo",
+    "RestoreJob": "oldphoto_core.restoration.job",
+    "RestoreOptions": "oldphoto_core.restoration.options",
+    "Restorer": "oldphoto_core.inference.restorer",
+    "RestoresPhotos": "oldphoto_core.inference.contracts",
+    "Run": "oldphoto_core.restoration.run",
+    "close_run": "oldphoto_core.restoration.run",
+    "load_restorer": "oldphoto_core.inference.models",
+    "open_run": "oldphoto_core.restoration.run",
+    "register_restorer": "oldphoto_core.inference.models",
+    "restore_photos": "oldphoto_core.restoration.engine",
+    "restore_shard": "oldphoto_core.restoration.run",
 }
 
 __all__ = [
@@ -57,4 +57,4 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from oldphoto_core.errors import ScanError, StorageError
 from oldphoto_core.folders import temporary_folder
+from oldphoto_core.inference.contracts import detector_of
 from oldphoto_core.restoration.book import check_holds
-from oldphoto_core.restoration.contracts import detector_of
 from oldphoto_core.restoration.forecast import BYTES_BASIS, Estimate, estimated_bytes, estimated_seconds
 from oldphoto_core.restoration.held import check_mask_pages
 from oldphoto_core.restoration.job import RestoreJob, check_places, restorer_of
@@ -27,7 +27,7 @@ from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.parallel import SMALL_THREADS, map_objects
 
 if TYPE_CHECKING:
-    from oldphoto_core.restoration.contracts import RestoresPhotos
+    from oldphoto_core.inference.contracts import RestoresPhotos
     from oldphoto_core.restoration.photo import Photo
     from oldphoto_core.storage import LedgerRow
     from oldphoto_core.storage.ledger import Status

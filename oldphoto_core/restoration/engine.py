@@ -18,9 +18,9 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import Occupied, RunStopped, is_shortage
+from oldphoto_core.inference.contracts import RestoresPhotos
 from oldphoto_core.names import visible
 from oldphoto_core.restoration import stages
-from oldphoto_core.restoration.contracts import RestoresPhotos
 from oldphoto_core.restoration.delivery import copy_original
 from oldphoto_core.restoration.gauges import QUEUES, Gauges
 from oldphoto_core.restoration.lanes import dask_threads, default_threads, forget_tasks

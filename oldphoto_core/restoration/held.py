@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import MaskMismatch
-from oldphoto_core.restoration import blending
-from oldphoto_core.restoration.canvas import Canvas, OnProgress
-from oldphoto_core.restoration.contracts import JudgesColours, JudgesDamage
+from oldphoto_core.inference import blending
+from oldphoto_core.inference.canvas import Canvas, OnProgress
+from oldphoto_core.inference.contracts import JudgesColours, JudgesDamage
 from oldphoto_core.scans import UnusableProfileError, working_space
 from oldphoto_core.tone.colours import is_neutral
 from oldphoto_core.tone.measures import measure
@@ -19,8 +19,8 @@ from oldphoto_core.tone.measures import measure
 if TYPE_CHECKING:
     from oldphoto_core.detection.finding import Finding
     from oldphoto_core.detection.options import DetectionOptions
-    from oldphoto_core.restoration.blending import Difference
-    from oldphoto_core.restoration.contracts import FindsDamage, RestoresPhotos
+    from oldphoto_core.inference.blending import Difference
+    from oldphoto_core.inference.contracts import FindsDamage, RestoresPhotos
     from oldphoto_core.restoration.reading import PhotoFiles
     from oldphoto_core.scans import FileFacts, Label, OutputFormat, Scan, ScanHeader, SpooledScan, WorkingSpace
     from oldphoto_core.scans.masks import MaskFormat

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas, OnProgress
-from oldphoto_core.restoration.colours import equalised
-from oldphoto_core.restoration.contracts import JudgesColours, RestoresCanvases
+from oldphoto_core.inference.canvas import ArrayCanvas, Canvas, OnProgress
+from oldphoto_core.inference.contracts import JudgesColours, RestoresCanvases
+from oldphoto_core.inference.srgb_view import equalised
 from oldphoto_core.restoration.held import HeldPhoto, PageOf
 from oldphoto_core.scans import damage_of, write_mask, write_scan
 
 if TYPE_CHECKING:
-    from oldphoto_core.restoration.contracts import RestoresPhotos
+    from oldphoto_core.inference.contracts import RestoresPhotos
     from oldphoto_core.restoration.reading import PhotoFiles
     from oldphoto_core.scans import Label, OutputFormat, Scan, ScanHeader
     from oldphoto_core.scans.masks import MaskFormat

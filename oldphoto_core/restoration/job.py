@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, get_args
 
 from oldphoto_core.errors import ConfigError, UsageError
-from oldphoto_core.restoration.contracts import JudgesDamage, RestoresPhotos, detector_digest, detector_of
-from oldphoto_core.restoration.models import load_restorer
-from oldphoto_core.restoration.network_options import Precision
+from oldphoto_core.inference.contracts import JudgesDamage, RestoresPhotos, detector_digest, detector_of
+from oldphoto_core.inference.models import load_restorer
+from oldphoto_core.inference.network_options import Precision
 from oldphoto_core.restoration.options import RestoreOptions
 from oldphoto_core.storage import Bucket, look_up, read_key_list, take_inventory
 from oldphoto_core.storage.key_list import is_stream

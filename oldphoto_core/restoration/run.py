@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import RunStopped
+from oldphoto_core.inference.contracts import detector_digest
 from oldphoto_core.reports.summary import RunFacts, Summary, encode
 from oldphoto_core.restoration import handout
 from oldphoto_core.restoration.clashes import keep_apart
-from oldphoto_core.restoration.contracts import detector_digest
 from oldphoto_core.restoration.destinations import refuse_awkward, refuse_unwritable
 from oldphoto_core.restoration.engine import OnPart, OnRow
 from oldphoto_core.restoration.finalising import settle
@@ -31,7 +31,7 @@ from oldphoto_core.storage.temporary import sweep
 if TYPE_CHECKING:
     import pandas as pd
 
-    from oldphoto_core.restoration.contracts import RestoresPhotos
+    from oldphoto_core.inference.contracts import RestoresPhotos
     from oldphoto_core.restoration.photo import Photo
 
 PLAN_ROWS = 100_000

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from oldphoto_core.inference.contracts import FindsDamage, RestoresPhotos, detector_of
 from oldphoto_core.reports.page.thumbnails import REPORT
-from oldphoto_core.restoration.contracts import FindsDamage, RestoresPhotos, detector_of
 
 if TYPE_CHECKING:
     from oldphoto_core.restoration.options import RestoreOptions

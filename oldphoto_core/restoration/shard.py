@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import DamagedWeights, FailedReason, RunStopped, SourceMissing
+from oldphoto_core.inference.contracts import RestoresPhotos, detector_digest
 from oldphoto_core.names import visible
 from oldphoto_core.restoration import handout
-from oldphoto_core.restoration.contracts import RestoresPhotos, detector_digest
 from oldphoto_core.restoration.engine import OnBegin, OnPart, OnRow, restore_photos
 from oldphoto_core.restoration.gauges import Gauges
 from oldphoto_core.restoration.job import RestoreJob, restorer_of

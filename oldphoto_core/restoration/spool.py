@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import ScanTooLarge
 from oldphoto_core.folders import temporary_folder
-from oldphoto_core.restoration import blending
-from oldphoto_core.restoration.colours import SrgbView
-from oldphoto_core.restoration.contracts import JudgesColours, RestoresCanvases, RestoresPhotos
+from oldphoto_core.inference import blending
+from oldphoto_core.inference.contracts import JudgesColours, RestoresCanvases, RestoresPhotos
+from oldphoto_core.inference.srgb_view import SrgbView
 from oldphoto_core.restoration.held import HeldPhoto, PageOf
 from oldphoto_core.scans import RawPixels, spool_damage, write_mask_file, write_spooled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from oldphoto_core.restoration.canvas import Canvas, OnProgress
+    from oldphoto_core.inference.canvas import Canvas, OnProgress
     from oldphoto_core.restoration.reading import PhotoFiles
     from oldphoto_core.scans import Label, OutputFormat, ScanHeader, SpooledScan
     from oldphoto_core.scans.masks import MaskFormat

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import TooDamaged
-from oldphoto_core.restoration.blending import margin_of
+from oldphoto_core.inference.blending import margin_of
+from oldphoto_core.inference.contracts import RestoresCanvases
 from oldphoto_core.restoration.book import Book, check_holds
 from oldphoto_core.restoration.colour_facts import decision_of, toning_of
-from oldphoto_core.restoration.contracts import RestoresCanvases
 from oldphoto_core.restoration.delivery import label_of, put
 from oldphoto_core.restoration.held import HeldPhoto, PageOf
 from oldphoto_core.restoration.in_memory import InMemory

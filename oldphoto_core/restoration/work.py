@@ -14,7 +14,7 @@ from oldphoto_core.scans.isolation.decoders import FILE_SECONDS
 
 if TYPE_CHECKING:
     from oldphoto_core.detection.finding import Finding
-    from oldphoto_core.restoration.blending import Difference
+    from oldphoto_core.inference.blending import Difference
     from oldphoto_core.restoration.book import Book
     from oldphoto_core.restoration.held import HeldPhoto
     from oldphoto_core.restoration.photo import Photo

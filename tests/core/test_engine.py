@@ -10,8 +10,8 @@ import pytest
 from fakes import DetectingRestorer, InvertingRestorer, decoded, encoded, fill
 
 from oldphoto_core.errors import RunStopped, ScanError
+from oldphoto_core.inference.canvas import Canvas
 from oldphoto_core.restoration import Photo, RestoreOptions, engine, restore_photos
-from oldphoto_core.restoration.canvas import Canvas
 from oldphoto_core.restoration.masks import MaskIndex
 from oldphoto_core.storage import Bucket, LedgerRow
 

@@ -22,7 +22,7 @@ from oldphoto_core.folders import (
     temporary_folder,
     use_private_compiler_cache,
 )
-from oldphoto_core.restoration.toning import Draft
+from oldphoto_core.inference.toning import Draft
 from oldphoto_core.scans import RawPixels
 from oldphoto_core.storage.key_list import as_file
 from oldphoto_core.tone.colours import colours_of

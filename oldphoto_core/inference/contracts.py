@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from oldphoto_core.detection.finding import Finding
     from oldphoto_core.detection.options import DetectionOptions
-    from oldphoto_core.restoration.canvas import Canvas
+    from oldphoto_core.inference.canvas import Canvas
     from oldphoto_core.tone import Colours, ToneOptions
 
 

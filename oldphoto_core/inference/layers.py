@@ -17,13 +17,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from oldphoto_core.inference.planes import Convolved, Derived, Doubled, Padded, Plane, Rows, Size
 from oldphoto_core.nets.blocks import ResnetBlock
 from oldphoto_core.nets.mapping import PaperMapping, PaperNonlocal, PaperScratchMapping
 from oldphoto_core.nets.nonlocal_attention import MOST_KEYS, Evidence, drawn
 from oldphoto_core.nets.norms import SpatialNorm
 from oldphoto_core.nets.vae import LATENT_STRIDE
 from oldphoto_core.nets.winograd import WinogradConv2d
-from oldphoto_core.restoration.planes import Convolved, Derived, Doubled, Padded, Plane, Rows, Size
 
 WORKING_COPIES = 6
 """Rows that an operation holds at once: its input with and without padding, its output, what lies between."""

@@ -31,10 +31,10 @@ from oldphoto_core.detection.options import DetectionOptions
 from oldphoto_core.detection.search import Candidates, mark, mark_by_threshold
 from oldphoto_core.detection.surroundings import range_of
 from oldphoto_core.devices import place
+from oldphoto_core.inference.canvas import ArrayCanvas, Canvas, Subject, highest_level
+from oldphoto_core.inference.tiling import Tiles, least_side, restore_tiles
 from oldphoto_core.nets.luminance import luminance
 from oldphoto_core.nets.standardised import for_inference
-from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas, Subject, highest_level
-from oldphoto_core.restoration.tiling import Tiles, least_side, restore_tiles
 
 COARSEST = 512
 """The photo is halved as long as its long side stays at least this, in pixels."""

@@ -16,13 +16,13 @@ from oldphoto_core.checkpoints.store import DETECTOR, TONE
 from oldphoto_core.detection.finding import Finding
 from oldphoto_core.detection.options import DetectionOptions
 from oldphoto_core.errors import MaskMismatch, ModelError, ScanTooLarge, UnsupportedScan
+from oldphoto_core.inference.canvas import ArrayCanvas, Canvas, OnProgress, Subject
+from oldphoto_core.inference.finder import DamageFinder
+from oldphoto_core.inference.network_options import Precision
+from oldphoto_core.inference.runner import Runner, is_out_of_memory
+from oldphoto_core.inference.toning import Draft, finish, seen_by_network
 from oldphoto_core.nets.architectures import PUBLISHED
 from oldphoto_core.nets.tone import ToneNet
-from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas, OnProgress, Subject
-from oldphoto_core.restoration.finder import DamageFinder
-from oldphoto_core.restoration.network_options import Precision
-from oldphoto_core.restoration.runner import Runner, is_out_of_memory
-from oldphoto_core.restoration.toning import Draft, finish, seen_by_network
 from oldphoto_core.tone import Colours, ToneOptions, colours_of
 from oldphoto_core.tone.prediction import with_toning
 

@@ -11,8 +11,8 @@ import os
 from collections.abc import Callable
 from threading import Lock
 
-from oldphoto_core.restoration.contracts import RestoresPhotos
-from oldphoto_core.restoration.network_options import Precision
+from oldphoto_core.inference.contracts import RestoresPhotos
+from oldphoto_core.inference.network_options import Precision
 
 RestorerFactory = Callable[[str], RestoresPhotos]
 """Takes the device ("auto", "cpu", "cuda" or "cuda:N") and gives a restorer."""
@@ -51,6 +51,6 @@ def _load(model: str, device: str, memory: int | None, precision: Precision) -> 
         importlib.import_module(module.strip())
     if model in _registered:
         return _registered[model](device)
-    from oldphoto_core.restoration.restorer import Restorer
+    from oldphoto_core.inference.restorer import Restorer
 
     return Restorer.load(model, device=device, memory=memory, precision=precision)

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from oldphoto_core.inference.canvas import Canvas, Subject, levels
 from oldphoto_core.nets.nonlocal_attention import shared_evidence
 from oldphoto_core.nets.tiles import Span, cut, spread
-from oldphoto_core.restoration.canvas import Canvas, Subject, levels
 
 LARGEST = 2048
 """Side of a tile at most, in pixels: a larger one shares less context with its neighbours but leaves the caches."""

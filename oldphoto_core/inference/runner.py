@@ -14,14 +14,14 @@ from oldphoto_core.checkpoints import Model
 from oldphoto_core.devices import keep_freed_memory, place, resolve_device
 from oldphoto_core.errors import ScanTooLarge, UsageError
 from oldphoto_core.folders import use_private_compiler_cache
+from oldphoto_core.inference.canvas import Canvas, Subject, levels
+from oldphoto_core.inference.layers import LayerByLayer
+from oldphoto_core.inference.network_options import Precision
+from oldphoto_core.inference.planes import Size
+from oldphoto_core.inference.tiling import Tiles, least_side, restore_tiles
 from oldphoto_core.nets.architectures import architecture_named
 from oldphoto_core.nets.presets import HasPath
 from oldphoto_core.nets.winograd import with_fewer_products
-from oldphoto_core.restoration.canvas import Canvas, Subject, levels
-from oldphoto_core.restoration.layers import LayerByLayer
-from oldphoto_core.restoration.network_options import Precision
-from oldphoto_core.restoration.planes import Size
-from oldphoto_core.restoration.tiling import Tiles, least_side, restore_tiles
 
 MEMORY_SHARE = 0.6
 """Share of the free memory that one photo's forward pass may take; decoding and encoding need room too."""

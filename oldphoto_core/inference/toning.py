@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oldphoto_core.folders import temporary_folder
-from oldphoto_core.restoration.canvas import ArrayCanvas, Canvas
+from oldphoto_core.inference.canvas import ArrayCanvas, Canvas
 from oldphoto_core.scans import RawPixels
 from oldphoto_core.tone.colours import Colours
 from oldphoto_core.tone.finish import Finish
