@@ -8,10 +8,10 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
+from oldphoto_core.pipeline.engine import OnPart, OnRow
 from oldphoto_core.reports.summary import Summary
 from oldphoto_core.restoration import run as core
 from oldphoto_core.restoration import shard
-from oldphoto_core.restoration.engine import OnPart, OnRow
 from oldphoto_core.restoration.job import RestoreJob
 from oldphoto_core.restoration.shard import Ears
 

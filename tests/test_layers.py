@@ -20,7 +20,8 @@ FLOORS = [
     {"arrivals", "checkpoints", "degradation", "inventory", "reports", "metrics", "devices", "tone"},
     {"detection"},
     {"inference"},
-    {"training", "restoration", "samples"},
+    {"pipeline", "training", "samples"},
+    {"restoration"},
     {"evaluation", "custody", "doctor"},
     {"retraining"},
 ]

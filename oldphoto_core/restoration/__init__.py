@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from oldphoto_core.inference.contracts import FindsDamage, RestoresPhotos
     from oldphoto_core.inference.models import load_restorer, register_restorer
     from oldphoto_core.inference.restorer import Restorer
-    from oldphoto_core.restoration.engine import restore_photos
+    from oldphoto_core.pipeline.engine import restore_photos
+    from oldphoto_core.pipeline.options import RestoreOptions
+    from oldphoto_core.pipeline.photo import Photo
     from oldphoto_core.restoration.job import RestoreJob
-    from oldphoto_core.restoration.options import RestoreOptions
-    from oldphoto_core.restoration.photo import Photo
     from oldphoto_core.restoration.run import Run, close_run, open_run, restore_shard
 
 _HOMES = {
     "FindsDamage": "oldphoto_core.inference.contracts",
-    "Photo": "oldphoto_core.restoration.photo",
+    "Photo": "oldphoto_core.pipeline.photo",
     "RestoreJob": "oldphoto_core.restoration.job",
-    "RestoreOptions": "oldphoto_core.restoration.options",
+    "RestoreOptions": "oldphoto_core.pipeline.options",
     "Restorer": "oldphoto_core.inference.restorer",
     "RestoresPhotos": "oldphoto_core.inference.contracts",
     "Run": "oldphoto_core.restoration.run",
@@ -33,7 +33,7 @@ _HOMES = {
     "load_restorer": "oldphoto_core.inference.models",
     "open_run": "oldphoto_core.restoration.run",
     "register_restorer": "oldphoto_core.inference.models",
-    "restore_photos": "oldphoto_core.restoration.engine",
+    "restore_photos": "oldphoto_core.pipeline.engine",
     "restore_shard": "oldphoto_core.restoration.run",
 }
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from oldphoto_core.errors import ScanError, StorageError
 from oldphoto_core.folders import temporary_folder
 from oldphoto_core.inference.contracts import detector_of
-from oldphoto_core.restoration.book import check_holds
+from oldphoto_core.pipeline.buffers import check_mask_pages
+from oldphoto_core.pipeline.multipage import check_holds
+from oldphoto_core.pipeline.photo import check_size
+from oldphoto_core.pipeline.threads import default_threads
 from oldphoto_core.restoration.forecast import BYTES_BASIS, Estimate, estimated_bytes, estimated_seconds
-from oldphoto_core.restoration.held import check_mask_pages
 from oldphoto_core.restoration.job import RestoreJob, check_places, restorer_of
-from oldphoto_core.restoration.lanes import default_threads
-from oldphoto_core.restoration.photo import check_size
 from oldphoto_core.restoration.recovery import lost_rows
 from oldphoto_core.restoration.run import plan_job
 from oldphoto_core.scans import Decoders, Foreseen, ScanHeader, SparseCopy, TooScattered, photos_of
@@ -28,7 +28,7 @@ from oldphoto_core.storage.parallel import SMALL_THREADS, map_objects
 
 if TYPE_CHECKING:
     from oldphoto_core.inference.contracts import RestoresPhotos
-    from oldphoto_core.restoration.photo import Photo
+    from oldphoto_core.pipeline.photo import Photo
     from oldphoto_core.storage import LedgerRow
     from oldphoto_core.storage.ledger import Status
 

@@ -9,7 +9,7 @@ from oldphoto_core.storage.keys import FOLDINGS, Folding, folded
 from oldphoto_core.storage.ledger import LedgerRow
 
 if TYPE_CHECKING:
-    from oldphoto_core.restoration.photo import Photo
+    from oldphoto_core.pipeline.photo import Photo
     from oldphoto_core.restoration.plan import Plan
     from oldphoto_core.storage import Bucket
 

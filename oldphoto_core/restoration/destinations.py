@@ -17,7 +17,7 @@ from oldphoto_core.storage import Bucket, LedgerRow
 from oldphoto_core.storage.keys import awkward, file_name
 
 if TYPE_CHECKING:
-    from oldphoto_core.restoration.options import RestoreOptions
+    from oldphoto_core.pipeline.options import RestoreOptions
     from oldphoto_core.restoration.plan import Plan
 
 _SHORT_KEY = 100

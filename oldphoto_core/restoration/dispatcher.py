@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from oldphoto_core.errors import OldPhotoError, OrchestratorAway, StorageError
-from oldphoto_core.restoration.photo import Photo
+from oldphoto_core.pipeline.photo import Photo
 from oldphoto_core.storage import LedgerRow
 
 SECONDS_BETWEEN_COMPLAINTS = 30.0

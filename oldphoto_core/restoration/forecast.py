@@ -15,7 +15,7 @@ from oldphoto_core.restoration.recovery import SUMMARY
 
 if TYPE_CHECKING:
     from oldphoto_core.inference.contracts import RestoresPhotos
-    from oldphoto_core.restoration.options import RestoreOptions
+    from oldphoto_core.pipeline.options import RestoreOptions
     from oldphoto_core.scans import OutputFormat, ScanHeader
     from oldphoto_core.storage import Bucket
 

@@ -9,7 +9,7 @@ from oldphoto_core.errors import ConfigError, UsageError
 from oldphoto_core.inference.contracts import JudgesDamage, RestoresPhotos, detector_digest, detector_of
 from oldphoto_core.inference.models import load_restorer
 from oldphoto_core.inference.network_options import Precision
-from oldphoto_core.restoration.options import RestoreOptions
+from oldphoto_core.pipeline.options import RestoreOptions
 from oldphoto_core.storage import Bucket, look_up, read_key_list, take_inventory
 from oldphoto_core.storage.key_list import is_stream
 

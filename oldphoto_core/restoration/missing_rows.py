@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from oldphoto_core.errors import OldPhotoError
+from oldphoto_core.pipeline.colour_facts import columns
 from oldphoto_core.reports.record import decode_record
-from oldphoto_core.restoration.colour_facts import columns
 from oldphoto_core.storage import Bucket, LedgerRow
 from oldphoto_core.storage.parallel import SMALL_THREADS, map_objects
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import RunStopped
 from oldphoto_core.inference.contracts import detector_digest
+from oldphoto_core.pipeline.engine import OnPart, OnRow
+from oldphoto_core.pipeline.options import RestoreOptions
 from oldphoto_core.reports.summary import RunFacts, Summary, encode
 from oldphoto_core.restoration import handout
 from oldphoto_core.restoration.clashes import keep_apart
 from oldphoto_core.restoration.destinations import refuse_awkward, refuse_unwritable
-from oldphoto_core.restoration.engine import OnPart, OnRow
 from oldphoto_core.restoration.finalising import settle
 from oldphoto_core.restoration.job import RESULT_FOLDERS, RestoreJob, check_places, manifest_of, restorer_of
 from oldphoto_core.restoration.masks import MaskIndex
 from oldphoto_core.restoration.missing_rows import rows_of_records
-from oldphoto_core.restoration.options import RestoreOptions
 from oldphoto_core.restoration.plan import MAX_SHARD_PHOTOS, Plan, cut_shards, make_plan
 from oldphoto_core.restoration.recovery import FACTS, settle_killed_runs
 from oldphoto_core.restoration.rows import rows_by_key
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from oldphoto_core.inference.contracts import RestoresPhotos
-    from oldphoto_core.restoration.photo import Photo
+    from oldphoto_core.pipeline.photo import Photo
 
 PLAN_ROWS = 100_000
 """Rows of a part of the plan's own: they come all at once, and cost nothing to make again."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from oldphoto_core.errors import Occupied
-from oldphoto_core.restoration.gauges import QUEUES, Gauges
+from oldphoto_core.pipeline.telemetry import QUEUES, Gauges
 from oldphoto_core.storage import Bucket
 
 FOLDER = "metrics"

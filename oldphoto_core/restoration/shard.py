@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 from oldphoto_core.errors import DamagedWeights, FailedReason, RunStopped, SourceMissing
 from oldphoto_core.inference.contracts import RestoresPhotos, detector_digest
 from oldphoto_core.names import visible
+from oldphoto_core.pipeline.engine import OnBegin, OnPart, OnRow, restore_photos
+from oldphoto_core.pipeline.photo import Photo
+from oldphoto_core.pipeline.telemetry import Gauges
 from oldphoto_core.restoration import handout
-from oldphoto_core.restoration.engine import OnBegin, OnPart, OnRow, restore_photos
-from oldphoto_core.restoration.gauges import Gauges
 from oldphoto_core.restoration.job import RestoreJob, restorer_of
 from oldphoto_core.restoration.missing_rows import rows_of_records
-from oldphoto_core.restoration.photo import Photo
 from oldphoto_core.restoration.recovery import FACTS
 from oldphoto_core.restoration.run_metrics import gauges_written
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter

@@ -108,7 +108,7 @@ def test_drafts_and_lists_from_streams_lie_in_it(system_folder: Path, tmp_path: 
 @pytest.mark.parametrize(
     "cluster",
     [
-        "oldphoto_core.restoration.lanes import dask_threads as start",
+        "oldphoto_core.pipeline.threads import dask_threads as start",
         "oldphoto_core.clusters import dask_client as start",
     ],
     ids=["threads", "processes"],

@@ -20,19 +20,19 @@ from typing import TYPE_CHECKING
 from oldphoto_core.errors import TooDamaged
 from oldphoto_core.inference.blending import margin_of
 from oldphoto_core.inference.contracts import RestoresCanvases
-from oldphoto_core.restoration.book import Book, check_holds
-from oldphoto_core.restoration.colour_facts import decision_of, toning_of
-from oldphoto_core.restoration.delivery import label_of, put
-from oldphoto_core.restoration.held import HeldPhoto, PageOf
-from oldphoto_core.restoration.in_memory import InMemory
-from oldphoto_core.restoration.photo import check_size
-from oldphoto_core.restoration.recording import done_page, sum_up
-from oldphoto_core.restoration.spool import Spool
-from oldphoto_core.restoration.thumbnails import show
+from oldphoto_core.pipeline.buffers import HeldPhoto, PageOf
+from oldphoto_core.pipeline.colour_facts import decision_of, toning_of
+from oldphoto_core.pipeline.disk_buffer import Spool
+from oldphoto_core.pipeline.memory_buffer import InMemory
+from oldphoto_core.pipeline.multipage import Book, check_holds
+from oldphoto_core.pipeline.outputs import label_of, put
+from oldphoto_core.pipeline.photo import check_size
+from oldphoto_core.pipeline.provenance import done_page, sum_up
+from oldphoto_core.pipeline.thumbnails import show
 from oldphoto_core.scans import photos_of
 
 if TYPE_CHECKING:
-    from oldphoto_core.restoration.work import Work
+    from oldphoto_core.pipeline.photo_task import Work
 
 LARGE_FILE = 64 * 2**20
 """Bytes of a file from which it is fetched to disk."""

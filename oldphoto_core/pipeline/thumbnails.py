@@ -10,7 +10,7 @@ from oldphoto_core.reports.page.thumbnails import write_thumbnails
 from oldphoto_core.scans.plain_icc import plain_profile
 
 if TYPE_CHECKING:
-    from oldphoto_core.restoration.work import Work
+    from oldphoto_core.pipeline.photo_task import Work
 
 log = logging.getLogger(__name__)
 

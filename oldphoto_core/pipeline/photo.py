@@ -9,7 +9,7 @@ from oldphoto_core.errors import MaskMismatch, ScanTooLarge
 
 if TYPE_CHECKING:
     from oldphoto_core.inference.contracts import RestoresPhotos
-    from oldphoto_core.restoration.options import RestoreOptions
+    from oldphoto_core.pipeline.options import RestoreOptions
     from oldphoto_core.scans import ScanHeader
     from oldphoto_core.storage import ObjectInfo
 

@@ -16,13 +16,13 @@ from oldphoto_core.detection.finding import found_of
 from oldphoto_core.errors import ScanError, UnsupportedScan
 from oldphoto_core.folders import temporary_folder
 from oldphoto_core.inference import blending
-from oldphoto_core.restoration.colour_facts import tone_of
+from oldphoto_core.pipeline.colour_facts import tone_of
 from oldphoto_core.scans import FileView, TiffBook, can_copy, write_empty_mask
 
 if TYPE_CHECKING:
     from oldphoto_core.detection.finding import Finding
     from oldphoto_core.inference.blending import Difference
-    from oldphoto_core.restoration.reading import PhotoFiles
+    from oldphoto_core.pipeline.photo_files import PhotoFiles
     from oldphoto_core.scans import ScanHeader
     from oldphoto_core.tone import ToneMeasures
 

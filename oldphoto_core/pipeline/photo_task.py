@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from oldphoto_core.errors import OldPhotoError, TimedOut
-from oldphoto_core.restoration.reading import PhotoFiles
+from oldphoto_core.pipeline.photo_files import PhotoFiles
 from oldphoto_core.scans.isolation.decoders import FILE_SECONDS
 
 if TYPE_CHECKING:
     from oldphoto_core.detection.finding import Finding
     from oldphoto_core.inference.blending import Difference
-    from oldphoto_core.restoration.book import Book
-    from oldphoto_core.restoration.held import HeldPhoto
-    from oldphoto_core.restoration.photo import Photo
-    from oldphoto_core.restoration.run_context import Workplace
+    from oldphoto_core.pipeline.buffers import HeldPhoto
+    from oldphoto_core.pipeline.multipage import Book
+    from oldphoto_core.pipeline.photo import Photo
+    from oldphoto_core.pipeline.run_context import Workplace
     from oldphoto_core.scans import FileFacts, Scan, SpooledScan
     from oldphoto_core.storage import ObjectInfo
     from oldphoto_core.tone import ToneMeasures

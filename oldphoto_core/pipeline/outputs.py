@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import Occupied, OldPhotoError, StorageError, UnsafeLink
+from oldphoto_core.pipeline.provenance import identity, record_of, sha256_of
 from oldphoto_core.reports.record import encode_record, mask_key, software_versions
-from oldphoto_core.restoration.recording import identity, record_of, sha256_of
 from oldphoto_core.scans import Label
 
 if TYPE_CHECKING:
-    from oldphoto_core.restoration.work import Work
+    from oldphoto_core.pipeline.photo_task import Work
 
 
 def put(work: Work, derivative: bytes | Path, mask: bytes | Path | None) -> None:

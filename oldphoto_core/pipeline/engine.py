@@ -20,16 +20,16 @@ from typing import TYPE_CHECKING
 from oldphoto_core.errors import Occupied, RunStopped, is_shortage
 from oldphoto_core.inference.contracts import RestoresPhotos
 from oldphoto_core.names import visible
-from oldphoto_core.restoration import stages
-from oldphoto_core.restoration.delivery import copy_original
-from oldphoto_core.restoration.gauges import QUEUES, Gauges
-from oldphoto_core.restoration.lanes import dask_threads, default_threads, forget_tasks
-from oldphoto_core.restoration.options import RestoreOptions
-from oldphoto_core.restoration.photo import Photo
-from oldphoto_core.restoration.photo_limit import photos_at_once
-from oldphoto_core.restoration.recording import ledger_row
-from oldphoto_core.restoration.run_context import Workplace
-from oldphoto_core.restoration.work import Work
+from oldphoto_core.pipeline import stages
+from oldphoto_core.pipeline.options import RestoreOptions
+from oldphoto_core.pipeline.outputs import copy_original
+from oldphoto_core.pipeline.photo import Photo
+from oldphoto_core.pipeline.photo_limit import photos_at_once
+from oldphoto_core.pipeline.photo_task import Work
+from oldphoto_core.pipeline.provenance import ledger_row
+from oldphoto_core.pipeline.run_context import Workplace
+from oldphoto_core.pipeline.telemetry import QUEUES, Gauges
+from oldphoto_core.pipeline.threads import dask_threads, default_threads, forget_tasks
 from oldphoto_core.scans import Decoders
 from oldphoto_core.storage import Bucket, LedgerRow
 

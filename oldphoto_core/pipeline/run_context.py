@@ -11,8 +11,8 @@ from oldphoto_core.inference.contracts import FindsDamage, RestoresPhotos, detec
 from oldphoto_core.reports.page.thumbnails import REPORT
 
 if TYPE_CHECKING:
-    from oldphoto_core.restoration.options import RestoreOptions
-    from oldphoto_core.restoration.photo import Photo
+    from oldphoto_core.pipeline.options import RestoreOptions
+    from oldphoto_core.pipeline.photo import Photo
     from oldphoto_core.scans import Decoders
     from oldphoto_core.storage import Bucket
 

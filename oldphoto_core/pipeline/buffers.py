@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from oldphoto_core.detection.options import DetectionOptions
     from oldphoto_core.inference.blending import Difference
     from oldphoto_core.inference.contracts import FindsDamage, RestoresPhotos
-    from oldphoto_core.restoration.reading import PhotoFiles
+    from oldphoto_core.pipeline.photo_files import PhotoFiles
     from oldphoto_core.scans import FileFacts, Label, OutputFormat, Scan, ScanHeader, SpooledScan, WorkingSpace
     from oldphoto_core.scans.masks import MaskFormat
     from oldphoto_core.storage import Bucket, ObjectInfo

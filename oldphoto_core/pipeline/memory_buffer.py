@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from oldphoto_core.inference.canvas import ArrayCanvas, Canvas, OnProgress
 from oldphoto_core.inference.contracts import JudgesColours, RestoresCanvases
 from oldphoto_core.inference.srgb_view import equalised
-from oldphoto_core.restoration.held import HeldPhoto, PageOf
+from oldphoto_core.pipeline.buffers import HeldPhoto, PageOf
 from oldphoto_core.scans import damage_of, write_mask, write_scan
 
 if TYPE_CHECKING:
     from oldphoto_core.inference.contracts import RestoresPhotos
-    from oldphoto_core.restoration.reading import PhotoFiles
+    from oldphoto_core.pipeline.photo_files import PhotoFiles
     from oldphoto_core.scans import Label, OutputFormat, Scan, ScanHeader
     from oldphoto_core.scans.masks import MaskFormat
     from oldphoto_core.storage import Bucket, ObjectInfo

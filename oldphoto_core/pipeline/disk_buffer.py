@@ -11,14 +11,14 @@ from oldphoto_core.folders import temporary_folder
 from oldphoto_core.inference import blending
 from oldphoto_core.inference.contracts import JudgesColours, RestoresCanvases, RestoresPhotos
 from oldphoto_core.inference.srgb_view import SrgbView
-from oldphoto_core.restoration.held import HeldPhoto, PageOf
+from oldphoto_core.pipeline.buffers import HeldPhoto, PageOf
 from oldphoto_core.scans import RawPixels, spool_damage, write_mask_file, write_spooled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from oldphoto_core.inference.canvas import Canvas, OnProgress
-    from oldphoto_core.restoration.reading import PhotoFiles
+    from oldphoto_core.pipeline.photo_files import PhotoFiles
     from oldphoto_core.scans import Label, OutputFormat, ScanHeader, SpooledScan
     from oldphoto_core.scans.masks import MaskFormat
     from oldphoto_core.storage import Bucket, ObjectInfo

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from oldphoto_core.detection.finding import found_of
 from oldphoto_core.errors import REASONS, FailedReason, ScanError, StorageError
 from oldphoto_core.nets.nonlocal_attention import SEED
+from oldphoto_core.pipeline.colour_facts import columns, tone_of
+from oldphoto_core.pipeline.multipage import MASK_PAGE, DonePage, pages_of_record
 from oldphoto_core.reports.record import build_record
-from oldphoto_core.restoration.book import MASK_PAGE, DonePage, pages_of_record
-from oldphoto_core.restoration.colour_facts import columns, tone_of
 from oldphoto_core.storage import LedgerRow
 
 if TYPE_CHECKING:
-    from oldphoto_core.restoration.options import RestoreOptions
-    from oldphoto_core.restoration.work import Work
+    from oldphoto_core.pipeline.options import RestoreOptions
+    from oldphoto_core.pipeline.photo_task import Work
 
 _CONVERSIONS = {
     "CMYK": "its colours were converted into sRGB before anything else",
