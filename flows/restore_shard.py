@@ -10,8 +10,8 @@ from pydantic import Field
 
 from flows.logs import log_as_asked
 from flows.server import RunCancelled, Steering, wait_for_server
-from oldphoto_core.restoration.hands import say_alive, told_to_watcher
-from oldphoto_core.restoration.shard import Ears
+from oldphoto_core.runs.heartbeat import say_alive, told_to_watcher
+from oldphoto_core.runs.shard import Ears
 from oldphoto_core.storage import LedgerRow
 from tasks.restoration import restore_handed_out
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from flows.server import server
 from oldphoto_core.errors import UsageError
-from oldphoto_core.restoration.dispatcher import Sight
+from oldphoto_core.runs.dispatcher import Sight
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun

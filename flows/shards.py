@@ -20,9 +20,9 @@ from oldphoto_core.devices import local_devices
 from oldphoto_core.errors import RunStopped
 from oldphoto_core.names import visible
 from oldphoto_core.pipeline.engine import OnPart, OnRow
-from oldphoto_core.restoration import run as core
-from oldphoto_core.restoration.dispatcher import Dispatcher
-from oldphoto_core.restoration.rows import LedgerTail
+from oldphoto_core.runs import run as core
+from oldphoto_core.runs.dispatcher import Dispatcher
+from oldphoto_core.runs.ledger_rows import LedgerTail
 from oldphoto_core.storage import LedgerRow
 from tasks.restoration import hand_out, restore_shard
 

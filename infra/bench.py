@@ -12,8 +12,8 @@ import threading
 import time
 from dataclasses import dataclass
 
-from oldphoto_core.restoration.handout import HUNG
-from oldphoto_core.restoration.hands import PIPE, Hands
+from oldphoto_core.runs.heartbeat import PIPE, Hands
+from oldphoto_core.runs.shard_store import HUNG
 
 SECONDS_TO_HAND_BACK = 60.0
 """That a process may take to finish what it has in hand, once it was told to end."""

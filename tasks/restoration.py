@@ -10,10 +10,10 @@ from prefect.logging import get_run_logger
 
 from oldphoto_core.pipeline.engine import OnPart, OnRow
 from oldphoto_core.reports.summary import Summary
-from oldphoto_core.restoration import run as core
-from oldphoto_core.restoration import shard
-from oldphoto_core.restoration.job import RestoreJob
-from oldphoto_core.restoration.shard import Ears
+from oldphoto_core.runs import run as core
+from oldphoto_core.runs import shard
+from oldphoto_core.runs.job import RestoreJob
+from oldphoto_core.runs.shard import Ears
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)

@@ -19,7 +19,7 @@ from test_modes import ALL_FROM_DISK, run
 
 from oldphoto_core.custody import audit, plan_rollback, roll_back
 from oldphoto_core.reports.record import record_schema
-from oldphoto_core.restoration import recovery
+from oldphoto_core.runs import recovery
 from oldphoto_core.scans import Scan, read_pages, read_scan
 from oldphoto_core.scans.ifd import longs, read_ifd, shorts
 from oldphoto_core.scans.pages import pages_of

@@ -31,8 +31,8 @@ from oldphoto_core.inference.finder import DamageFinder
 from oldphoto_core.pipeline.options import RestoreOptions
 from oldphoto_core.reports.record import record_schema
 from oldphoto_core.restoration import Photo, register_restorer, restore_photos
-from oldphoto_core.restoration.job import job_of, restorer_of
-from oldphoto_core.restoration.missing_rows import rows_of_records
+from oldphoto_core.runs.job import job_of, restorer_of
+from oldphoto_core.runs.missing_rows import rows_of_records
 from oldphoto_core.scans import RawPixels
 from oldphoto_core.storage import Bucket, LedgerRow
 

@@ -8,7 +8,7 @@ import pytest
 
 from oldphoto_core.errors import OrchestratorAway, RunStopped
 from oldphoto_core.restoration import Photo
-from oldphoto_core.restoration.dispatcher import Dispatcher, DispatchOptions, Sight
+from oldphoto_core.runs.dispatcher import Dispatcher, DispatchOptions, Sight
 from oldphoto_core.storage import LedgerRow
 
 ALL = 100

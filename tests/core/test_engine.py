@@ -13,7 +13,7 @@ from oldphoto_core.errors import RunStopped, ScanError
 from oldphoto_core.inference.canvas import Canvas
 from oldphoto_core.pipeline import engine
 from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
-from oldphoto_core.restoration.masks import MaskIndex
+from oldphoto_core.runs.mask_index import MaskIndex
 from oldphoto_core.storage import Bucket, LedgerRow
 
 

@@ -13,10 +13,10 @@ from waiting import wait_until
 
 from oldphoto_core.errors import DamagedWeights, OldPhotoError, RunStopped
 from oldphoto_core.restoration import RestoreJob, RestoreOptions, Run, close_run, open_run, register_restorer
-from oldphoto_core.restoration.handout import HUNG, is_handed_out, note_death
-from oldphoto_core.restoration.rows import LedgerTail
-from oldphoto_core.restoration.run import give_up, hand_out
-from oldphoto_core.restoration.shard import DEATHS, Ears, restore_handed_out
+from oldphoto_core.runs.ledger_rows import LedgerTail
+from oldphoto_core.runs.run import give_up, hand_out
+from oldphoto_core.runs.shard import DEATHS, Ears, restore_handed_out
+from oldphoto_core.runs.shard_store import HUNG, is_handed_out, note_death
 from oldphoto_core.storage import LedgerRow
 from oldphoto_core.storage.ledger import LedgerWriter
 
@@ -153,7 +153,7 @@ def test_a_machine_with_other_weights_of_that_name_restores_nothing(run: Run) ->
 
 
 def test_a_shard_notices_that_its_run_was_closed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("oldphoto_core.restoration.shard._SECONDS_BETWEEN_LOOKS", -1.0)
+    monkeypatch.setattr("oldphoto_core.runs.shard._SECONDS_BETWEEN_LOOKS", -1.0)
 
     def close(_row: LedgerRow) -> None:
         if is_handed_out(run.bucket):
@@ -166,7 +166,7 @@ def test_a_shard_notices_that_its_run_was_closed(run: Run, monkeypatch: pytest.M
 def test_the_books_of_a_stopped_run_wait_for_a_process_that_is_still_at_a_shard(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("oldphoto_core.restoration.shard._SECONDS_BETWEEN_LOOKS", -1.0)
+    monkeypatch.setattr("oldphoto_core.runs.shard._SECONDS_BETWEEN_LOOKS", -1.0)
     closed: list[int] = []
     closing = threading.Thread(target=lambda: closed.append(close_run(run, "cancelled")["restored"]))
 

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from oldphoto_core.restoration.hands import PIPE, Hands, say_alive, told_to_watcher
-from oldphoto_core.restoration.shard import Ears
+from oldphoto_core.runs.heartbeat import PIPE, Hands, say_alive, told_to_watcher
+from oldphoto_core.runs.shard import Ears
 from oldphoto_core.storage import LedgerRow
 
 

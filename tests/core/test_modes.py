@@ -15,7 +15,7 @@ from PIL import Image
 from oldphoto_core.inference import blending
 from oldphoto_core.pipeline import stages
 from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
-from oldphoto_core.restoration.masks import MaskIndex
+from oldphoto_core.runs.mask_index import MaskIndex
 from oldphoto_core.scans import Scan, read_scan
 from oldphoto_core.storage import Bucket, LedgerRow
 

@@ -19,8 +19,9 @@ from test_tone import is_neutral, neutral, painted, restorer, scratch, sepia
 
 from oldphoto_core.reports.record import record_schema
 from oldphoto_core.reports.summary import summarise
-from oldphoto_core.restoration import Photo, RestoreOptions, recovery, restore_photos
-from oldphoto_core.restoration.masks import MaskIndex
+from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
+from oldphoto_core.runs import recovery
+from oldphoto_core.runs.mask_index import MaskIndex
 from oldphoto_core.scans import read_scan
 from oldphoto_core.storage import Bucket, LedgerRow
 

@@ -20,11 +20,11 @@ from oldphoto_core.names import visible
 from oldphoto_core.pipeline.engine import OnBegin, OnPart, OnRow, restore_photos
 from oldphoto_core.pipeline.photo import Photo
 from oldphoto_core.pipeline.telemetry import Gauges
-from oldphoto_core.restoration import handout
-from oldphoto_core.restoration.job import RestoreJob, restorer_of
-from oldphoto_core.restoration.missing_rows import rows_of_records
-from oldphoto_core.restoration.recovery import FACTS
-from oldphoto_core.restoration.run_metrics import gauges_written
+from oldphoto_core.runs import shard_store
+from oldphoto_core.runs.job import RestoreJob, restorer_of
+from oldphoto_core.runs.missing_rows import rows_of_records
+from oldphoto_core.runs.recovery import FACTS
+from oldphoto_core.runs.run_metrics import gauges_written
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter
 from oldphoto_core.storage.lease import Lease
 from oldphoto_core.storage.ledger import part_keys, read_part
@@ -105,7 +105,7 @@ def log_row(row: LedgerRow, run_id: str, shard: int) -> None:
 
 
 def restore_handed_out(target: str, run_id: str, number: int, attempt: int = 1, ears: Ears | None = None) -> int:
-    """Restore what is left of shard `number` of a run that `handout.hand_out` wrote down.
+    """Restore what is left of shard `number` of a run that `shard_store.hand_out` wrote down.
 
     Args:
         target: Bucket of the run.
@@ -124,10 +124,10 @@ def restore_handed_out(target: str, run_id: str, number: int, attempt: int = 1, 
     """
     run = Bucket(target).join("runs", run_id)
     try:
-        job = handout.read_job(run)
+        job = shard_store.read_job(run)
     except SourceMissing as error:
         raise RunStopped(f"run {run_id} is closed, or was never opened: {run} holds no shards") from error
-    lease = handout.ShardLease(run, number)
+    lease = shard_store.ShardLease(run, number)
     with lease, LedgerWriter(run, f"shard-{number:05d}", every_seconds=10.0, check=lease.check) as ledger:
         return _Shard(run, run_id, number, attempt, job, ledger, lease, ears or Ears()).restore()
 
@@ -151,12 +151,12 @@ class _Shard:
         self._rows = 0
 
     def restore(self) -> int:
-        if not handout.is_handed_out(self._run):  # asked under the lease, for which whoever withdraws it waits
+        if not shard_store.is_handed_out(self._run):  # asked under the lease, for which whoever withdraws it waits
             raise RunStopped(f"run {self._run_id} is closed; its shard {self._number} is not begun")
         restorer = restorer_of(self._job)
         _check_model(restorer, json.loads(self._run.read(FACTS)))
-        left = self._left(handout.read_photos(self._run, self._number))
-        deaths = handout.deaths_of(self._run, self._number) if self._attempt > 1 else {}
+        left = self._left(shard_store.read_photos(self._run, self._number))
+        deaths = shard_store.deaths_of(self._run, self._number) if self._attempt > 1 else {}
         for photo in [photo for photo in left if len(deaths.get(photo.key, ())) >= DEATHS]:
             left.remove(photo)
             self._add(_condemned(photo, deaths[photo.key], self._job, restorer))
@@ -216,7 +216,7 @@ class _Shard:
             self._lease.check()
             if time.monotonic() - self._looked > _SECONDS_BETWEEN_LOOKS:
                 self._looked = time.monotonic()
-                if not handout.is_handed_out(self._run):
+                if not shard_store.is_handed_out(self._run):
                     raise RunStopped(f"run {self._run_id} was closed while its shard {self._number} was worked on")
 
         return hear
@@ -234,7 +234,7 @@ def _check_model(restorer: RestoresPhotos, facts: RunFacts) -> None:
 
 
 def _condemned(photo: Photo, deaths: list[str], job: RestoreJob, restorer: RestoresPhotos) -> LedgerRow:
-    reason: FailedReason = "timed out" if deaths[-1].startswith(handout.HUNG) else "crashes the decoder"
+    reason: FailedReason = "timed out" if deaths[-1].startswith(shard_store.HUNG) else "crashes the decoder"
     return LedgerRow(
         key=photo.key,
         version=photo.version,

@@ -18,7 +18,7 @@ from oldphoto_core.storage.keys import awkward, file_name
 
 if TYPE_CHECKING:
     from oldphoto_core.pipeline.options import RestoreOptions
-    from oldphoto_core.restoration.plan import Plan
+    from oldphoto_core.runs.plan import Plan
 
 _SHORT_KEY = 100
 """Bytes of a key that a folder of any file system takes, so that its folder alone needs a look."""

@@ -16,10 +16,10 @@ from oldphoto_core.pipeline.buffers import check_mask_pages
 from oldphoto_core.pipeline.multipage import check_holds
 from oldphoto_core.pipeline.photo import check_size
 from oldphoto_core.pipeline.threads import default_threads
-from oldphoto_core.restoration.forecast import BYTES_BASIS, Estimate, estimated_bytes, estimated_seconds
-from oldphoto_core.restoration.job import RestoreJob, check_places, restorer_of
-from oldphoto_core.restoration.recovery import lost_rows
-from oldphoto_core.restoration.run import plan_job
+from oldphoto_core.runs.estimates import BYTES_BASIS, Estimate, estimated_bytes, estimated_seconds
+from oldphoto_core.runs.job import RestoreJob, check_places, restorer_of
+from oldphoto_core.runs.recovery import lost_rows
+from oldphoto_core.runs.run import plan_job
 from oldphoto_core.scans import Decoders, Foreseen, ScanHeader, SparseCopy, TooScattered, photos_of
 from oldphoto_core.scans.masks import check_mask_size
 from oldphoto_core.scans.selection import ALL_PAGES, PageSelection

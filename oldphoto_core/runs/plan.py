@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal
 from oldphoto_core.errors import RunStopped, SkippedReason
 from oldphoto_core.pipeline.options import RestoreOptions
 from oldphoto_core.pipeline.photo import Photo
-from oldphoto_core.restoration.masks import MaskIndex
-from oldphoto_core.restoration.rows import rows_by_key
+from oldphoto_core.runs.ledger_rows import rows_by_key
+from oldphoto_core.runs.mask_index import MaskIndex
 from oldphoto_core.storage import Bucket, LedgerRow, previous_results
 from oldphoto_core.storage.store import UNLISTED
 

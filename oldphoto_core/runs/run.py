@@ -12,19 +12,19 @@ from oldphoto_core.inference.contracts import detector_digest
 from oldphoto_core.pipeline.engine import OnPart, OnRow
 from oldphoto_core.pipeline.options import RestoreOptions
 from oldphoto_core.reports.summary import RunFacts, Summary, encode
-from oldphoto_core.restoration import handout
-from oldphoto_core.restoration.clashes import keep_apart
-from oldphoto_core.restoration.destinations import refuse_awkward, refuse_unwritable
-from oldphoto_core.restoration.finalising import settle
-from oldphoto_core.restoration.job import RESULT_FOLDERS, RestoreJob, check_places, manifest_of, restorer_of
-from oldphoto_core.restoration.masks import MaskIndex
-from oldphoto_core.restoration.missing_rows import rows_of_records
-from oldphoto_core.restoration.plan import MAX_SHARD_PHOTOS, Plan, cut_shards, make_plan
-from oldphoto_core.restoration.recovery import FACTS, settle_killed_runs
-from oldphoto_core.restoration.rows import rows_by_key
-from oldphoto_core.restoration.run_metrics import gauges_written
-from oldphoto_core.restoration.run_report import report_of_closed
-from oldphoto_core.restoration.shard import Ears, restore_listed
+from oldphoto_core.runs import shard_store
+from oldphoto_core.runs.destinations import refuse_awkward, refuse_unwritable
+from oldphoto_core.runs.finalising import settle
+from oldphoto_core.runs.job import RESULT_FOLDERS, RestoreJob, check_places, manifest_of, restorer_of
+from oldphoto_core.runs.key_collisions import keep_apart
+from oldphoto_core.runs.ledger_rows import rows_by_key
+from oldphoto_core.runs.mask_index import MaskIndex
+from oldphoto_core.runs.missing_rows import rows_of_records
+from oldphoto_core.runs.plan import MAX_SHARD_PHOTOS, Plan, cut_shards, make_plan
+from oldphoto_core.runs.recovery import FACTS, settle_killed_runs
+from oldphoto_core.runs.run_metrics import gauges_written
+from oldphoto_core.runs.run_report import report_of_closed
+from oldphoto_core.runs.shard import Ears, restore_listed
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, read_ledger, write_manifest
 from oldphoto_core.storage.temporary import sweep
 
@@ -187,7 +187,7 @@ def restore_shard(
 
 def hand_out(run: Run) -> None:
     """Write the shards down, for processes that know the run by its name alone."""
-    handout.hand_out(run.bucket, run.job, run.shards)
+    shard_store.hand_out(run.bucket, run.job, run.shards)
 
 
 def give_up(run: Run, left: Mapping[int, Iterable[str]], why: Mapping[int, str]) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 from oldphoto_core.errors import NoConditions, Occupied
 from oldphoto_core.pipeline.options import RestoreOptions
 from oldphoto_core.pipeline.photo import Photo
-from oldphoto_core.restoration.job import RestoreJob
+from oldphoto_core.runs.job import RestoreJob
 from oldphoto_core.storage import Bucket, ObjectInfo
 from oldphoto_core.storage.lease import Lease
 from oldphoto_core.storage.parallel import SMALL_THREADS, for_each

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import OldPhotoError, UsageError
 from oldphoto_core.reports.page.build import write_report
-from oldphoto_core.restoration.recovery import FACTS, SUMMARY, settle_killed_run
+from oldphoto_core.runs.recovery import FACTS, SUMMARY, settle_killed_run
 from oldphoto_core.storage import Bucket
 
 if TYPE_CHECKING:

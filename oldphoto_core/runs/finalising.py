@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from oldphoto_core.reports.summary import RunFacts, Summary, encode, reconcile, summarise
-from oldphoto_core.restoration import handout
-from oldphoto_core.restoration.missing_rows import missing_rows
-from oldphoto_core.restoration.rows import rows_by_key
-from oldphoto_core.restoration.run_metrics import clear_gauges, merge_gauges, metrics_of
+from oldphoto_core.runs import shard_store
+from oldphoto_core.runs.ledger_rows import rows_by_key
+from oldphoto_core.runs.missing_rows import missing_rows
+from oldphoto_core.runs.run_metrics import clear_gauges, merge_gauges, metrics_of
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, merge_ledger, read_manifest
 from oldphoto_core.storage.ledger import SUMMARY_KEY
 from oldphoto_core.storage.parallel import SMALL_THREADS, map_objects
@@ -28,7 +28,7 @@ def settle(
     """
     check()
     if stopped:
-        handout.withdraw(run)
+        shard_store.withdraw(run)
     ledger, manifest = merge_ledger(run), read_manifest(run)
     rows = rows_by_key(ledger)
     # whoever is told to stop does so at once: what it left has no rows, and much of it may have records of other runs
@@ -44,7 +44,7 @@ def settle(
     summary["metrics"] = metrics_of(merge_gauges(run), summary["seconds"], summary["restored"], summary["megapixels"])
     check()
     run.write(SUMMARY_KEY, encode(summary))
-    handout.clear(run)
+    shard_store.clear(run)
     clear_gauges(run)
     return summary
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oldphoto_core.errors import OldPhotoError
-from oldphoto_core.restoration.finalising import KILLED
-from oldphoto_core.restoration.recovery import SUMMARY
+from oldphoto_core.runs.finalising import KILLED
+from oldphoto_core.runs.recovery import SUMMARY
 
 if TYPE_CHECKING:
     from oldphoto_core.inference.contracts import RestoresPhotos

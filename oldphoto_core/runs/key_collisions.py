@@ -10,7 +10,7 @@ from oldphoto_core.storage.ledger import LedgerRow
 
 if TYPE_CHECKING:
     from oldphoto_core.pipeline.photo import Photo
-    from oldphoto_core.restoration.plan import Plan
+    from oldphoto_core.runs.plan import Plan
     from oldphoto_core.storage import Bucket
 
 

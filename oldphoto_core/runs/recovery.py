@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from oldphoto_core.restoration import handout
-from oldphoto_core.restoration.finalising import KILLED, settle
-from oldphoto_core.restoration.missing_rows import missing_rows
+from oldphoto_core.runs import shard_store
+from oldphoto_core.runs.finalising import KILLED, settle
+from oldphoto_core.runs.missing_rows import missing_rows
 from oldphoto_core.storage import Bucket, LedgerRow, read_ledger, read_manifest
 from oldphoto_core.storage.ledger import FACTS_KEY, ROLLBACK_KEY, SUMMARY_KEY
 from oldphoto_core.storage.manifest import MANIFEST_KEY
@@ -30,7 +30,7 @@ def settle_killed_runs(
     that somebody still restores loses nothing: its own rows are later and count.
     """
     dead = [run_id for run_id in target.folders("runs") if _is_open(target.join("runs", run_id))]
-    if handed_out := [run_id for run_id in dead if handout.is_handed_out(target.join("runs", run_id))]:
+    if handed_out := [run_id for run_id in dead if shard_store.is_handed_out(target.join("runs", run_id))]:
         end_strays(handed_out)
     return [run_id for run_id in dead if settle_killed_run(target, run_id, check)]
 

@@ -3,7 +3,8 @@
     from oldphoto_core.restoration import Restorer
     restored_HWC = Restorer.load("starter").restore(pixels_HWC)
 
-Names are imported on first use, so that importing this package costs neither torch nor Dask.
+The public names of `inference`, `pipeline` and `runs`. They are imported on first use, so that importing this module
+costs neither torch nor Dask.
 """
 
 from __future__ import annotations
@@ -18,23 +19,23 @@ if TYPE_CHECKING:
     from oldphoto_core.pipeline.engine import restore_photos
     from oldphoto_core.pipeline.options import RestoreOptions
     from oldphoto_core.pipeline.photo import Photo
-    from oldphoto_core.restoration.job import RestoreJob
-    from oldphoto_core.restoration.run import Run, close_run, open_run, restore_shard
+    from oldphoto_core.runs.job import RestoreJob
+    from oldphoto_core.runs.run import Run, close_run, open_run, restore_shard
 
 _HOMES = {
     "FindsDamage": "oldphoto_core.inference.contracts",
     "Photo": "oldphoto_core.pipeline.photo",
-    "RestoreJob": "oldphoto_core.restoration.job",
+    "RestoreJob": "oldphoto_core.runs.job",
     "RestoreOptions": "oldphoto_core.pipeline.options",
     "Restorer": "oldphoto_core.inference.restorer",
     "RestoresPhotos": "oldphoto_core.inference.contracts",
-    "Run": "oldphoto_core.restoration.run",
-    "close_run": "oldphoto_core.restoration.run",
+    "Run": "oldphoto_core.runs.run",
+    "close_run": "oldphoto_core.runs.run",
     "load_restorer": "oldphoto_core.inference.models",
-    "open_run": "oldphoto_core.restoration.run",
+    "open_run": "oldphoto_core.runs.run",
     "register_restorer": "oldphoto_core.inference.models",
     "restore_photos": "oldphoto_core.pipeline.engine",
-    "restore_shard": "oldphoto_core.restoration.run",
+    "restore_shard": "oldphoto_core.runs.run",
 }
 
 __all__ = [
