@@ -115,7 +115,7 @@ def without_books() -> Iterator[None]:
         for where, what, stand_in in (
             (Bucket, "write", {"new": write_no_record}),
             (memory_buffer, "write_scan", {"new": encode_bare}),
-            (buffers.HeldPhoto, "difference", {"return_value": None}),
+            (buffers.PhotoBuffer, "difference", {"return_value": None}),
             (PhotoFiles, "facts", nothing),
             (stages, "identity", nothing),
             (stages, "record_of", nothing),

@@ -12,7 +12,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from oldphoto_core.runs.heartbeat import PIPE, Hands
+from oldphoto_core.runs.heartbeat import PIPE, Heartbeat
 from oldphoto_core.runs.shard_store import HUNG
 
 SECONDS_TO_HAND_BACK = 60.0
@@ -46,7 +46,7 @@ class Bench:
         self._selector = selectors.DefaultSelector()
         self._pipe = -1
         self._unread = b""
-        self._hands = Hands()
+        self._hands = Heartbeat()
         self._stopping = threading.Event()
         self._starting = threading.Lock()
         self._stopped_at = 0.0

@@ -38,7 +38,7 @@ class PageOf:
     """Of the page."""
 
 
-class HeldPhoto(ABC):
+class PhotoBuffer(ABC):
     """A photo that is being worked on. Its stages call these in the order in which they stand here."""
 
     scan: Scan | SpooledScan | None = None

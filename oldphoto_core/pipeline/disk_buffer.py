@@ -11,7 +11,7 @@ from oldphoto_core.folders import temporary_folder
 from oldphoto_core.inference import blending
 from oldphoto_core.inference.contracts import JudgesColours, RestoresCanvases, RestoresPhotos
 from oldphoto_core.inference.srgb_view import SrgbView
-from oldphoto_core.pipeline.buffers import HeldPhoto, PageOf
+from oldphoto_core.pipeline.buffers import PageOf, PhotoBuffer
 from oldphoto_core.scans import RawPixels, spool_damage, write_mask_file, write_spooled
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from oldphoto_core.storage import Bucket, ObjectInfo
 
 
-class Spool(HeldPhoto):
+class DiskBuffer(PhotoBuffer):
     """A folder that goes with the photo, and what lies in it; `master` is the file to begin with."""
 
     scan: SpooledScan | None

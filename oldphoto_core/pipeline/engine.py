@@ -25,10 +25,10 @@ from oldphoto_core.pipeline.options import RestoreOptions
 from oldphoto_core.pipeline.outputs import copy_original
 from oldphoto_core.pipeline.photo import Photo
 from oldphoto_core.pipeline.photo_limit import photos_at_once
-from oldphoto_core.pipeline.photo_task import Work
+from oldphoto_core.pipeline.photo_task import PhotoTask
 from oldphoto_core.pipeline.provenance import ledger_row
-from oldphoto_core.pipeline.run_context import Workplace
-from oldphoto_core.pipeline.telemetry import QUEUES, Gauges
+from oldphoto_core.pipeline.run_context import RunContext
+from oldphoto_core.pipeline.telemetry import QUEUES, Telemetry
 from oldphoto_core.pipeline.threads import dask_threads, default_threads, forget_tasks
 from oldphoto_core.scans import Decoders
 from oldphoto_core.storage import Bucket, LedgerRow
@@ -48,7 +48,7 @@ _TASKS_REMEMBERED = 1000
 
 _log = logging.getLogger("oldphoto.restoration")
 _tickets = count()
-_in_flight: dict[int, tuple[Work, queue.SimpleQueue[tuple[str, int]]]] = {}
+_in_flight: dict[int, tuple[PhotoTask, queue.SimpleQueue[tuple[str, int]]]] = {}
 
 
 def restore_photos(
@@ -65,7 +65,7 @@ def restore_photos(
     on_part: OnPart = lambda _key, _done, _total: None,
     on_begin: OnBegin = lambda _key: None,
     one_by_one: bool = False,
-    gauges: Gauges | None = None,
+    gauges: Telemetry | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> None:
     """Restore every photo into `target`; `on_row` is called on this thread, once per photo, when it is done with.
@@ -82,8 +82,8 @@ def restore_photos(
     """
     threads = options.threads or default_threads()
     with dask_threads(threads) as client, Decoders(threads, isolated=options.isolate) as decoders:
-        place = Workplace(restorer, source, target, options, decoders, run_id, masks, operator, check, on_part)
-        pipeline = _Pipeline(client, place, photos, on_row, on_begin, one_by_one, gauges or Gauges())
+        place = RunContext(restorer, source, target, options, decoders, run_id, masks, operator, check, on_part)
+        pipeline = _Pipeline(client, place, photos, on_row, on_begin, one_by_one, gauges or Telemetry())
         try:
             pipeline.run()
         finally:
@@ -93,8 +93,8 @@ def restore_photos(
 def run_stage(ticket: int, name: str) -> None:
     """What Dask runs: only a ticket travels through it, the photo itself stays where it is."""
     if ticket in _in_flight:
-        work, events = _in_flight[ticket]
-        work.run(_STAGES[name])
+        task, events = _in_flight[ticket]
+        task.run(_STAGES[name])
         events.put((name, ticket))
 
 
@@ -104,12 +104,12 @@ class _Pipeline:
     def __init__(
         self,
         client: Client,
-        place: Workplace,
+        place: RunContext,
         photos: Iterable[Photo],
         on_row: OnRow,
         on_begin: OnBegin,
         one_by_one: bool,
-        gauges: Gauges,
+        gauges: Telemetry,
     ) -> None:
         self._client = client
         self._place = place
@@ -119,7 +119,7 @@ class _Pipeline:
         self._gauges = gauges
         self._waiting = deque(photos)
         self._events: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
-        self._open: dict[int, Work] = {}
+        self._open: dict[int, PhotoTask] = {}
         self._futures: dict[int, Future[None]] = {}
         self._fetching: dict[int, int] = {}  # ticket -> bytes
         self._fetched: deque[int] = deque()
@@ -169,12 +169,12 @@ class _Pipeline:
             held = sum(self._fetching.values()) + sum(self._open[t].photo.size for t in self._fetched)
             if (held and held + size > limit * _BYTES_PER_MEGAPIXEL) or (self._one_by_one and self._open):
                 break
-            work = Work(self._waiting.popleft(), self._place)
-            self._on_begin(work.photo.key)
+            task = PhotoTask(self._waiting.popleft(), self._place)
+            self._on_begin(task.photo.key)
             ticket = next(_tickets)
-            self._open[ticket] = work
+            self._open[ticket] = task
             self._fetching[ticket] = size
-            _in_flight[ticket] = (work, self._events)
+            _in_flight[ticket] = (task, self._events)
             self._start("fetch", ticket)
         while self._fetched:
             held_megapixels = self._megapixels_in_flight()
@@ -223,13 +223,13 @@ class _Pipeline:
             self._decoded.append(ticket)
 
     def _restore(self, ticket: int) -> None:
-        work = self._open[ticket]
+        task = self._open[ticket]
         began = time.perf_counter()
-        work.run(stages.detect)
-        if work.error is None:
-            work.run(stages.restore)
+        task.run(stages.detect)
+        if task.error is None:
+            task.run(stages.restore)
         self._gauges.busy_seconds += time.perf_counter() - began
-        if work.error is not None:
+        if task.error is not None:
             self._fail(ticket)
         else:
             self._delivering.add(ticket)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from oldphoto_core.inference.canvas import ArrayCanvas, Canvas, OnProgress
 from oldphoto_core.inference.contracts import JudgesColours, RestoresCanvases
 from oldphoto_core.inference.srgb_view import equalised
-from oldphoto_core.pipeline.buffers import HeldPhoto, PageOf
+from oldphoto_core.pipeline.buffers import PageOf, PhotoBuffer
 from oldphoto_core.scans import damage_of, write_mask, write_scan
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from oldphoto_core.storage import Bucket, ObjectInfo
 
 
-class InMemory(HeldPhoto):
+class MemoryBuffer(PhotoBuffer):
     """A photo whose file, pixels and planes are arrays."""
 
     scan: Scan | None

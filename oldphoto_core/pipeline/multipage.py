@@ -1,7 +1,7 @@
 """Masters of several pages: what is done with each of them, and the derivative that grows page by page.
 
-A page goes through the stages like a photo of its own. `Book` holds what outlives it: the master's file, the files of
-derivative and masks as far as they are, and what is to be said of each page.
+A page goes through the stages like a photo of its own. `MultipageMaster` holds what outlives it: the master's file, the
+files of derivative and masks as far as they are, and the facts of each page for the record.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class DonePage:
 
 
 @dataclass(slots=True)
-class Book:
+class MultipageMaster:
     """A master of several pages under way. `discard` it."""
 
     headers: tuple[ScanHeader, ...]
@@ -203,7 +203,7 @@ def check_holds(pages: int, format_: str) -> None:
         raise UnsupportedScan(f"a TIFF of {pages} pages, and {format_} holds one: choose --format keep or tiff")
 
 
-def pages_of_record(book: Book, files: PhotoFiles, derivative: bytes | Path) -> list[dict[str, Any]]:
+def pages_of_record(book: MultipageMaster, files: PhotoFiles, derivative: bytes | Path) -> list[dict[str, Any]]:
     """What a record says of each page."""
     return [
         {

@@ -17,74 +17,74 @@ from oldphoto_core.reports.record import encode_record, mask_key, software_versi
 from oldphoto_core.scans import Label
 
 if TYPE_CHECKING:
-    from oldphoto_core.pipeline.photo_task import Work
+    from oldphoto_core.pipeline.photo_task import PhotoTask
 
 
-def put(work: Work, derivative: bytes | Path, mask: bytes | Path | None) -> None:
+def put(task: PhotoTask, derivative: bytes | Path, mask: bytes | Path | None) -> None:
     """Mask (unless None), record and derivative into the target.
 
     Raises:
         Occupied: another process may be writing there; nothing more is written or removed.
         StorageError: no record stays then.
     """
-    target, key = work.place.target, work.photo.key
-    work.output_sha256 = sha256_of(derivative)
+    target, key = task.place.target, task.photo.key
+    task.output_sha256 = sha256_of(derivative)
     if mask is not None:
-        place = mask_key(key, paged=work.book is not None)
-        work.mask_file = identity(place, mask)
-        _put(work, place, mask)
-    output = work.place.options.output_key(key)
-    _put(work, f"records/{key}.json", encode_record(record_of(work, output, derivative)))
+        place = mask_key(key, paged=task.multipage is not None)
+        task.mask_file = identity(place, mask)
+        _put(task, place, mask)
+    output = task.place.options.output_key(key)
+    _put(task, f"records/{key}.json", encode_record(record_of(task, output, derivative)))
     try:
-        _put(work, f"photos/{output}", derivative)
+        _put(task, f"photos/{output}", derivative)
     except Occupied:
         raise  # the record may be the other one's by now
     except StorageError:
-        work.output_sha256 = ""
+        task.output_sha256 = ""
         with suppress(OldPhotoError):
             target.delete(f"records/{key}.json")
         raise
-    work.output = f"photos/{output}"
+    task.output = f"photos/{output}"
 
 
-def copy_original(work: Work) -> None:
+def copy_original(task: PhotoTask) -> None:
     """Puts the untouched original where the derivative would be, unless something is there already.
 
     What a link leads to outside the source is only copied where the options say so: it may be anything that this user
     may read, and was not decoded as a picture.
     """
-    target, key = work.place.target, work.photo.key
+    target, key = task.place.target, task.photo.key
     if target.info(f"photos/{key}") is not None:
         return
-    source = work.place.source
-    read = source.read if work.place.options.copy_linked else source.read_inside
+    source = task.place.source
+    read = source.read if task.place.options.copy_linked else source.read_inside
     try:
-        data = read(key, version=work.photo.version)
+        data = read(key, version=task.photo.version)
     except UnsafeLink as error:
-        work.not_copied = f"its original is not copied, since {error}; --copy-linked copies it"
+        task.not_copied = f"its original is not copied, since {error}; --copy-linked copies it"
         return
-    work.source_sha256 = work.output_sha256 = hashlib.sha256(data).hexdigest()
-    _put(work, f"records/{key}.json", encode_record(record_of(work, key, data)))
-    _put(work, f"photos/{key}", data)
-    work.output = f"photos/{key}"
+    task.source_sha256 = task.output_sha256 = hashlib.sha256(data).hexdigest()
+    _put(task, f"records/{key}.json", encode_record(record_of(task, key, data)))
+    _put(task, f"photos/{key}", data)
+    task.output = f"photos/{key}"
 
 
-def label_of(work: Work) -> Label:
+def label_of(task: PhotoTask) -> Label:
     """What the derivative itself says of its making, without its record."""
-    restorer = work.place.restorer
+    restorer = task.place.restorer
     return Label(
         software=f"oldphoto {software_versions()['oldphoto']}",
         model=restorer.name,
         model_digest=restorer.digest,
-        run_id=work.place.run_id,
-        master_key=work.photo.key,
-        master_sha256=work.source_sha256,
+        run_id=task.place.run_id,
+        master_key=task.photo.key,
+        master_sha256=task.source_sha256,
     )
 
 
-def _put(work: Work, key: str, content: bytes | Path) -> None:
-    target = work.place.target
-    work.place.check()  # a process that was stopped meanwhile may have been replaced
+def _put(task: PhotoTask, key: str, content: bytes | Path) -> None:
+    target = task.place.target
+    task.place.check()  # a process that was stopped meanwhile may have been replaced
     if isinstance(content, Path):
         target.upload(key, content)
     else:

@@ -15,24 +15,24 @@ from oldphoto_core.scans.isolation.decoders import FILE_SECONDS
 if TYPE_CHECKING:
     from oldphoto_core.detection.finding import Finding
     from oldphoto_core.inference.blending import Difference
-    from oldphoto_core.pipeline.buffers import HeldPhoto
-    from oldphoto_core.pipeline.multipage import Book
+    from oldphoto_core.pipeline.buffers import PhotoBuffer
+    from oldphoto_core.pipeline.multipage import MultipageMaster
     from oldphoto_core.pipeline.photo import Photo
-    from oldphoto_core.pipeline.run_context import Workplace
+    from oldphoto_core.pipeline.run_context import RunContext
     from oldphoto_core.scans import FileFacts, Scan, SpooledScan
     from oldphoto_core.storage import ObjectInfo
     from oldphoto_core.tone import ToneMeasures
 
 
 @dataclass(slots=True)
-class Work:
+class PhotoTask:
     """One photo on its way through the stages."""
 
     photo: Photo
-    place: Workplace
-    held: HeldPhoto | None = None
+    place: RunContext
+    buffer: PhotoBuffer | None = None
     """Its file, pixels and mask, or those of one of its pages, in memory or on disk."""
-    book: Book | None = None
+    multipage: MultipageMaster | None = None
     """Its pages, where there are several."""
     source_sha256: str = ""
     source_facts: FileFacts | None = None
@@ -87,14 +87,14 @@ class Work:
     @property
     def scan(self) -> Scan | SpooledScan | None:
         """The decoded master, as long as it is held."""
-        return self.held.scan if self.held is not None else None
+        return self.buffer.scan if self.buffer is not None else None
 
     @property
     def given_mask(self) -> ObjectInfo | None:
         """The mask that the user gave for it."""
         return self.photo.masks[0] if len(self.photo.masks) == 1 and self.place.masks is not None else None
 
-    def run(self, stage: Callable[[Work], None]) -> None:
+    def run(self, stage: Callable[[PhotoTask], None]) -> None:
         """Do one stage; what goes wrong becomes this photo's error and nobody else's."""
         self._stage_began = time.perf_counter()
         try:
@@ -110,21 +110,21 @@ class Work:
 
     def let_go(self) -> None:
         """Drop pixels and bytes: after this the photo weighs nothing."""
-        if self.held is not None:
-            self.held.discard()
-            self.held = None
-        if self.book is not None:
-            self.book.discard()
+        if self.buffer is not None:
+            self.buffer.discard()
+            self.buffer = None
+        if self.multipage is not None:
+            self.multipage.discard()
 
     @property
     def is_unfinished(self) -> bool:
         """Whether there are pages left to do."""
-        return self.book is not None and self.error is None and bool(self.book.number)
+        return self.multipage is not None and self.error is None and bool(self.multipage.number)
 
     @property
     def is_left_alone(self) -> bool:
         """Whether what is worked on is a page that only goes along."""
-        return self.book is not None and not self.book.is_chosen
+        return self.multipage is not None and not self.multipage.is_chosen
 
     @property
     def complaint(self) -> str:
@@ -135,19 +135,19 @@ class Work:
         if not isinstance(self.error, OldPhotoError):
             text = f"{type(self.error).__name__}: {text}"
         text = f"{text}; {self.not_copied}" if self.not_copied else text
-        return f"page {self.book.number}: {text}" if self.book is not None and self.book.number else text
+        return f"page {self.multipage.number}: {text}" if self.multipage is not None and self.multipage.number else text
 
     @property
     def doubt(self) -> float:
         """How unsure the detector was, at most of all pages; not a number where it does not say."""
         if self.finding is not None:
             return self.finding.doubt
-        doubt = self.book.doubt if self.book is not None else None
+        doubt = self.multipage.doubt if self.multipage is not None else None
         return math.nan if doubt is None else doubt
 
     @property
     def changed_share(self) -> float:
         """Of all pixels that were restored; not a number where none were."""
-        if self.book is not None and self.output:
-            return self.book.changed_share
+        if self.multipage is not None and self.output:
+            return self.multipage.changed_share
         return self.difference.changed_share if self.difference else math.nan

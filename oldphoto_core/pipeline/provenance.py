@@ -18,7 +18,7 @@ from oldphoto_core.storage import LedgerRow
 
 if TYPE_CHECKING:
     from oldphoto_core.pipeline.options import RestoreOptions
-    from oldphoto_core.pipeline.photo_task import Work
+    from oldphoto_core.pipeline.photo_task import PhotoTask
 
 _CONVERSIONS = {
     "CMYK": "its colours were converted into sRGB before anything else",
@@ -35,34 +35,34 @@ MUCH = 0.002
 _OPTIONS = ("mode", "format", "max_growth", "detect", "max_damage", "colour", "tint")
 
 
-def record_of(work: Work, output: str, derivative: bytes | Path) -> dict[str, Any]:
+def record_of(task: PhotoTask, output: str, derivative: bytes | Path) -> dict[str, Any]:
     """The record of a photo whose derivative is about to be put at `photos/<output>`; of a copy, where it failed."""
-    place, photo = work.place, work.photo
+    place, photo = task.place, task.photo
     chosen = {name: getattr(place.options, name) for name in _OPTIONS}
     pages: list[dict[str, Any]] = []
-    if work.error:
+    if task.error:
         # a copy is its master, byte for byte
-        facts = source_facts = _facts_of_copy(work, derivative)
-    elif work.book is not None:
-        pages = pages_of_record(work.book, work.files, derivative)
+        facts = source_facts = _facts_of_copy(task, derivative)
+    elif task.multipage is not None:
+        pages = pages_of_record(task.multipage, task.files, derivative)
         facts, source_facts = (next(page[part] for page in pages if page[part]) for part in ("derivative", "source"))
     else:
-        assert work.source_facts is not None
+        assert task.source_facts is not None
         # what stands in the file is in part the master's, so decoders read it
-        facts, source_facts = asdict(work.files.facts(derivative)), asdict(work.source_facts)
+        facts, source_facts = asdict(task.files.facts(derivative)), asdict(task.source_facts)
     return build_record(
-        status="copied" if work.error else "restored",
+        status="copied" if task.error else "restored",
         run_id=place.run_id,
         operator=place.operator,
         source={
             "bucket": place.source.url,
             "key": photo.key,
             "version": photo.version,
-            "sha256": work.source_sha256,
+            "sha256": task.source_sha256,
             "bytes": photo.size,
             **source_facts,
         },
-        derivative={**identity(f"photos/{output}", derivative, work.output_sha256), **facts},
+        derivative={**identity(f"photos/{output}", derivative, task.output_sha256), **facts},
         model={
             "name": place.restorer.name,
             "digest": place.restorer.digest,
@@ -72,48 +72,48 @@ def record_of(work: Work, output: str, derivative: bytes | Path) -> dict[str, An
             "seed": SEED,
         },
         options={**chosen, **_given(place.options), "digest": place.digest(photo)},
-        mask=_mask(work),
-        mask_file=None if work.error else work.mask_file,
-        difference=_difference(work),
-        colour=None if work.error else _first(pages, "colour") or work.colour,
-        tone=None if work.error else _first(pages, "tone") or tone_of(work.measures, work.toning),
-        seconds=work.seconds,
-        stage_seconds=work.stage_seconds,
+        mask=_mask(task),
+        mask_file=None if task.error else task.mask_file,
+        difference=_difference(task),
+        colour=None if task.error else _first(pages, "colour") or task.colour,
+        tone=None if task.error else _first(pages, "tone") or tone_of(task.measures, task.toning),
+        seconds=task.seconds,
+        stage_seconds=task.stage_seconds,
         device=place.restorer.device,
-        warnings=_warnings(work),
+        warnings=_warnings(task),
         pages=pages,
-        changed_share=_known(work.book.changed_share) if work.book is not None and not work.error else None,
+        changed_share=_known(task.multipage.changed_share) if task.multipage is not None and not task.error else None,
     )
 
 
-def done_page(work: Work) -> DonePage:
+def done_page(task: PhotoTask) -> DonePage:
     """What is to be said of the page that was just encoded."""
-    assert work.book is not None
-    assert work.source_facts is not None
-    chosen = work.book.is_chosen
-    about_page = (MASK_PAGE,) if work.book.header.is_mask else ()
+    assert task.multipage is not None
+    assert task.source_facts is not None
+    chosen = task.multipage.is_chosen
+    about_page = (MASK_PAGE,) if task.multipage.header.is_mask else ()
     return DonePage(
-        number=work.book.number,
+        number=task.multipage.number,
         restored=chosen,
-        megapixels=work.megapixels,
-        source=asdict(work.source_facts),
-        mask_coverage=_known(work.mask_coverage) if chosen else None,
-        finding=work.finding if chosen else None,
-        difference=work.difference if chosen else None,
-        colour=work.colour if chosen else None,
-        measures=work.measures if chosen else None,
-        toning=work.toning if chosen else {},
-        warnings=(*about_page, *_about(work)),
+        megapixels=task.megapixels,
+        source=asdict(task.source_facts),
+        mask_coverage=_known(task.mask_coverage) if chosen else None,
+        finding=task.finding if chosen else None,
+        difference=task.difference if chosen else None,
+        colour=task.colour if chosen else None,
+        measures=task.measures if chosen else None,
+        toning=task.toning if chosen else {},
+        warnings=(*about_page, *_about(task)),
     )
 
 
-def sum_up(work: Work) -> None:
+def sum_up(task: PhotoTask) -> None:
     """What is to be said of all pages together, once they are done."""
-    assert work.book is not None
-    covered = work.book.mask_coverage
-    work.mask_coverage = math.nan if covered is None else covered
-    work.difference = work.book.difference
-    work.notes += [f"page {page.number}: {warning}" for page in work.book.done for warning in page.warnings]
+    assert task.multipage is not None
+    covered = task.multipage.mask_coverage
+    task.mask_coverage = math.nan if covered is None else covered
+    task.difference = task.multipage.difference
+    task.notes += [f"page {page.number}: {warning}" for page in task.multipage.done for warning in page.warnings]
 
 
 def _first(pages: list[dict[str, Any]], part: str) -> dict[str, Any] | None:
@@ -143,18 +143,18 @@ def sha256_of(content: bytes | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _facts_of_copy(work: Work, file: bytes | Path) -> dict[str, Any]:
+def _facts_of_copy(task: PhotoTask, file: bytes | Path) -> dict[str, Any]:
     """As far as the file tells; whatever it was that failed of it may fail once more, so decoders read it."""
     try:
-        return asdict(work.files.facts(file))
+        return asdict(task.files.facts(file))
     except ScanError:
         return {}
 
 
-def _difference(work: Work) -> dict[str, Any] | None:
-    if work.difference is None or work.error:
+def _difference(task: PhotoTask) -> dict[str, Any] | None:
+    if task.difference is None or task.error:
         return None
-    it = work.difference
+    it = task.difference
     return {
         "changed_share": it.changed_share,
         "levels": it.peak,
@@ -165,12 +165,12 @@ def _difference(work: Work) -> dict[str, Any] | None:
     }
 
 
-def _warnings(work: Work) -> tuple[str, ...]:
+def _warnings(task: PhotoTask) -> tuple[str, ...]:
     """Why it was not restored; of what was, how its pixels differ from the master's before any restoration, and what
     its file could not keep."""
-    if work.error:
-        return (work.complaint,)
-    return tuple(work.notes) if work.book is not None else _about(work)
+    if task.error:
+        return (task.complaint,)
+    return tuple(task.notes) if task.multipage is not None else _about(task)
 
 
 def _is(converted: str) -> str:
@@ -179,60 +179,60 @@ def _is(converted: str) -> str:
     return f"has {converted} a channel: {_SPREAD}"
 
 
-def _about(work: Work) -> tuple[str, ...]:
-    converted = work.scan.converted if work.scan else None
+def _about(task: PhotoTask) -> tuple[str, ...]:
+    converted = task.scan.converted if task.scan else None
     said = () if converted is None else (f"the master {_is(converted)}",)
-    about_colours = [work.held.about_colours] if work.held and work.held.about_colours else []
-    return (*said, *about_colours, *_colour_warnings(work), *work.notes)
+    about_colours = [task.buffer.about_colours] if task.buffer and task.buffer.about_colours else []
+    return (*said, *about_colours, *_colour_warnings(task), *task.notes)
 
 
-def _mask(work: Work) -> dict[str, Any] | None:
+def _mask(task: PhotoTask) -> dict[str, Any] | None:
     """Where the mask is from and how large it is; None where nobody looked for damage."""
-    given, coverage = work.given_mask, _known(work.mask_coverage)
+    given, coverage = task.given_mask, _known(task.mask_coverage)
     if given is None and coverage is None:
         return None
     return {
         "key": given.key if given else None,
         "version": given.version if given else None,
-        "detector": work.place.detector_digest or None,
-        "widened_by": work.margin,
+        "detector": task.place.detector_digest or None,
+        "widened_by": task.margin,
         "coverage": coverage,
-        **_judged(work),
+        **_judged(task),
     }
 
 
-def _judged(work: Work) -> dict[str, Any]:
+def _judged(task: PhotoTask) -> dict[str, Any]:
     """What the detector says of its mask; of several pages each says it for itself."""
-    if work.book is not None:
-        doubt = work.book.doubt
+    if task.multipage is not None:
+        doubt = task.multipage.doubt
         return {} if doubt is None else {"doubt": round(doubt, 4)}
-    return found_of(work.finding)
+    return found_of(task.finding)
 
 
 def _known(share: float) -> float | None:
     return None if math.isnan(share) else share
 
 
-def ledger_row(work: Work) -> LedgerRow:
+def ledger_row(task: PhotoTask) -> LedgerRow:
     """The ledger row of a photo that is done with."""
-    detected = work.stage_seconds.get("detect", math.nan) if work.place.detector else math.nan
+    detected = task.stage_seconds.get("detect", math.nan) if task.place.detector else math.nan
     return LedgerRow(
-        key=work.photo.key,
-        version=work.photo.version,
-        status="failed" if work.error else "restored",
-        reason=_reason(work.error) if work.error else "",
-        detail=work.complaint,
-        seconds=round(work.seconds, 4),
+        key=task.photo.key,
+        version=task.photo.version,
+        status="failed" if task.error else "restored",
+        reason=_reason(task.error) if task.error else "",
+        detail=task.complaint,
+        seconds=round(task.seconds, 4),
         detect_seconds=round(detected, 4),
-        megapixels=round(work.book.megapixels if work.book and not work.error else work.megapixels, 6),
-        mask_coverage=work.mask_coverage,
-        doubt=work.doubt,
-        changed_share=work.changed_share,
-        **_colour_columns(work),
-        output=work.output,
-        output_sha256=work.output_sha256,
-        model=work.place.restorer.digest,
-        options=work.place.digest(work.photo),
+        megapixels=round(task.multipage.megapixels if task.multipage and not task.error else task.megapixels, 6),
+        mask_coverage=task.mask_coverage,
+        doubt=task.doubt,
+        changed_share=task.changed_share,
+        **_colour_columns(task),
+        output=task.output,
+        output_sha256=task.output_sha256,
+        model=task.place.restorer.digest,
+        options=task.place.digest(task.photo),
     )
 
 
@@ -243,17 +243,17 @@ def _reason(error: Exception) -> FailedReason:
     return "out of memory" if isinstance(error, MemoryError) else "unexpected error"
 
 
-def _colour_columns(work: Work) -> dict[str, Any]:
+def _colour_columns(task: PhotoTask) -> dict[str, Any]:
     """Columns about colour and tone."""
-    if work.error is not None:
+    if task.error is not None:
         return {}
-    done = [page for page in work.book.done if page.restored] if work.book is not None else [work]
+    done = [page for page in task.multipage.done if page.restored] if task.multipage is not None else [task]
     return columns([page.colour for page in done], [tone_of(page.measures, page.toning) for page in done])
 
 
-def _colour_warnings(work: Work) -> tuple[str, ...]:
+def _colour_warnings(task: PhotoTask) -> tuple[str, ...]:
     """What people must know of the colours of the page that is worked on; nothing where the network's own are kept."""
-    colour = work.colour
+    colour = task.colour
     if colour is None:
         return ()
     lost: tuple[str, ...] = ()
@@ -262,6 +262,6 @@ def _colour_warnings(work: Work) -> tuple[str, ...]:
             f"restored as a monochrome photo: {colour['off_curve']:.1%} of it had other colours (a stamp, a target, a"
             " border, a stain), which are lost; --colour colour keeps them",
         )
-    if work.toning.get("asked") and not work.toning["network"]:
-        lost = (*lost, f"--tone {work.toning['asked']:g} changed nothing: the model has no tone network")
-    return (*lost, *(work.measures.warnings if work.measures is not None else ()))
+    if task.toning.get("asked") and not task.toning["network"]:
+        lost = (*lost, f"--tone {task.toning['asked']:g} changed nothing: the model has no tone network")
+    return (*lost, *(task.measures.warnings if task.measures is not None else ()))

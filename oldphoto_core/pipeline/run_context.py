@@ -23,7 +23,7 @@ DECODED_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Workplace:
+class RunContext:
     """Everything that the photos of one call have in common."""
 
     restorer: RestoresPhotos

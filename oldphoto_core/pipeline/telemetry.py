@@ -11,7 +11,7 @@ QUEUES = ("fetching", "fetched", "decoding", "decoded", "delivering")
 
 
 @dataclass(slots=True)
-class Gauges:
+class Telemetry:
     """Of one call of the engine; filled while it works."""
 
     seconds: float = 0.0

@@ -22,7 +22,7 @@ PAUSES = (0.0, 2.0, 8.0, 30.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class ProcessStatus:
     """What is seen of a shard's process."""
 
     state: Literal["waiting", "running", "ended"]
@@ -36,7 +36,7 @@ class ShardRuns(Protocol):
     def start(self, number: int, attempt: int) -> str:
         """Have a shard restored; a name for it. The same number and attempt again are the same start."""
 
-    def look(self, names: Collection[str]) -> Mapping[str, Sight]:
+    def look(self, names: Collection[str]) -> Mapping[str, ProcessStatus]:
         """What became of them."""
 
     def cancel(self, names: Collection[str]) -> None:
@@ -146,7 +146,7 @@ class Dispatcher:
         """Keys without a row, by shard."""
         return {shard.number: set(shard.left) for shard in self._shards if shard.left}
 
-    def _look(self) -> Mapping[str, Sight]:
+    def _look(self) -> Mapping[str, ProcessStatus]:
         return self._runs.look(self._started) if self._started else {}
 
     def _read(self, on_row: Callable[[LedgerRow], None]) -> None:
@@ -158,7 +158,7 @@ class Dispatcher:
                 shard.fruitless = 0
                 on_row(row)
 
-    def _settle(self, shard: _Shard, sight: Sight) -> None:
+    def _settle(self, shard: _Shard, sight: ProcessStatus) -> None:
         if not shard.left:
             return
         shard.fruitless += 1

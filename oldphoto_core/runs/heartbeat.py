@@ -12,14 +12,14 @@ import os
 import time
 from dataclasses import replace
 
-from oldphoto_core.runs.shard import Ears
+from oldphoto_core.runs.shard import ShardCallbacks
 from oldphoto_core.storage import LedgerRow
 
 PIPE = "OLDPHOTO_HANDS"
 """Environment variable with the number of the pipe's end to write to."""
 
 
-def told_to_watcher(ears: Ears) -> Ears:
+def with_heartbeat(ears: ShardCallbacks) -> ShardCallbacks:
     """These ears, and the watcher's, where there is one."""
     descriptor = os.environ.get(PIPE, "")
     if not descriptor:
@@ -41,13 +41,13 @@ def told_to_watcher(ears: Ears) -> Ears:
     return replace(ears, on_begin=begin, on_row=row, on_part=part)
 
 
-def say_alive() -> None:
+def beat() -> None:
     """Nothing gets on, and that is as it should be."""
     if descriptor := os.environ.get(PIPE, ""):
         _write(int(descriptor), ".")
 
 
-class Hands:
+class Heartbeat:
     """The watcher's side: fed with lines, asked what is in hand."""
 
     def __init__(self) -> None:

@@ -24,7 +24,7 @@ from oldphoto_core.runs.plan import MAX_SHARD_PHOTOS, Plan, cut_shards, make_pla
 from oldphoto_core.runs.recovery import FACTS, settle_killed_runs
 from oldphoto_core.runs.run_metrics import gauges_written
 from oldphoto_core.runs.run_report import report_of_closed
-from oldphoto_core.runs.shard import Ears, restore_listed
+from oldphoto_core.runs.shard import ShardCallbacks, restore_listed
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, read_ledger, write_manifest
 from oldphoto_core.storage.temporary import sweep
 
@@ -178,7 +178,7 @@ def restore_shard(
     """
     job = replace(run.job, device=device or run.job.device)
     with LedgerWriter(run.bucket, f"shard-{number:05d}", check=run.check) as ledger:
-        ears = Ears(on_row=on_row, on_part=on_part)
+        ears = ShardCallbacks(on_row=on_row, on_part=on_part)
         with gauges_written(run.bucket, number, 1, ears.gauges):
             restore_listed(
                 job, restorer_of(job), run.shards[number], ledger, run.run_id, ears, shard=number, check=run.check

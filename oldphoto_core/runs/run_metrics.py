@@ -12,14 +12,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from oldphoto_core.errors import Occupied
-from oldphoto_core.pipeline.telemetry import QUEUES, Gauges
+from oldphoto_core.pipeline.telemetry import QUEUES, Telemetry
 from oldphoto_core.storage import Bucket
 
 FOLDER = "metrics"
 
 
 @contextmanager
-def gauges_written(run: Bucket, shard: int, attempt: int, gauges: Gauges) -> Iterator[None]:
+def gauges_written(run: Bucket, shard: int, attempt: int, gauges: Telemetry) -> Iterator[None]:
     """Write the gauges when the block ends, however it ends, but for Occupied: another process has the shard then."""
     is_ours = True
     try:
@@ -32,7 +32,7 @@ def gauges_written(run: Bucket, shard: int, attempt: int, gauges: Gauges) -> Ite
             _write_gauges(run, shard, attempt, gauges)
 
 
-def _write_gauges(run: Bucket, shard: int, attempt: int, gauges: Gauges) -> None:
+def _write_gauges(run: Bucket, shard: int, attempt: int, gauges: Telemetry) -> None:
     """Put them down for the run's summary."""
     measured = {
         "attempt": attempt,

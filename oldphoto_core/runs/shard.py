@@ -19,7 +19,7 @@ from oldphoto_core.inference.contracts import RestoresPhotos, detector_digest
 from oldphoto_core.names import visible
 from oldphoto_core.pipeline.engine import OnBegin, OnPart, OnRow, restore_photos
 from oldphoto_core.pipeline.photo import Photo
-from oldphoto_core.pipeline.telemetry import Gauges
+from oldphoto_core.pipeline.telemetry import Telemetry
 from oldphoto_core.runs import shard_store
 from oldphoto_core.runs.job import RestoreJob, restorer_of
 from oldphoto_core.runs.missing_rows import rows_of_records
@@ -40,7 +40,7 @@ _SECONDS_BETWEEN_LOOKS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ears:
+class ShardCallbacks:
     """Who hears what of a shard under way; each is called on the thread that restores."""
 
     on_row: OnRow = lambda _row: None
@@ -49,7 +49,7 @@ class Ears:
     """So many parts of a large photo are done, of how many."""
     on_begin: OnBegin = lambda _key: None
     """A photo is taken in hand."""
-    gauges: Gauges = field(default_factory=Gauges)
+    gauges: Telemetry = field(default_factory=Telemetry)
     """Filled on the way."""
 
 
@@ -59,7 +59,7 @@ def restore_listed(
     photos: list[Photo],
     ledger: LedgerWriter,
     run_id: str,
-    ears: Ears,
+    ears: ShardCallbacks,
     *,
     shard: int,
     one_by_one: bool = False,
@@ -104,7 +104,9 @@ def log_row(row: LedgerRow, run_id: str, shard: int) -> None:
     log.info("run %s, shard %d, %s: %s", run_id, shard, visible(row.key), visible(what), extra=about)
 
 
-def restore_handed_out(target: str, run_id: str, number: int, attempt: int = 1, ears: Ears | None = None) -> int:
+def restore_handed_out(
+    target: str, run_id: str, number: int, attempt: int = 1, ears: ShardCallbacks | None = None
+) -> int:
     """Restore what is left of shard `number` of a run that `shard_store.hand_out` wrote down.
 
     Args:
@@ -129,7 +131,7 @@ def restore_handed_out(target: str, run_id: str, number: int, attempt: int = 1, 
         raise RunStopped(f"run {run_id} is closed, or was never opened: {run} holds no shards") from error
     lease = shard_store.ShardLease(run, number)
     with lease, LedgerWriter(run, f"shard-{number:05d}", every_seconds=10.0, check=lease.check) as ledger:
-        return _Shard(run, run_id, number, attempt, job, ledger, lease, ears or Ears()).restore()
+        return _Shard(run, run_id, number, attempt, job, ledger, lease, ears or ShardCallbacks()).restore()
 
 
 class _Shard:
@@ -142,7 +144,7 @@ class _Shard:
         job: RestoreJob,
         ledger: LedgerWriter,
         lease: Lease,
-        ears: Ears,
+        ears: ShardCallbacks,
     ) -> None:
         self._run, self._run_id, self._number, self._attempt = run, run_id, number, attempt
         self._job, self._ledger, self._lease = job, ledger, lease
