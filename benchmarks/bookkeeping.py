@@ -25,17 +25,9 @@ from unittest import mock
 import numpy as np
 from pipeline_overhead import collect
 
-from oldphoto_core.restoration import (
-    RestoreJob,
-    RestoreOptions,
-    close_run,
-    held,
-    open_run,
-    register_restorer,
-    restore_shard,
-    stages,
-)
-from oldphoto_core.restoration.reading import PhotoFiles
+from oldphoto_core.pipeline import buffers, memory_buffer, stages
+from oldphoto_core.pipeline.photo_files import PhotoFiles
+from oldphoto_core.restoration import RestoreJob, RestoreOptions, close_run, open_run, register_restorer, restore_shard
 from oldphoto_core.storage import Bucket
 
 BAR = 0.05
@@ -110,7 +102,7 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 @contextmanager
 def without_books() -> Iterator[None]:
     """Runs inside write derivatives and masks, and say nothing of them."""
-    write, encode = Bucket.write, held.write_scan
+    write, encode = Bucket.write, memory_buffer.write_scan
 
     def write_no_record(bucket: Bucket, key: str, data: bytes) -> str:
         return "" if key.startswith("records/") else write(bucket, key, data)
@@ -122,8 +114,8 @@ def without_books() -> Iterator[None]:
     with ExitStack() as patches:
         for where, what, stand_in in (
             (Bucket, "write", {"new": write_no_record}),
-            (held, "write_scan", {"new": encode_bare}),
-            (held.HeldPhoto, "difference", {"return_value": None}),
+            (memory_buffer, "write_scan", {"new": encode_bare}),
+            (buffers.PhotoBuffer, "difference", {"return_value": None}),
             (PhotoFiles, "facts", nothing),
             (stages, "identity", nothing),
             (stages, "record_of", nothing),

@@ -34,8 +34,8 @@ from oldphoto_core.detection.features import FEATURES, features_of
 from oldphoto_core.detection.frame import Frame, frame_of
 from oldphoto_core.detection.search import Candidates, mark
 from oldphoto_core.detection.surroundings import range_of
-from oldphoto_core.restoration.canvas import ArrayCanvas
-from oldphoto_core.restoration.finder import DamageFinder
+from oldphoto_core.inference.canvas import ArrayCanvas
+from oldphoto_core.inference.finder import DamageFinder
 from oldphoto_core.training.data import PhotoSet
 from oldphoto_core.training.detection.thin_structures import draw_thin_structures
 

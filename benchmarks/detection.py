@@ -32,8 +32,8 @@ from rich.progress import track
 from oldphoto_core.checkpoints import load_detector, read_card
 from oldphoto_core.checkpoints.store import DETECTOR
 from oldphoto_core.degradation import ArchiveRecipe, degrade, held_out_film_damage, item_rng
+from oldphoto_core.inference.finder import DamageFinder
 from oldphoto_core.metrics import DetectionCounts
-from oldphoto_core.restoration.finder import DamageFinder
 from oldphoto_core.storage import Bucket, is_image_key
 from oldphoto_core.training.data import PhotoSet, split_keys
 

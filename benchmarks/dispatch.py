@@ -19,9 +19,9 @@ from collections.abc import Collection, Mapping
 from scale import key_of, size_of, version_of
 
 from oldphoto_core.restoration import Photo
-from oldphoto_core.restoration.dispatcher import Dispatcher, DispatchOptions, Sight
-from oldphoto_core.restoration.plan import MAX_SHARD_PHOTOS, cut_shards
-from oldphoto_core.restoration.run import LEAST_POOL_SHARD_PHOTOS
+from oldphoto_core.runs.dispatcher import Dispatcher, DispatchOptions, ProcessStatus
+from oldphoto_core.runs.plan import MAX_SHARD_PHOTOS, cut_shards
+from oldphoto_core.runs.run import LEAST_POOL_SHARD_PHOTOS
 from oldphoto_core.storage import LedgerRow
 
 SECONDS_TO_ASK = 0.11
@@ -50,9 +50,9 @@ class StubPool:
         self._ends[f"{number}-{attempt}"] = at
         return f"{number}-{attempt}"
 
-    def look(self, names: Collection[str]) -> Mapping[str, Sight]:
+    def look(self, names: Collection[str]) -> Mapping[str, ProcessStatus]:
         """Which ones have ended."""
-        return {name: Sight("ended" if self._ends[name] <= self.now else "running") for name in names}
+        return {name: ProcessStatus("ended" if self._ends[name] <= self.now else "running") for name in names}
 
     def cancel(self, names: Collection[str]) -> None:
         """Nothing is ever cancelled here."""

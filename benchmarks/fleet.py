@@ -66,7 +66,7 @@ def took(summary: Summary) -> Took:
 
 def in_one_process(job: RestoreJob) -> Took:
     """From inventory to summary."""
-    from oldphoto_core.restoration.models import restorer_of
+    from oldphoto_core.runs.job import restorer_of
 
     restorer_of(job)
     run = open_run(job)

@@ -18,11 +18,11 @@ from pathlib import Path
 import jsonschema
 from measuring import enlarged
 
+from oldphoto_core.inference.blending import difference
+from oldphoto_core.inference.canvas import ArrayCanvas
+from oldphoto_core.pipeline.provenance import sha256_of
 from oldphoto_core.reports.record import decode_record, encode_record, record_schema
 from oldphoto_core.restoration import Photo, RestoreOptions, load_restorer, restore_photos
-from oldphoto_core.restoration.blending import difference
-from oldphoto_core.restoration.canvas import ArrayCanvas
-from oldphoto_core.restoration.recording import sha256_of
 from oldphoto_core.scans import read_facts, read_scan
 from oldphoto_core.storage import Bucket, LedgerRow
 

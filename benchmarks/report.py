@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.reports.page.build import write_report
 from oldphoto_core.reports.page.thumbnails import thumbnail_stem, write_thumbnails
 from oldphoto_core.reports.summary import RunFacts, summarise
-from oldphoto_core.restoration.canvas import ArrayCanvas
 from oldphoto_core.samples.collection import SAMPLES, read_clean
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, merge_ledger
 

@@ -26,7 +26,7 @@ from typing import Any
 
 from oldphoto_core.reports.summary import Summary
 from oldphoto_core.restoration import RestoreJob, RestoreOptions, close_run, open_run, register_restorer
-from oldphoto_core.restoration.run import Run
+from oldphoto_core.runs.run import Run
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, ObjectInfo, bucket
 from oldphoto_core.storage.ledger import as_frame
 from oldphoto_core.storage.local import LocalStore

@@ -11,8 +11,8 @@ from measuring import networks_of, seconds, synchronise
 from torch import nn
 
 from oldphoto_core import Restorer
+from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.nets.winograd import WinogradConv2d
-from oldphoto_core.restoration.canvas import ArrayCanvas
 
 
 class Stages:

@@ -52,10 +52,10 @@ from stage_clocks import Stages, by_layers, by_modules
 
 from oldphoto_core import Restorer
 from oldphoto_core.checkpoints import Detector
+from oldphoto_core.inference.canvas import ArrayCanvas
+from oldphoto_core.inference.finder import DamageFinder
 from oldphoto_core.nets import count_flops, preset_named
 from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
-from oldphoto_core.restoration.canvas import ArrayCanvas
-from oldphoto_core.restoration.finder import DamageFinder
 from oldphoto_core.scans import read_scan, write_scan
 from oldphoto_core.storage import Bucket
 

@@ -25,11 +25,11 @@ from torch import Tensor
 
 from oldphoto_core import Restorer
 from oldphoto_core.checkpoints import load_model
+from oldphoto_core.inference.canvas import ArrayCanvas, Subject
+from oldphoto_core.inference.layers import LayerByLayer
+from oldphoto_core.inference.planes import Size
+from oldphoto_core.inference.tiling import Tiles
 from oldphoto_core.nets import preset_named
-from oldphoto_core.restoration.canvas import ArrayCanvas, Subject
-from oldphoto_core.restoration.layers import LayerByLayer
-from oldphoto_core.restoration.planes import Size
-from oldphoto_core.restoration.tiling import Tiles
 
 Floats = NDArray[np.float32]
 HEADER = (

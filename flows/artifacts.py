@@ -71,7 +71,7 @@ def publish(summary: Summary) -> None:
 
 def _before_and_after(run: Bucket) -> str:
     """A small picture as a data URL: nothing but the server is needed to see it. Empty where there is none."""
-    from oldphoto_core.restoration.run import most_changed
+    from oldphoto_core.runs.run import most_changed
 
     key = most_changed(run)
     name = f"{REPORT}/{thumbnail_stem(key)}-small.jpg" if key else ""

@@ -9,7 +9,7 @@ from typing import Any
 
 from flows.own_server import PrefectUnavailable, TemporaryServer, answers
 from flows.prefect_settings import import_prefect, taken_back
-from oldphoto_core.restoration.lanes import share_arenas
+from oldphoto_core.pipeline.threads import share_arenas
 
 SECONDS_TO_ANSWER = 90.0
 

@@ -20,12 +20,13 @@ from flows.shards import end_strays, restore_shards
 from oldphoto_core.checkpoints import place_of
 from oldphoto_core.detection.options import FrameChoice, Sensitivity
 from oldphoto_core.errors import Occupied, RunStopped
+from oldphoto_core.inference.network_options import Precision
 from oldphoto_core.names import visible
+from oldphoto_core.pipeline.options import ExistingPolicy, FailurePolicy, Mode
 from oldphoto_core.reports.summary import Summary
-from oldphoto_core.restoration import run as core
-from oldphoto_core.restoration.coordination import UNKEPT, sole_coordinator
-from oldphoto_core.restoration.job import job_of
-from oldphoto_core.restoration.options import ExistingPolicy, FailurePolicy, Mode, Precision
+from oldphoto_core.runs import run as core
+from oldphoto_core.runs.job import job_of
+from oldphoto_core.runs.run_lock import UNKEPT, sole_coordinator
 from oldphoto_core.scans import OutputFormat
 from oldphoto_core.tone import ColourChoice, Tint
 from tasks.restoration import close_run, open_run

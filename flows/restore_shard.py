@@ -10,8 +10,8 @@ from pydantic import Field
 
 from flows.logs import log_as_asked
 from flows.server import RunCancelled, Steering, wait_for_server
-from oldphoto_core.restoration.hands import say_alive, told_to_watcher
-from oldphoto_core.restoration.shard import Ears
+from oldphoto_core.runs.heartbeat import beat, with_heartbeat
+from oldphoto_core.runs.shard import ShardCallbacks
 from oldphoto_core.storage import LedgerRow
 from tasks.restoration import restore_handed_out
 
@@ -29,13 +29,13 @@ def restore_shard(
     Raises RunStopped when the run is closed, Occupied when another process is at the shard.
     """
     log_as_asked()
-    steering = Steering(stays=False, coordinator=coordinator, while_paused=say_alive)
+    steering = Steering(stays=False, coordinator=coordinator, while_paused=beat)
 
     def check(_row: LedgerRow) -> None:
         steering.check()
 
     try:
-        restore_handed_out(target, run_id, number, attempt, told_to_watcher(Ears(on_row=check)))
+        restore_handed_out(target, run_id, number, attempt, with_heartbeat(ShardCallbacks(on_row=check)))
     except RunCancelled as reason:
         wait_for_server()
         return Cancelled(message=str(reason))

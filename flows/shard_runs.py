@@ -9,7 +9,7 @@ from uuid import UUID
 
 from flows.server import server
 from oldphoto_core.errors import UsageError
-from oldphoto_core.restoration.dispatcher import Sight
+from oldphoto_core.runs.dispatcher import ProcessStatus
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -51,22 +51,22 @@ class PrefectShardRuns:
             )
         return str(run.id)
 
-    def look(self, names: Collection[str]) -> Mapping[str, Sight]:
+    def look(self, names: Collection[str]) -> Mapping[str, ProcessStatus]:
         """Runs that the server knows nothing of have ended."""
         runs = _runs({"id": {"any_": sorted(names)}}) if names else ()
         found = {str(run.id): self._look_at(run) for run in runs}
-        return {name: found.get(name, Sight("ended", "Prefect knows nothing of its run")) for name in names}
+        return {name: found.get(name, ProcessStatus("ended", "Prefect knows nothing of its run")) for name in names}
 
-    def _look_at(self, run: FlowRun) -> Sight:
+    def _look_at(self, run: FlowRun) -> ProcessStatus:
         name, state = str(run.id), run.state
         if state is None or not state.is_pending():
             self._pending_since.pop(name, None)
             return _sight(run)
         if time.monotonic() - self._pending_since.setdefault(name, time.monotonic()) < SECONDS_TO_BEGIN:
-            return Sight("waiting")
+            return ProcessStatus("waiting")
         return self._give_up(run)
 
-    def _give_up(self, run: FlowRun) -> Sight:
+    def _give_up(self, run: FlowRun) -> ProcessStatus:
         """A worker that lives after all and the next one do not get in each other's way: the shard has a lease."""
         from prefect.states import Crashed
 
@@ -146,10 +146,10 @@ def _runs(wanted: dict[str, Any]) -> Iterator[FlowRun]:
         offset += PAGE
 
 
-def _sight(run: FlowRun) -> Sight:
+def _sight(run: FlowRun) -> ProcessStatus:
     state = run.state
     if state is None or state.is_scheduled():
-        return Sight("waiting")
+        return ProcessStatus("waiting")
     if not state.is_final():
-        return Sight("running")
-    return Sight("ended", "" if state.is_completed() else f"{state.name}: {state.message or 'no reason given'}")
+        return ProcessStatus("running")
+    return ProcessStatus("ended", "" if state.is_completed() else f"{state.name}: {state.message or 'no reason given'}")

@@ -19,10 +19,10 @@ from flows.shard_runs import PrefectShardRuns, cancel, strays
 from oldphoto_core.devices import local_devices
 from oldphoto_core.errors import RunStopped
 from oldphoto_core.names import visible
-from oldphoto_core.restoration import run as core
-from oldphoto_core.restoration.dispatcher import Dispatcher
-from oldphoto_core.restoration.engine import OnPart, OnRow
-from oldphoto_core.restoration.following import LedgerFollower
+from oldphoto_core.pipeline.engine import OnPart, OnRow
+from oldphoto_core.runs import run as core
+from oldphoto_core.runs.dispatcher import Dispatcher
+from oldphoto_core.runs.ledger_rows import LedgerTail
 from oldphoto_core.storage import LedgerRow
 from tasks.restoration import hand_out, restore_shard
 
@@ -119,7 +119,7 @@ def _restore_in_pool(run: core.Run, pool: str, settle: OnRow, steering: Steering
     logger = get_run_logger()
     shards = PrefectShardRuns(run.job.target, run.run_id, pool)
     hand_out(run)
-    follower = LedgerFollower(run.bucket)
+    follower = LedgerTail(run.bucket)
 
     def warn(line: str) -> None:
         logger.warning(visible(line))

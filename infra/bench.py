@@ -12,8 +12,8 @@ import threading
 import time
 from dataclasses import dataclass
 
-from oldphoto_core.restoration.handout import HUNG
-from oldphoto_core.restoration.hands import PIPE, Hands
+from oldphoto_core.runs.heartbeat import PIPE, Heartbeat
+from oldphoto_core.runs.shard_store import HUNG
 
 SECONDS_TO_HAND_BACK = 60.0
 """That a process may take to finish what it has in hand, once it was told to end."""
@@ -46,7 +46,7 @@ class Bench:
         self._selector = selectors.DefaultSelector()
         self._pipe = -1
         self._unread = b""
-        self._hands = Hands()
+        self._hands = Heartbeat()
         self._stopping = threading.Event()
         self._starting = threading.Lock()
         self._stopped_at = 0.0

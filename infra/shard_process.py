@@ -15,7 +15,7 @@ import threading
 from typing import Any
 from uuid import UUID
 
-from oldphoto_core.restoration.hands import PIPE
+from oldphoto_core.runs.heartbeat import PIPE
 
 HANDED_BACK = 128 + signal.SIGTERM
 

@@ -12,7 +12,7 @@ from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker
 
 from infra.bench import Bench, Ended
 from oldphoto_core.errors import OldPhotoError
-from oldphoto_core.restoration.handout import note_death
+from oldphoto_core.runs.shard_store import note_death
 from oldphoto_core.storage import Bucket
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from oldphoto_core.restoration.restorer import Restorer
+    from oldphoto_core.inference.restorer import Restorer
 
 __all__ = ["Restorer"]
 
@@ -19,6 +19,6 @@ __all__ = ["Restorer"]
 def __getattr__(name: str) -> Any:
     if name != "Restorer":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from oldphoto_core.restoration.restorer import Restorer
+    from oldphoto_core.inference.restorer import Restorer
 
     return Restorer

@@ -8,12 +8,12 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
+from oldphoto_core.pipeline.engine import OnPart, OnRow
 from oldphoto_core.reports.summary import Summary
-from oldphoto_core.restoration import run as core
-from oldphoto_core.restoration import shard
-from oldphoto_core.restoration.engine import OnPart, OnRow
-from oldphoto_core.restoration.job import RestoreJob
-from oldphoto_core.restoration.shard import Ears
+from oldphoto_core.runs import run as core
+from oldphoto_core.runs import shard
+from oldphoto_core.runs.job import RestoreJob
+from oldphoto_core.runs.shard import ShardCallbacks
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
@@ -41,7 +41,7 @@ def restore_shard(run: core.Run, number: int, on_row: OnRow, on_part: OnPart, de
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
-def restore_handed_out(target: str, run_id: str, number: int, attempt: int, ears: Ears) -> None:
+def restore_handed_out(target: str, run_id: str, number: int, attempt: int, ears: ShardCallbacks) -> None:
     """Restore what is left of a shard that another process handed out."""
     count = shard.restore_handed_out(target, run_id, number, attempt, ears)
     get_run_logger().info("run %s: shard %d done at attempt %d, %d rows", run_id, number, attempt, count)

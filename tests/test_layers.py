@@ -20,17 +20,24 @@ FLOORS = [
     {"storage"},
     {"arrivals", "checkpoints", "degradation", "inventory", "reports", "metrics", "devices", "tone"},
     {"detection"},
-    {"training", "restoration", "samples"},
+    {"inference"},
+    {"pipeline", "training", "samples"},
+    {"runs"},
+    {"restoration"},
     {"evaluation", "custody", "doctor"},
     {"retraining"},
 ]
 """From the ground up; a room may use the floors below its own."""
+TYPES_IN_A_CIRCLE = {"oldphoto_core.storage.temporary"}
+"""Files that name, for type checkers alone, a type of a file that imports them; there must be no more."""
+FULL = 20
+"""Files of a room at most; rooms that have more are to be parted."""
 
 
-def imports(path: Path, *, lazy: bool = True) -> Iterator[str]:
-    """Modules that a file imports, also inside functions unless `lazy` is off; those for type checkers do not count."""
+def imports(path: Path, *, lazy: bool = True, types: bool = False) -> Iterator[str]:
+    """Modules that a file imports, also inside functions unless `lazy` is off; for type checkers only with `types`."""
     tree = ast.parse(path.read_text())
-    for node in _nodes(tree, lazy):
+    for node in _nodes(tree, lazy, types):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -38,14 +45,14 @@ def imports(path: Path, *, lazy: bool = True) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _nodes(node: ast.AST, lazy: bool) -> Iterator[ast.AST]:
+def _nodes(node: ast.AST, lazy: bool, types: bool) -> Iterator[ast.AST]:
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+        if not types and isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
             continue
         if not lazy and isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         yield child
-        yield from _nodes(child, lazy)
+        yield from _nodes(child, lazy, types)
 
 
 def files(folder: Path) -> list[Path]:
@@ -79,7 +86,7 @@ def test_every_room_has_its_floor() -> None:
 def test_no_room_imports_upward() -> None:
     level = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
     level["__init__"] = len(FLOORS)
-    uses = {(path, room_of(module)) for path in files(CORE) for module in imports(path)}
+    uses = {(path, room_of(module)) for path in files(CORE) for module in imports(path, types=True)}
     mine = {path: path.relative_to(CORE).parts[0].removesuffix(".py") for path, _ in uses}
     upward = [
         f"{path.relative_to(CORE)} imports {other}"
@@ -106,6 +113,12 @@ def test_no_file_of_the_core_imports_in_a_circle() -> None:
 
 
 def _known(name: str, path: Path, modules: dict[str, Path]) -> set[str]:
-    named = {m if m in modules else m.rpartition(".")[0] for m in imports(path, lazy=False)}
+    types = name not in TYPES_IN_A_CIRCLE
+    named = {m if m in modules else m.rpartition(".")[0] for m in imports(path, lazy=False, types=types)}
     # a package's __init__ stands for its files: what they import from it is their own affair
     return {m for m in named if m in modules and m != name and not name.startswith(f"{m}.")}
+
+
+@pytest.mark.parametrize("room", ["inference", "pipeline", "runs"])
+def test_a_room_of_the_restoration_has_at_most_20_files(room: str) -> None:
+    assert len(files(CORE / room)) <= FULL

@@ -10,14 +10,14 @@ import typer
 from flows.commands.terminal import in_words, show, show_json, table
 
 if TYPE_CHECKING:
-    from oldphoto_core.restoration.check import Check, Outlook
-    from oldphoto_core.restoration.job import RestoreJob
+    from oldphoto_core.runs.dry_run import Check, Outlook
+    from oldphoto_core.runs.job import RestoreJob
 
 
 def show_check(job: RestoreJob, *, as_json: bool) -> None:
     """Look, and say what would be done; ends with 3 when some photos would fail."""
     from flows.progress import CountProgress
-    from oldphoto_core.restoration.check import check
+    from oldphoto_core.runs.dry_run import check
 
     with CountProgress("looking") as progress:
         checked = check(job, progress)

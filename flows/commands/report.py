@@ -22,7 +22,7 @@ def report(
 
     Exit codes: 0 done, 1 could not be done, 2 no such run.
     """
-    from oldphoto_core.restoration.showing import make_report
+    from oldphoto_core.runs.run_report import make_report
     from oldphoto_core.storage import Bucket
 
     place = Bucket(target)

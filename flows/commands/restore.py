@@ -137,8 +137,8 @@ def restore(
     choices = {name: given for name, given in locals().items() if name not in NOT_THE_FLOWS}
     from flows.prefect_session import prefect_session
     from oldphoto_core.checkpoints.registry import place_of
-    from oldphoto_core.restoration.job import check_places, job_of
-    from oldphoto_core.restoration.models import load_restorer
+    from oldphoto_core.inference.models import load_restorer
+    from oldphoto_core.runs.job import check_places, job_of
     from oldphoto_core.storage.key_list import as_file
 
     model = place_of(model, registry)
@@ -174,7 +174,7 @@ def restore(
 def report(summary: Summary) -> None:
     """What became of the run, and every failure by name (the first ones, where there are many)."""
     from oldphoto_core.reports.page.build import INDEX_KEY
-    from oldphoto_core.restoration.run import failed_rows
+    from oldphoto_core.runs.run import failed_rows
     from oldphoto_core.storage import Bucket
 
     for row in failed_rows(summary)[:FAILURES_SHOWN]:

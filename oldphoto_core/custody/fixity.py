@@ -12,7 +12,7 @@ from oldphoto_core.custody.claims import Claim, Record, claims_of_ledgers, read_
 from oldphoto_core.custody.findings import AuditReport, Finding, Outcome
 from oldphoto_core.errors import SourceMissing, StorageError, UsageError
 from oldphoto_core.reports.record import mask_key
-from oldphoto_core.restoration.job import RESULT_FOLDERS
+from oldphoto_core.runs.job import RESULT_FOLDERS
 from oldphoto_core.storage import Bucket, ObjectInfo
 from oldphoto_core.storage.ledger import FACTS_KEY
 from oldphoto_core.storage.parallel import THREADS, map_objects

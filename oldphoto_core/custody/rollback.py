@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from oldphoto_core.custody.claims import Claim, Record, last_claims, read_record
 from oldphoto_core.errors import RollbackRefused, SourceMissing, StorageError, UnsafeLink, UsageError
-from oldphoto_core.restoration.destinations import Destinations, Masters
-from oldphoto_core.restoration.recovery import FACTS, settle_killed_run
+from oldphoto_core.runs.destinations import Destinations, Masters
+from oldphoto_core.runs.recovery import FACTS, settle_killed_run
 from oldphoto_core.storage import Bucket, read_ledger, read_manifest
 from oldphoto_core.storage.ledger import ROLLBACK_KEY, rows_of_all_runs
 from oldphoto_core.storage.parallel import map_objects

@@ -16,7 +16,7 @@ import psutil
 
 from oldphoto_core.doctor.finding import Finding
 from oldphoto_core.errors import OldPhotoError
-from oldphoto_core.restoration.lanes import usable_cores
+from oldphoto_core.pipeline.threads import usable_cores
 
 LEAST_ROOM = 2e9
 """Bytes on the disk of TMPDIR below which a large photo may find no room (docs/any-size.md)."""

@@ -13,9 +13,9 @@ from oldphoto_core.evaluation.bootstrap import mean_interval
 from oldphoto_core.evaluation.compare import EvaluationConfig, Method, centre, crops, evaluation_keys, held_out
 from oldphoto_core.evaluation.gap import domain_gap
 from oldphoto_core.evaluation.natural import Naturalness
+from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.names import visible
 from oldphoto_core.nets.presets import VAE
-from oldphoto_core.restoration.canvas import ArrayCanvas
 from oldphoto_core.scans import read_scan
 from oldphoto_core.scans.convert import to_rgb8
 from oldphoto_core.storage import Bucket

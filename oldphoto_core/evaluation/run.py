@@ -24,10 +24,10 @@ from oldphoto_core.evaluation.compare import (
 )
 from oldphoto_core.evaluation.real import gaps, naturalness, naturalness_of, real_to_markdown, summarise_real
 from oldphoto_core.evaluation.tables import summarise, to_markdown, to_png
+from oldphoto_core.inference.restorer import Restorer
 from oldphoto_core.nets.architectures import PIX2PIX
 from oldphoto_core.nets.presets import VAE
 from oldphoto_core.reports.contact_sheet import SheetRow, contact_sheet
-from oldphoto_core.restoration.restorer import Restorer
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.tables import write_csv
 

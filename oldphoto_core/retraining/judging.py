@@ -18,9 +18,9 @@ from oldphoto_core.evaluation.gap import gap_gain
 from oldphoto_core.evaluation.natural import Naturalness
 from oldphoto_core.evaluation.real import SIDE, naturalness_of
 from oldphoto_core.evaluation.run import as_method
+from oldphoto_core.inference.restorer import Restorer
 from oldphoto_core.metrics import psnr, structure_psnr
 from oldphoto_core.nets.presets import VAE
-from oldphoto_core.restoration.restorer import Restorer
 from oldphoto_core.retraining.config import RetrainConfig
 from oldphoto_core.retraining.plan import Plan
 from oldphoto_core.scans import read_scan

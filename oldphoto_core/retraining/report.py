@@ -11,8 +11,8 @@ import numpy as np
 
 from oldphoto_core.evaluation.compare import crops
 from oldphoto_core.evaluation.run import as_method
+from oldphoto_core.inference.restorer import Restorer
 from oldphoto_core.reports.contact_sheet import CELL, SheetRow, contact_sheet
-from oldphoto_core.restoration.restorer import Restorer
 from oldphoto_core.retraining.judging import SetResult, Verdict, evaluations, real_photos
 from oldphoto_core.retraining.plan import REPORT, Plan, digest_of
 from oldphoto_core.storage import Bucket

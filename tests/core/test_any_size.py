@@ -15,11 +15,11 @@ import torch
 from oldphoto_core import Restorer
 from oldphoto_core.checkpoints import Model, ModelCard, load_model
 from oldphoto_core.errors import ScanTooLarge, UsageError
+from oldphoto_core.inference import runner
+from oldphoto_core.inference.canvas import ArrayCanvas
+from oldphoto_core.inference.tiling import Tiles
 from oldphoto_core.nets import preset_named
 from oldphoto_core.nets.published import PublishedRestoration
-from oldphoto_core.restoration import runner
-from oldphoto_core.restoration.canvas import ArrayCanvas
-from oldphoto_core.restoration.tiling import Tiles
 from oldphoto_core.scans import RawPixels
 
 SMALL = 0.17e6
@@ -129,7 +129,7 @@ def test_a_sample_of_the_evidence_is_the_same_layer_by_layer(monkeypatch: pytest
     monkeypatch.setattr("oldphoto_core.nets.nonlocal_attention.MOST_KEYS", 100)
     monkeypatch.setattr("oldphoto_core.nets.nonlocal_attention.drawn.__defaults__", (100,))
     monkeypatch.setattr("oldphoto_core.nets.nonlocal_attention.Evidence.sampled.__defaults__", (100,))
-    monkeypatch.setattr("oldphoto_core.restoration.layers.MOST_KEYS", 100)
+    monkeypatch.setattr("oldphoto_core.inference.layers.MOST_KEYS", 100)
     whole, layered = both("paper", old_photo(60, 84), scratches(60, 84), 2000)
     assert psnr(whole, layered) > 60
 

@@ -19,7 +19,7 @@ from test_modes import ALL_FROM_DISK, run
 
 from oldphoto_core.custody import audit, plan_rollback, roll_back
 from oldphoto_core.reports.record import record_schema
-from oldphoto_core.restoration import recovery
+from oldphoto_core.runs import missing_rows
 from oldphoto_core.scans import Scan, read_pages, read_scan
 from oldphoto_core.scans.metadata.ifd import longs, read_ifd, shorts
 from oldphoto_core.scans.tiff.pages import pages_of
@@ -243,7 +243,7 @@ def test_books_are_audited_and_rolled_back(tmp_path: Path) -> None:
     run_id = restore(source, target, model="detect", max_damage=1)["run_id"]
     report = audit(target)
     assert (report.is_clean, report.derivatives, report.masks) == (True, 1, 1)
-    row = recovery._row_of_record(target, "book.tif", run_id)
+    row = missing_rows._row_of_record(target, "book.tif", run_id)
     assert row is not None
     assert row.megapixels == pytest.approx((2 * 96 * 64 + 50 * 40) / 1e6)
     roll_back(plan_rollback(target, run_id))

@@ -16,8 +16,8 @@ from scan_files import jpeg2000
 
 from oldphoto_core.errors import ChangedWhileReading, SourceMissing, UsageError
 from oldphoto_core.restoration import Photo, RestoreJob, RestoreOptions, register_restorer
-from oldphoto_core.restoration.check import Check, Look, check
-from oldphoto_core.restoration.models import restorer_of
+from oldphoto_core.runs.dry_run import Check, Look, check
+from oldphoto_core.runs.job import restorer_of
 from oldphoto_core.scans import Decoders, read_header
 from oldphoto_core.scans.formats import webp
 from oldphoto_core.storage import Bucket, read_ledger

@@ -32,7 +32,7 @@ from PIL import Image, ImageCms
 from scan_files import encoded
 
 from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
-from oldphoto_core.restoration.masks import MaskIndex
+from oldphoto_core.runs.mask_index import MaskIndex
 from oldphoto_core.scans import Scan, UnusableProfileError, read_scan, working_space, write_scan
 from oldphoto_core.scans.colour import WorkingSpace
 from oldphoto_core.scans.metadata import icc

@@ -9,12 +9,12 @@ import sys
 import pytest
 
 from oldphoto_core.errors import Occupied
-from oldphoto_core.restoration.coordination import sole_coordinator
+from oldphoto_core.runs.run_lock import sole_coordinator
 from oldphoto_core.storage import Bucket
 
 HOLDER = """
 import sys, time
-from oldphoto_core.restoration.coordination import sole_coordinator
+from oldphoto_core.runs.run_lock import sole_coordinator
 from oldphoto_core.storage import lease_entry
 if sys.argv[2] == "elsewhere":
     lease_entry.kernel = lambda: "of another machine"

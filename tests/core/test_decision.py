@@ -26,14 +26,13 @@ from oldphoto_core.detection.options import DetectionOptions
 from oldphoto_core.detection.search import Candidates, mark
 from oldphoto_core.detection.surroundings import Range
 from oldphoto_core.errors import ConfigError, DamagedWeights, UsageError
+from oldphoto_core.inference.canvas import ArrayCanvas
+from oldphoto_core.inference.finder import DamageFinder
+from oldphoto_core.pipeline.options import RestoreOptions
 from oldphoto_core.reports.record import record_schema
 from oldphoto_core.restoration import Photo, register_restorer, restore_photos
-from oldphoto_core.restoration.canvas import ArrayCanvas
-from oldphoto_core.restoration.finder import DamageFinder
-from oldphoto_core.restoration.job import job_of
-from oldphoto_core.restoration.models import restorer_of
-from oldphoto_core.restoration.options import RestoreOptions
-from oldphoto_core.restoration.recovery import rows_of_records
+from oldphoto_core.runs.job import job_of, restorer_of
+from oldphoto_core.runs.missing_rows import rows_of_records
 from oldphoto_core.scans import RawPixels
 from oldphoto_core.storage import Bucket, LedgerRow
 

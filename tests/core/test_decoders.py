@@ -325,7 +325,7 @@ def test_a_mask_that_crashes_the_decoder_costs_its_photo(tmp_path: Path, faults:
     fill(tmp_path / "old", ["a.png", "b.png"])
     mark(tmp_path / "masks", ["b.png"])
     (tmp_path / "masks/a.png").write_bytes(planted("SEGV"))
-    from oldphoto_core.restoration.masks import MaskIndex
+    from oldphoto_core.runs.mask_index import MaskIndex
 
     index = MaskIndex(Bucket(tmp_path / "masks").list())
     photos = [Photo(o.key, o.version, o.size, index.candidates(o.key)) for o in Bucket(tmp_path / "old").list()]

@@ -18,13 +18,13 @@ from oldphoto_core.checkpoints import Detector, Model, ModelCard, load_detector,
 from oldphoto_core.checkpoints.store import DETECTOR
 from oldphoto_core.degradation import PublishedRecipe, ScratchMasks
 from oldphoto_core.errors import ConfigError, DamagedWeights, ModelError, TrainingError
+from oldphoto_core.inference.canvas import ArrayCanvas
+from oldphoto_core.inference.finder import COARSEST, DamageFinder
+from oldphoto_core.inference.restorer import Restorer
 from oldphoto_core.metrics import DetectionCounts
 from oldphoto_core.nets.compact_detector import CompactDetector
 from oldphoto_core.nets.presets import preset_named
 from oldphoto_core.nets.scratch_unet import ScratchUNet
-from oldphoto_core.restoration.canvas import ArrayCanvas
-from oldphoto_core.restoration.finder import COARSEST, DamageFinder
-from oldphoto_core.restoration.restorer import Restorer
 from oldphoto_core.scans import RawPixels
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training import default_config, train_stage

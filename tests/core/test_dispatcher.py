@@ -8,7 +8,7 @@ import pytest
 
 from oldphoto_core.errors import OrchestratorAway, RunStopped
 from oldphoto_core.restoration import Photo
-from oldphoto_core.restoration.dispatcher import Dispatcher, DispatchOptions, Sight
+from oldphoto_core.runs.dispatcher import Dispatcher, DispatchOptions, ProcessStatus
 from oldphoto_core.storage import LedgerRow
 
 ALL = 100
@@ -37,10 +37,10 @@ class Pool:
         self.most_at_once = max(self.most_at_once, len(self.lives))
         return name
 
-    def look(self, names: Collection[str]) -> Mapping[str, Sight]:
+    def look(self, names: Collection[str]) -> Mapping[str, ProcessStatus]:
         self._answer()
         self.lives -= set(names)
-        return {name: Sight("ended", "signal SIGKILL") for name in names}
+        return {name: ProcessStatus("ended", "signal SIGKILL") for name in names}
 
     def cancel(self, names: Collection[str]) -> None:
         self.cancelled += names

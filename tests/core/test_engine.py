@@ -10,9 +10,10 @@ import pytest
 from fakes import DetectingRestorer, InvertingRestorer, decoded, encoded, fill
 
 from oldphoto_core.errors import RunStopped, ScanError
-from oldphoto_core.restoration import Photo, RestoreOptions, engine, restore_photos
-from oldphoto_core.restoration.canvas import Canvas
-from oldphoto_core.restoration.masks import MaskIndex
+from oldphoto_core.inference.canvas import Canvas
+from oldphoto_core.pipeline import engine
+from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
+from oldphoto_core.runs.mask_index import MaskIndex
 from oldphoto_core.storage import Bucket, LedgerRow
 
 
@@ -220,7 +221,7 @@ class PatientRestorer(DetectingRestorer):
 def patient(monkeypatch: pytest.MonkeyPatch) -> PatientRestorer:
     restorer = PatientRestorer()
     restorer.thread = threading.get_ident()
-    monkeypatch.setattr("oldphoto_core.restoration.work.time", restorer)
+    monkeypatch.setattr("oldphoto_core.pipeline.photo_task.time", restorer)
     return restorer
 
 
@@ -278,7 +279,7 @@ def test_no_reason_outside_the_vocabulary_reaches_a_row(tmp_path: Path) -> None:
 
 def test_dask_listens_on_loopback_only() -> None:
     psutil = pytest.importorskip("psutil")
-    from oldphoto_core.restoration.lanes import dask_threads
+    from oldphoto_core.pipeline.threads import dask_threads
 
     with dask_threads(2):
         listening = [c.laddr.ip for c in psutil.Process().net_connections("inet") if c.status == "LISTEN"]

@@ -12,13 +12,14 @@ import pytest
 from fakes import fill
 
 from oldphoto_core.errors import ScanError, StorageError, is_shortage
-from oldphoto_core.restoration import photo_limit
+from oldphoto_core.pipeline import photo_limit
 
 ROOT, TESTS = Path(__file__).parents[2], Path(__file__).parents[1]
 RUN = """
 import json, resource, sys, time
 from fakes import InvertingRestorer
-from oldphoto_core.restoration import Photo, RestoreOptions, engine, restore_photos
+from oldphoto_core.pipeline import engine
+from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
 from oldphoto_core.storage import Bucket
 
 

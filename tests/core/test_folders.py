@@ -22,7 +22,7 @@ from oldphoto_core.folders import (
     temporary_folder,
     use_private_compiler_cache,
 )
-from oldphoto_core.restoration.toning import Draft
+from oldphoto_core.inference.toning import Draft
 from oldphoto_core.scans import RawPixels
 from oldphoto_core.storage.key_list import as_file
 from oldphoto_core.tone.colours import colours_of
@@ -108,7 +108,7 @@ def test_drafts_and_lists_from_streams_lie_in_it(system_folder: Path, tmp_path: 
 @pytest.mark.parametrize(
     "cluster",
     [
-        "oldphoto_core.restoration.lanes import dask_threads as start",
+        "oldphoto_core.pipeline.threads import dask_threads as start",
         "oldphoto_core.clusters import dask_client as start",
     ],
     ids=["threads", "processes"],

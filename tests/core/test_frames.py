@@ -10,7 +10,7 @@ import pytest
 from photos import photo
 
 from oldphoto_core.detection.frame import Frame, frame_of
-from oldphoto_core.restoration.canvas import ArrayCanvas
+from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.scans import RawPixels
 
 

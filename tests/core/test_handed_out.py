@@ -13,10 +13,10 @@ from waiting import wait_until
 
 from oldphoto_core.errors import DamagedWeights, OldPhotoError, RunStopped
 from oldphoto_core.restoration import RestoreJob, RestoreOptions, Run, close_run, open_run, register_restorer
-from oldphoto_core.restoration.following import LedgerFollower
-from oldphoto_core.restoration.handout import HUNG, is_handed_out, note_death
-from oldphoto_core.restoration.run import give_up, hand_out
-from oldphoto_core.restoration.shard import DEATHS, Ears, restore_handed_out
+from oldphoto_core.runs.ledger_rows import LedgerTail
+from oldphoto_core.runs.run import give_up, hand_out
+from oldphoto_core.runs.shard import DEATHS, ShardCallbacks, restore_handed_out
+from oldphoto_core.runs.shard_store import HUNG, is_handed_out, note_death
 from oldphoto_core.storage import LedgerRow
 from oldphoto_core.storage.ledger import LedgerWriter
 
@@ -48,11 +48,11 @@ def die_after(count: int, run: Run, number: int, monkeypatch: pytest.MonkeyPatch
     with monkeypatch.context() as patch:
         patch.setattr(LedgerWriter, "close", lambda self: None)
         with pytest.raises(Died):
-            restore_handed_out(run.job.target, run.run_id, number, 1, Ears(on_row=die))
+            restore_handed_out(run.job.target, run.run_id, number, 1, ShardCallbacks(on_row=die))
 
 
 def rows(run: Run) -> dict[str, str]:
-    return {row.key: row.status for row in LedgerFollower(run.bucket).new_rows()}
+    return {row.key: row.status for row in LedgerTail(run.bucket).new_rows()}
 
 
 def test_a_shard_is_restored_by_target_run_and_number(run: Run) -> None:
@@ -79,14 +79,14 @@ def test_a_shard_whose_process_died_is_finished_by_the_next_and_nothing_is_done_
     done = {path.name: path.stat().st_mtime_ns for path in photos.iterdir()}
     assert 2 <= len(done) < 6
     begun: list[str] = []
-    assert restore_handed_out(run.job.target, run.run_id, 0, 2, Ears(on_begin=begun.append)) == 6
+    assert restore_handed_out(run.job.target, run.run_id, 0, 2, ShardCallbacks(on_begin=begun.append)) == 6
     assert not done.keys() & set(begun)
     assert {name: (photos / name).stat().st_mtime_ns for name in done} == done
     assert len(rows(run)) == 6
 
 
 def test_a_follower_of_the_ledger_hears_of_each_row_once(run: Run) -> None:
-    follower = LedgerFollower(run.bucket)
+    follower = LedgerTail(run.bucket)
     restore_handed_out(run.job.target, run.run_id, 0)
     assert len(follower.new_rows()) == 6
     restore_handed_out(run.job.target, run.run_id, 1)
@@ -99,7 +99,7 @@ def test_a_photo_in_hand_at_three_deaths_fails_and_the_rest_is_restored(run: Run
         note_death(run.bucket, 0, ["03.png"], "signal SIGSEGV")
     note_death(run.bucket, 0, ["03.png", "04.png"], "signal SIGKILL")
     restore_handed_out(run.job.target, run.run_id, 0, 5)
-    became = {row.key: row for row in LedgerFollower(run.bucket).new_rows()}
+    became = {row.key: row for row in LedgerTail(run.bucket).new_rows()}
     assert became["03.png"].reason == "crashes the decoder"
     assert "4 processes died" in became["03.png"].detail
     assert [row.status for key, row in became.items() if key != "03.png"] == ["restored"] * 5
@@ -109,7 +109,7 @@ def test_a_photo_of_which_nothing_but_silence_came_has_timed_out(run: Run) -> No
     for _ in range(DEATHS):
         note_death(run.bucket, 0, ["03.png"], f"{HUNG} for 600 s")
     restore_handed_out(run.job.target, run.run_id, 0, 4)
-    became = {row.key: row.reason for row in LedgerFollower(run.bucket).new_rows()}
+    became = {row.key: row.reason for row in LedgerTail(run.bucket).new_rows()}
     assert became["03.png"] == "timed out"
 
 
@@ -117,7 +117,7 @@ def test_what_a_photo_failed_of_is_what_happened_when_it_was_alone(run: Run) -> 
     for how, *beside in (("signal SIGKILL", "04.png", "05.png"), (f"{HUNG} for 600 s",), ("signal SIGSEGV", "04.png")):
         note_death(run.bucket, 0, ["03.png", *beside], how)
     restore_handed_out(run.job.target, run.run_id, 0, 4)
-    became = {row.key: row for row in LedgerFollower(run.bucket).new_rows()}
+    became = {row.key: row for row in LedgerTail(run.bucket).new_rows()}
     assert became["03.png"].reason == "timed out"
     assert "when it was alone (no progress for 600 s)" in became["03.png"].detail
 
@@ -126,7 +126,9 @@ def test_suspects_come_last_and_alone_the_most_suspected_first(run: Run) -> None
     note_death(run.bucket, 0, ["00.png", "01.png"], "signal SIGKILL")
     note_death(run.bucket, 0, ["01.png"], "signal SIGKILL")
     events: list[str] = []
-    ears = Ears(on_begin=lambda key: events.append(f"+{key}"), on_row=lambda row: events.append(f"-{row.key}"))
+    ears = ShardCallbacks(
+        on_begin=lambda key: events.append(f"+{key}"), on_row=lambda row: events.append(f"-{row.key}")
+    )
     restore_handed_out(run.job.target, run.run_id, 0, 3, ears)
     assert events[-4:] == ["+01.png", "-01.png", "+00.png", "-00.png"]
 
@@ -136,7 +138,9 @@ def test_what_is_known_is_written_down_before_a_photo_that_may_kill_is_begun(run
         note_death(run.bucket, 0, ["03.png"], "signal SIGKILL")
     note_death(run.bucket, 0, ["04.png", "05.png"], "signal SIGKILL")
     written: dict[str, set[str]] = {}
-    restore_handed_out(run.job.target, run.run_id, 0, 5, Ears(on_begin=lambda key: written.update({key: {*rows(run)}})))
+    restore_handed_out(
+        run.job.target, run.run_id, 0, 5, ShardCallbacks(on_begin=lambda key: written.update({key: {*rows(run)}}))
+    )
     assert written["00.png"] == {"03.png"}
     assert written["04.png"] == {"00.png", "01.png", "02.png", "03.png"}
     assert written["05.png"] == {"00.png", "01.png", "02.png", "03.png", "04.png"}
@@ -153,20 +157,20 @@ def test_a_machine_with_other_weights_of_that_name_restores_nothing(run: Run) ->
 
 
 def test_a_shard_notices_that_its_run_was_closed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("oldphoto_core.restoration.shard._SECONDS_BETWEEN_LOOKS", -1.0)
+    monkeypatch.setattr("oldphoto_core.runs.shard._SECONDS_BETWEEN_LOOKS", -1.0)
 
     def close(_row: LedgerRow) -> None:
         if is_handed_out(run.bucket):
             run.bucket.delete("shards/job.json")
 
     with pytest.raises(RunStopped, match="was closed"):
-        restore_handed_out(run.job.target, run.run_id, 0, 1, Ears(on_row=close))
+        restore_handed_out(run.job.target, run.run_id, 0, 1, ShardCallbacks(on_row=close))
 
 
 def test_the_books_of_a_stopped_run_wait_for_a_process_that_is_still_at_a_shard(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("oldphoto_core.restoration.shard._SECONDS_BETWEEN_LOOKS", -1.0)
+    monkeypatch.setattr("oldphoto_core.runs.shard._SECONDS_BETWEEN_LOOKS", -1.0)
     closed: list[int] = []
     closing = threading.Thread(target=lambda: closed.append(close_run(run, "cancelled")["restored"]))
 
@@ -176,7 +180,7 @@ def test_the_books_of_a_stopped_run_wait_for_a_process_that_is_still_at_a_shard(
             wait_until(lambda: not is_handed_out(run.bucket), "a run that is closed", every=0.01)
 
     with pytest.raises(RunStopped, match="was closed"):
-        restore_handed_out(run.job.target, run.run_id, 0, 1, Ears(on_row=begin_closing))
+        restore_handed_out(run.job.target, run.run_id, 0, 1, ShardCallbacks(on_row=begin_closing))
     closing.join(60)
     assert closed == [len(list((Path(run.job.target) / "photos").iterdir()))]
     assert not list(run.bucket.list("shards"))

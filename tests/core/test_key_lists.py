@@ -15,9 +15,9 @@ from fakes import encoded, picture, register
 from oldphoto_core.errors import ConfigError, UsageError
 from oldphoto_core.reports.summary import Summary
 from oldphoto_core.restoration import RestoreJob, close_run, open_run, restore_shard
-from oldphoto_core.restoration.check import check
-from oldphoto_core.restoration.job import check_places
-from oldphoto_core.restoration.rows import rows_by_key
+from oldphoto_core.runs.dry_run import check
+from oldphoto_core.runs.job import check_places
+from oldphoto_core.runs.ledger_rows import rows_by_key
 from oldphoto_core.storage import Bucket, look_up, read_key_list, read_ledger, write_key_list
 from oldphoto_core.storage.key_list import as_file
 

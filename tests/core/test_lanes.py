@@ -7,7 +7,7 @@ import sys
 
 SIDE_BY_SIDE = """
 import sys, threading
-from oldphoto_core.restoration.lanes import dask_threads
+from oldphoto_core.pipeline.threads import dask_threads
 
 together, failed = threading.Barrier(4), []
 

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from fakes import InvertingRestorer, decoded, encoded, fill
 
-from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos, stages
-from oldphoto_core.restoration.canvas import Canvas
-from oldphoto_core.restoration.masks import MaskIndex
+from oldphoto_core.inference.canvas import Canvas
+from oldphoto_core.pipeline import stages
+from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
+from oldphoto_core.runs.mask_index import MaskIndex
 from oldphoto_core.scans import RawPixels
 from oldphoto_core.storage import Bucket, LedgerRow
 

@@ -10,7 +10,7 @@ from runs import put, restore
 
 from oldphoto_core.custody import audit
 from oldphoto_core.restoration import RestoreJob
-from oldphoto_core.restoration.check import check
+from oldphoto_core.runs.dry_run import check
 from oldphoto_core.storage import Bucket, read_ledger
 
 # of 255 bytes at most on most file systems; results have up to 5 bytes more than their masters

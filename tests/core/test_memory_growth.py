@@ -13,7 +13,8 @@ import pytest
 from fakes import InvertingRestorer, fill
 from waiting import wait_until
 
-from oldphoto_core.restoration import Photo, RestoreOptions, engine, lanes, restore_photos
+from oldphoto_core.pipeline import engine, threads
+from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
 from oldphoto_core.storage import Bucket, LedgerRow
 
 PHOTOS, FIRST, LAST = 180, 60, 160
@@ -70,7 +71,7 @@ def test_a_closed_cluster_leaves_no_names_of_its_tasks() -> None:
     from dask.utils import key_split
 
     before = key_split.cache_info().misses
-    with lanes.dask_threads(1) as client:
+    with threads.dask_threads(1) as client:
         for task in [client.submit(len, "four", pure=False) for _ in range(50)]:
             task.result()
         assert key_split.cache_info().misses >= before + 50
@@ -78,7 +79,7 @@ def test_a_closed_cluster_leaves_no_names_of_its_tasks() -> None:
 
 
 def test_dask_is_started_without_spans_which_note_every_task() -> None:
-    with lanes.dask_threads(1) as client:
+    with threads.dask_threads(1) as client:
         scheduler = client.cluster.scheduler
         (worker,) = client.cluster.workers.values()
         assert "spans" not in scheduler.extensions
@@ -89,7 +90,7 @@ def test_dask_is_started_without_spans_which_note_every_task() -> None:
 
 def test_a_closed_cluster_leaves_neither_scheduler_nor_worker_nor_entries_in_lists_of_the_process() -> None:
     def used_and_closed() -> tuple[list[weakref.ref[object]], tuple[int, int]]:
-        with lanes.dask_threads(1) as client:
+        with threads.dask_threads(1) as client:
             assert client.submit(len, "four", pure=False).result() == 4
             members = [weakref.ref(client.cluster.scheduler), *map(weakref.ref, client.cluster.workers.values())]
         return members, (len(sys.path_importer_cache), len(dask.config.get("distributed.scheduler.http.routes")))
@@ -107,5 +108,5 @@ def test_a_closed_cluster_leaves_neither_scheduler_nor_worker_nor_entries_in_lis
 
 @pytest.mark.long
 def test_the_history_that_dask_keeps_by_itself_would_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes, "_NO_HISTORY", {})
+    monkeypatch.setattr(threads, "_NO_HISTORY", {})
     assert objects_left(tmp_path)["builtins.dict"] > LAST - FIRST

@@ -12,8 +12,10 @@ import pytest
 from fakes import DetectingRestorer, InvertingRestorer, encoded, fill, mark, picture, scratched
 from PIL import Image
 
-from oldphoto_core.restoration import Photo, RestoreOptions, blending, restore_photos, stages
-from oldphoto_core.restoration.masks import MaskIndex
+from oldphoto_core.inference import blending
+from oldphoto_core.pipeline import stages
+from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
+from oldphoto_core.runs.mask_index import MaskIndex
 from oldphoto_core.scans import Scan, read_scan
 from oldphoto_core.storage import Bucket, LedgerRow
 

@@ -54,7 +54,7 @@ def test_an_error_is_one_line_whatever_name_it_quotes(name: str, spelled: str) -
 
 @attacks
 def test_a_line_of_the_log_is_one_line(name: str, spelled: str, caplog: pytest.LogCaptureFixture) -> None:
-    from oldphoto_core.restoration.shard import log_row
+    from oldphoto_core.runs.shard import log_row
 
     caplog.set_level(logging.INFO, logger="oldphoto")
     log_row(LedgerRow(key=name, version="", status="failed", reason="missing", detail=f"{name} is gone"), "run", 0)

@@ -15,9 +15,9 @@ from oldphoto_core.checkpoints import ModelCard, load_model, save_model
 from oldphoto_core.errors import ConfigError, TrainingError
 from oldphoto_core.evaluation import EvaluationConfig
 from oldphoto_core.evaluation.run import evaluate_models
+from oldphoto_core.inference.restorer import Restorer
 from oldphoto_core.nets import preset_named
 from oldphoto_core.nets.pix2pix import Pix2Pix, Pix2PixConfig
-from oldphoto_core.restoration.restorer import Restorer
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training import default_config, train_stage
 from oldphoto_core.training.assembling import publish_baseline

@@ -9,8 +9,8 @@ from fakes import fill
 
 from oldphoto_core.errors import ConfigError, RunStopped
 from oldphoto_core.restoration import Photo, RestoreOptions
-from oldphoto_core.restoration.masks import MaskIndex
-from oldphoto_core.restoration.plan import cut_shards, make_plan
+from oldphoto_core.runs.mask_index import MaskIndex
+from oldphoto_core.runs.plan import cut_shards, make_plan
 from oldphoto_core.storage import Bucket, ObjectInfo, take_inventory
 
 if TYPE_CHECKING:

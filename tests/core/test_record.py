@@ -16,10 +16,10 @@ from fakes import DetectingRestorer, InvertingRestorer, decoded, encoded, fill, 
 from PIL import ImageCms
 
 from oldphoto_core.errors import ConfigError
+from oldphoto_core.inference.contracts import RestoresPhotos
 from oldphoto_core.reports.record import decode_record, encode_record, record_schema
 from oldphoto_core.restoration import Photo, RestoreJob, RestoreOptions, restore_photos
-from oldphoto_core.restoration.masks import MaskIndex
-from oldphoto_core.restoration.photo import RestoresPhotos
+from oldphoto_core.runs.mask_index import MaskIndex
 from oldphoto_core.storage import Bucket
 
 Record = dict[str, Any]

@@ -16,8 +16,8 @@ import torch
 
 from oldphoto_core.checkpoints import ModelCard, Registry, load_model, place_of, publish_version, save_model
 from oldphoto_core.errors import DamagedWeights, RegistryRefused, UnknownModel, UsageError
+from oldphoto_core.inference.restorer import Restorer
 from oldphoto_core.nets import preset_named
-from oldphoto_core.restoration.restorer import Restorer
 from oldphoto_core.storage import Bucket, Journal
 
 DATA = ["ten photos of the test, in the public domain"]

@@ -12,11 +12,11 @@ from fakes import decoded, encoded, fill, picture, register, scratched
 from runs import put, restore
 
 from oldphoto_core.errors import UsageError
+from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.reports.page.build import CHUNK, write_report
 from oldphoto_core.reports.page.thumbnails import thumbnail_stem, write_thumbnails
-from oldphoto_core.restoration.canvas import ArrayCanvas
-from oldphoto_core.restoration.run import RestoreJob, open_run, restore_shard
-from oldphoto_core.restoration.showing import make_report
+from oldphoto_core.runs.run import RestoreJob, open_run, restore_shard
+from oldphoto_core.runs.run_report import make_report
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, merge_ledger
 
 register()

@@ -16,7 +16,7 @@ from runs import copied, restore
 from waiting import wait_until
 
 from oldphoto_core.reports.page.build import write_report
-from oldphoto_core.restoration.showing import make_report
+from oldphoto_core.runs.run_report import make_report
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, merge_ledger
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ from fakes import DetectingRestorer, InvertingRestorer, encoded, fill, mark, pic
 
 from oldphoto_core.errors import RunStopped, SourceMissing, UsageError
 from oldphoto_core.restoration import RestoreJob, RestoreOptions, close_run, open_run, register_restorer, restore_shard
-from oldphoto_core.restoration.run import FailureGuard
+from oldphoto_core.runs.run import FailureGuard
 from oldphoto_core.storage import LedgerRow, read_ledger
 from oldphoto_core.storage.bucket import Bucket
 

@@ -30,7 +30,7 @@ def storm(s3_bucket_url: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch)
 def test_a_run_in_a_storm_ends_as_on_a_quiet_day(
     storm: Storm, s3_bucket_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("oldphoto_core.restoration.run.new_run_id", lambda: "one-name")  # derivatives say theirs
+    monkeypatch.setattr("oldphoto_core.runs.run.new_run_id", lambda: "one-name")  # derivatives say theirs
     source, target = Bucket(f"{s3_bucket_url}/old"), Bucket(f"{s3_bucket_url}/new")
     keys = [f"{number:03}.jpg" for number in range(PHOTOS)]
     put(Bucket("memory://quiet/old"), keys, height=24, width=32)

@@ -15,7 +15,7 @@ from runs import put, restore
 from oldphoto_core.errors import StorageError
 from oldphoto_core.inventory import examine
 from oldphoto_core.restoration import RestoreJob
-from oldphoto_core.restoration.check import check
+from oldphoto_core.runs.dry_run import check
 from oldphoto_core.storage import Bucket, local_listing, read_ledger
 
 NOBODY = 65534

@@ -17,9 +17,9 @@ from waiting import wait_until
 
 from oldphoto_core.custody import audit
 from oldphoto_core.restoration import RestoreJob, RestoreOptions, close_run, open_run, restore_shard
-from oldphoto_core.restoration.coordination import sole_coordinator
-from oldphoto_core.restoration.run import hand_out
-from oldphoto_core.restoration.shard import restore_handed_out
+from oldphoto_core.runs.run import hand_out
+from oldphoto_core.runs.run_lock import sole_coordinator
+from oldphoto_core.runs.shard import restore_handed_out
 from oldphoto_core.storage import Bucket, read_ledger
 
 register()
@@ -31,9 +31,9 @@ from pathlib import Path
 from fakes import InvertingRestorer
 from waiting import wait_until
 from oldphoto_core.restoration import RestoreJob, RestoreOptions, handout, register_restorer
-from oldphoto_core.restoration.coordination import sole_coordinator
-from oldphoto_core.restoration.run import close_run, open_run, restore_shard
-from oldphoto_core.restoration.shard import restore_handed_out
+from oldphoto_core.runs.run_lock import sole_coordinator
+from oldphoto_core.runs.run import close_run, open_run, restore_shard
+from oldphoto_core.runs.shard import restore_handed_out
 
 old, new, run_id = sys.argv[1:]
 handout.LEASE_SECONDS = 3
@@ -121,7 +121,7 @@ def test_a_coordinator_that_was_replaced_writes_no_photo_no_ledger_and_no_summar
 def test_a_process_at_a_shard_that_was_replaced_writes_no_photo_and_no_row(
     job: RestoreJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("oldphoto_core.restoration.handout.LEASE_SECONDS", 3)
+    monkeypatch.setattr("oldphoto_core.runs.shard_store.LEASE_SECONDS", 3)
     run = open_run(job)
     hand_out(run)
     with stopped(Path(job.source), Path(job.target), run.run_id) as process:

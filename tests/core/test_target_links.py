@@ -16,7 +16,7 @@ from oldphoto_core.custody import audit, plan_rollback, roll_back
 from oldphoto_core.errors import StorageError, UnsafeLink, UsageError
 from oldphoto_core.reports.summary import Summary
 from oldphoto_core.restoration import RestoreJob, RestoreOptions
-from oldphoto_core.restoration.check import check
+from oldphoto_core.runs.dry_run import check
 from oldphoto_core.storage import Bucket, folders, read_ledger
 from oldphoto_core.storage.temporary import sweep
 

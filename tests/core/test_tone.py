@@ -12,8 +12,8 @@ from photos import photo
 from oldphoto_core import Restorer
 from oldphoto_core.checkpoints import Model, ModelCard
 from oldphoto_core.errors import ConfigError
+from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.restoration import RestoreOptions
-from oldphoto_core.restoration.canvas import ArrayCanvas
 from oldphoto_core.tone import ToneOptions, colours_of, measure
 
 Pixels = NDArray[np.uint8]

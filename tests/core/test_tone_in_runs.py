@@ -19,8 +19,9 @@ from test_tone import is_neutral, neutral, painted, restorer, scratch, sepia
 
 from oldphoto_core.reports.record import record_schema
 from oldphoto_core.reports.summary import summarise
-from oldphoto_core.restoration import Photo, RestoreOptions, recovery, restore_photos
-from oldphoto_core.restoration.masks import MaskIndex
+from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
+from oldphoto_core.runs import missing_rows
+from oldphoto_core.runs.mask_index import MaskIndex
 from oldphoto_core.scans import read_scan
 from oldphoto_core.storage import Bucket, LedgerRow
 
@@ -117,7 +118,7 @@ def test_record_and_ledger_say_what_was_decided_and_how_even_it_came_out(tmp_pat
 
 def test_a_row_that_is_made_up_from_a_record_says_the_same_of_colours(tmp_path: Path) -> None:
     row = run(tmp_path, {"a.png": encoded(sepia(), "png")})["a.png"]
-    (made_up,) = recovery.rows_of_records(Bucket(tmp_path / "new"), ["a.png"], "run")
+    (made_up,) = missing_rows.rows_of_records(Bucket(tmp_path / "new"), ["a.png"], "run")
     for name in ("colour", "colour_residual", "chroma_residual", "blotch", "tone_warning"):
         assert getattr(made_up, name) == getattr(row, name)
 

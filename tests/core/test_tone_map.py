@@ -20,11 +20,11 @@ from oldphoto_core import Restorer
 from oldphoto_core.checkpoints import Model, ModelCard, load_model, load_tone, save_model, verify_model
 from oldphoto_core.checkpoints.store import TONE
 from oldphoto_core.errors import ConfigError, DamagedWeights, UnsupportedScan
+from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.nets.presets import count_parameters
 from oldphoto_core.nets.tone import ToneNet, through_curves
 from oldphoto_core.reports.record import record_schema
 from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
-from oldphoto_core.restoration.canvas import ArrayCanvas
 from oldphoto_core.scans import read_scan
 from oldphoto_core.storage import Bucket, LedgerRow
 from oldphoto_core.tone import ToneMap, ToneOptions, apply_map

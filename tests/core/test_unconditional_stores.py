@@ -14,8 +14,8 @@ from storms import Request, storm_before
 from oldphoto_core.custody import audit
 from oldphoto_core.doctor.places import place
 from oldphoto_core.errors import NoConditions
-from oldphoto_core.restoration.coordination import sole_coordinator
-from oldphoto_core.restoration.handout import ShardLease
+from oldphoto_core.runs.run_lock import sole_coordinator
+from oldphoto_core.runs.shard_store import ShardLease
 from oldphoto_core.storage import Bucket
 
 ANSWERS = [(501, "NotImplemented"), (501, "XNotImplemented"), (405, "MethodNotAllowed"), (400, "NotImplemented")]

@@ -113,7 +113,7 @@ def test_results_that_are_there_already_are_dealt_with_as_asked(
 
 
 def test_shards_follow_each_other_in_one_run(tmp_path: Path, oldphoto, monkeypatch: pytest.MonkeyPatch) -> None:
-    from oldphoto_core.restoration import plan
+    from oldphoto_core.runs import plan
 
     fill(tmp_path / "old", [f"{n}.jpg" for n in range(7)])
     monkeypatch.setattr(plan.cut_shards, "__kwdefaults__", {"max_photos": 3, "max_megapixels": 1000.0})

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fakes import fill
 
-from oldphoto_core.restoration.coordination import sole_coordinator
+from oldphoto_core.runs.run_lock import sole_coordinator
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

@@ -1,0 +1,56 @@
+"""From a model's name to a restorer, once per process.
+
+`register_restorer` is the way in for networks that are not in the registry of weights: a notebook's own, or a test's.
+Modules that OLDPHOTO_IMPORT names are imported first: so networks are registered in every process of a fleet.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from threading import Lock
+
+from oldphoto_core.inference.contracts import RestoresPhotos
+from oldphoto_core.inference.network_options import Precision
+
+RestorerFactory = Callable[[str], RestoresPhotos]
+"""Takes the device ("auto", "cpu", "cuda" or "cuda:N") and gives a restorer."""
+
+_registered: dict[str, RestorerFactory] = {}
+_kept: dict[str, tuple[tuple[object, ...], RestoresPhotos]] = {}
+_loading = Lock()
+
+
+def register_restorer(name: str, factory: RestorerFactory) -> None:
+    """Make `name` a model for this process; it comes before weights of the same name."""
+    _registered[name] = factory
+    _kept.clear()
+
+
+def load_restorer(
+    model: str, device: str = "auto", memory: int | None = None, precision: Precision = "auto"
+) -> RestoresPhotos:
+    """The restorer of that name, kept for the next shard, one a device.
+
+    Raises UnknownModel, DamagedWeights, UsageError. `memory` (bytes) and `precision` are for weights; registered
+    restorers know for themselves.
+    """
+    wanted = (model, memory, precision)
+    with _loading:
+        kept, restorer = _kept.get(device, (None, None))
+        if kept != wanted or restorer is None:
+            _kept.pop(device, None)  # never two models on one device
+            restorer = _load(model, device, memory, precision)
+            _kept[device] = (wanted, restorer)
+        return restorer
+
+
+def _load(model: str, device: str, memory: int | None, precision: Precision) -> RestoresPhotos:
+    for module in filter(None, os.environ.get("OLDPHOTO_IMPORT", "").split(",")):
+        importlib.import_module(module.strip())
+    if model in _registered:
+        return _registered[model](device)
+    from oldphoto_core.inference.restorer import Restorer
+
+    return Restorer.load(model, device=device, memory=memory, precision=precision)

@@ -1,0 +1,174 @@
+"""The network on its device: how much of a picture fits at once, and how what does not fit is restored in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import cast
+
+import psutil
+import torch
+from torch import Tensor, nn
+
+from oldphoto_core.checkpoints import Model
+from oldphoto_core.devices import keep_freed_memory, place, resolve_device
+from oldphoto_core.errors import ScanTooLarge, UsageError
+from oldphoto_core.folders import use_private_compiler_cache
+from oldphoto_core.inference.canvas import Canvas, Subject, levels
+from oldphoto_core.inference.layers import LayerByLayer
+from oldphoto_core.inference.network_options import Precision
+from oldphoto_core.inference.planes import Size
+from oldphoto_core.inference.tiling import Tiles, least_side, restore_tiles
+from oldphoto_core.nets.architectures import architecture_named
+from oldphoto_core.nets.presets import HasPath
+from oldphoto_core.nets.winograd import with_fewer_products
+
+MEMORY_SHARE = 0.6
+"""Share of the free memory that one photo's forward pass may take; decoding and encoding need room too."""
+NEVER_ROUNDED = ("before_NL",)
+"""Parts whose rounding the attention behind them magnifies: their convolutions stay as they are."""
+
+
+class Runner:
+    """A model's networks, placed."""
+
+    def __init__(
+        self, model: Model, device: str, memory: float | None, precision: Precision, *, compiled: bool
+    ) -> None:
+        """See `Restorer`."""
+        self.device = resolve_device(device)
+        self.architecture = architecture_named(model.card.preset)
+        cuda = self.device.startswith("cuda")
+        self.precision = ("float16" if cuda else "float32") if precision == "auto" else precision
+        networks = model.networks
+        if not cuda:
+            keep_freed_memory()
+            if self.precision == "float32":
+                networks = with_fewer_products(networks, exact=NEVER_ROUNDED)
+        self._networks = place(networks, self.device)
+        self._compiled = _compiled(self._networks) if compiled else None
+        self.memory = memory or MEMORY_SHARE * self._free()
+        self._pixels = self.memory / self.architecture.bytes_per_pixel
+        if self.megapixels < self._least:
+            needed = self._least * self.architecture.bytes_per_pixel
+            raise UsageError(
+                f"memory is {self.memory / 1e6:.0f} MB, and model {model.card.name} needs {needed:.0f} MB for its"
+                " smallest part; give more"
+            )
+
+    @property
+    def megapixels(self) -> float:
+        """Of what is restored at once, at most."""
+        return self._pixels / 1e6
+
+    def take_less(self) -> bool:
+        """Halves what is restored at once; False if it is the least already."""
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if self.megapixels / 2 < self._least:
+            return False
+        self._pixels /= 2
+        return True
+
+    def restore(self, subject: Subject, result: Canvas, on_part: Callable[[int, int], None]) -> None:
+        """Whole if it fits, in tiles or layer by layer if not."""
+        with torch.inference_mode():
+            if subject.height * subject.width <= self._pixels:
+                self._whole(subject, result)
+                on_part(1, 1)
+            elif self.architecture.beyond_memory == "layers":
+                self._by_layers(subject, result, on_part)
+            else:
+                tiles = Tiles(subject, self.architecture.halo, self._pixels)
+                restore_tiles(self._on_tiles, tiles, result, batch=self._batch(tiles), on_tile=on_part)
+
+    def _whole(self, subject: Subject, result: Canvas) -> None:
+        height, width = result.shape[:2]
+        image, mask = subject.rows(0, subject.height).window(0, subject.width)
+        result.write(0, levels(self._run(self._networks, image, mask)[0, :, :height, :width], result))
+
+    def _by_layers(self, subject: Subject, result: Canvas, on_part: Callable[[int, int], None]) -> None:
+        path = cast(HasPath, self._networks).path(masked=subject.mask is not None)
+        if not isinstance(path[1], LayerByLayer.MAPPINGS):
+            height, width = result.shape[:2]
+            raise ScanTooLarge(
+                f"{width} x {height} pixels do not fit, and patch attention needs the whole picture at once; give more"
+                " memory, or use the model without :high-resolution"
+            )
+        executor = LayerByLayer(self.device, self._pixels * self.architecture.bytes_per_pixel, on_part)
+        picture = _Picture(subject, self.device)
+        mask = _Mask(subject, self.device) if subject.mask is not None else None
+        height, width = result.shape[:2]
+        restored = executor.translated(*path, picture, mask)
+        for top, bottom in executor.slabs(restored.size):
+            if top < height:
+                rows = restored.rows(top, min(bottom, height))
+                result.write(top, levels(rows[0, :, :, :width], result))
+
+    def _on_tiles(self, image: Tensor, mask: Tensor | None) -> Tensor:
+        # a mask brings operations whose shapes depend on it, which a compiled network does not have
+        return self._run(self._compiled if self._compiled is not None and mask is None else self._networks, image, mask)
+
+    def _run(self, network: Callable[..., Tensor], image: Tensor, mask: Tensor | None) -> Tensor:
+        damaged = None if mask is None else mask.to(self.device, non_blocking=True)
+        with self._arithmetic():
+            return network(image.to(self.device, non_blocking=True), damaged).float()
+
+    def _arithmetic(self) -> AbstractContextManager[object]:
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.split(":")[0], getattr(torch, self.precision))
+
+    def _batch(self, tiles: Tiles) -> int:
+        """A GPU takes several tiles at once; a CPU is as fast with one."""
+        return max(1, int(self._pixels / tiles.pixels_each)) if self.device.startswith("cuda") else 1
+
+    @property
+    def _least(self) -> float:
+        """Megapixels of the smallest part."""
+        if self.architecture.beyond_memory == "layers":
+            return self.architecture.minimum**2 / 1e6
+        return least_side(self.architecture.halo, self.architecture.multiple) ** 2 / 1e6
+
+    def _free(self) -> float:
+        if self.device.startswith("cuda"):
+            return float(torch.cuda.mem_get_info(self.device)[0])
+        return float(psutil.virtual_memory().available)
+
+
+class _Picture:
+    """A photo's rows as a layer sees them."""
+
+    def __init__(self, subject: Subject, device: str) -> None:
+        self.size = Size(subject.height, subject.width, 3)
+        self._subject, self._device = subject, device
+
+    def rows(self, top: int, bottom: int) -> Tensor:
+        """13HW in [-1, 1], damaged pixels white."""
+        return self._subject.rows(top, bottom).window(0, self.size.width)[0].to(self._device)
+
+
+class _Mask:
+    """A mask's rows."""
+
+    def __init__(self, subject: Subject, device: str) -> None:
+        self.size = Size(subject.height, subject.width, 1)
+        self._subject, self._device = subject, device
+
+    def rows(self, top: int, bottom: int) -> Tensor:
+        """11HW, 1 = damaged."""
+        damaged = self._subject.rows(top, bottom).window(0, self.size.width)[1]
+        assert damaged is not None
+        return damaged.to(self._device)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the device, or the machine, had no more memory to give."""
+    # torch on a CPU has no class of its own for it
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+
+
+def _compiled(networks: nn.Module) -> Callable[..., Tensor]:
+    """With CUDA graphs where there is CUDA; one compilation a shape, and the tiles of a picture have one."""
+    use_private_compiler_cache()
+    return torch.compile(networks, fullgraph=True, dynamic=False, mode="reduce-overhead")

@@ -1,0 +1,249 @@
+"""One shard that was handed out, restored by whatever process takes it, on whatever machine, as often as it must.
+
+What an earlier attempt got done is not done again: its rows lie in the ledger, and where it had no time to write a row,
+the record tells. One process at a time works on a shard, by a lease. Photos that a process had in hand when it died are
+left for the end and restored one by one; one that was in hand at three deaths fails.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from oldphoto_core.errors import DamagedWeights, FailedReason, RunStopped, SourceMissing
+from oldphoto_core.inference.contracts import RestoresPhotos, detector_digest
+from oldphoto_core.names import visible
+from oldphoto_core.pipeline.engine import OnBegin, OnPart, OnRow, restore_photos
+from oldphoto_core.pipeline.photo import Photo
+from oldphoto_core.pipeline.telemetry import Telemetry
+from oldphoto_core.runs import shard_store
+from oldphoto_core.runs.job import RestoreJob, restorer_of
+from oldphoto_core.runs.missing_rows import rows_of_records
+from oldphoto_core.runs.recovery import FACTS
+from oldphoto_core.runs.run_metrics import gauges_written
+from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter
+from oldphoto_core.storage.lease import Lease
+from oldphoto_core.storage.ledger import part_keys, read_part
+
+if TYPE_CHECKING:
+    from oldphoto_core.reports.summary import RunFacts
+
+log = logging.getLogger("oldphoto.restoration")
+
+DEATHS = 3
+"""So many processes may die with a photo in hand before it fails."""
+_SECONDS_BETWEEN_LOOKS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardCallbacks:
+    """Who hears what of a shard under way; each is called on the thread that restores."""
+
+    on_row: OnRow = lambda _row: None
+    """A photo is done with, and its row is in the hands of the ledger. What it raises ends the shard."""
+    on_part: OnPart = lambda _key, _done, _total: None
+    """So many parts of a large photo are done, of how many."""
+    on_begin: OnBegin = lambda _key: None
+    """A photo is taken in hand."""
+    gauges: Telemetry = field(default_factory=Telemetry)
+    """Filled on the way."""
+
+
+def restore_listed(
+    job: RestoreJob,
+    restorer: RestoresPhotos,
+    photos: list[Photo],
+    ledger: LedgerWriter,
+    run_id: str,
+    ears: ShardCallbacks,
+    *,
+    shard: int,
+    one_by_one: bool = False,
+    check: Callable[[], None] = lambda: None,
+) -> None:
+    """Restore these photos; each one's row is in the ledger before `ears` get it. `check` as in `restore_photos`."""
+
+    def settle(row: LedgerRow) -> None:
+        ledger.add(row)
+        log_row(row, run_id, shard)
+        ears.on_row(row)
+
+    restore_photos(
+        restorer,
+        Bucket(job.source),
+        Bucket(job.target),
+        photos,
+        job.options,
+        settle,
+        masks=Bucket(job.masks) if job.masks is not None else None,
+        run_id=run_id,
+        operator=job.operator,
+        on_part=ears.on_part,
+        on_begin=ears.on_begin,
+        one_by_one=one_by_one,
+        gauges=ears.gauges,
+        check=check,
+    )
+
+
+def log_row(row: LedgerRow, run_id: str, shard: int) -> None:
+    """A line of the log, with what it is about as fields of its own; silent unless somebody listens."""
+    about: dict[str, object] = {
+        "run_id": run_id,
+        "shard": shard,
+        "key": row.key,
+        "status": row.status,
+        "reason": row.reason,
+    }
+    about |= {"seconds": row.seconds, "megapixels": row.megapixels}
+    what = f"{row.status}: {row.reason}: {row.detail}" if row.reason else row.status
+    log.info("run %s, shard %d, %s: %s", run_id, shard, visible(row.key), visible(what), extra=about)
+
+
+def restore_handed_out(
+    target: str, run_id: str, number: int, attempt: int = 1, ears: ShardCallbacks | None = None
+) -> int:
+    """Restore what is left of shard `number` of a run that `shard_store.hand_out` wrote down.
+
+    Args:
+        target: Bucket of the run.
+        run_id: Its name.
+        number: Of the shard, from 0.
+        attempt: Counts the processes that have had it, from 1.
+        ears: Who hears of it.
+
+    Returns:
+        How many rows were written by this call.
+
+    Raises:
+        RunStopped: the run is closed, or was closed meanwhile; or a policy ended it.
+        Occupied: another process holds the shard, or took it over.
+        UnknownModel, DamagedWeights: this machine has not the run's model.
+    """
+    run = Bucket(target).join("runs", run_id)
+    try:
+        job = shard_store.read_job(run)
+    except SourceMissing as error:
+        raise RunStopped(f"run {run_id} is closed, or was never opened: {run} holds no shards") from error
+    lease = shard_store.ShardLease(run, number)
+    with lease, LedgerWriter(run, f"shard-{number:05d}", every_seconds=10.0, check=lease.check) as ledger:
+        return _Shard(run, run_id, number, attempt, job, ledger, lease, ears or ShardCallbacks()).restore()
+
+
+class _Shard:
+    def __init__(
+        self,
+        run: Bucket,
+        run_id: str,
+        number: int,
+        attempt: int,
+        job: RestoreJob,
+        ledger: LedgerWriter,
+        lease: Lease,
+        ears: ShardCallbacks,
+    ) -> None:
+        self._run, self._run_id, self._number, self._attempt = run, run_id, number, attempt
+        self._job, self._ledger, self._lease = job, ledger, lease
+        self._ears = replace(ears, on_row=self._hear(ears.on_row))
+        self._looked = time.monotonic()
+        self._rows = 0
+
+    def restore(self) -> int:
+        if not shard_store.is_handed_out(self._run):  # asked under the lease, for which whoever withdraws it waits
+            raise RunStopped(f"run {self._run_id} is closed; its shard {self._number} is not begun")
+        restorer = restorer_of(self._job)
+        _check_model(restorer, json.loads(self._run.read(FACTS)))
+        left = self._left(shard_store.read_photos(self._run, self._number))
+        deaths = shard_store.deaths_of(self._run, self._number) if self._attempt > 1 else {}
+        for photo in [photo for photo in left if len(deaths.get(photo.key, ())) >= DEATHS]:
+            left.remove(photo)
+            self._add(_condemned(photo, deaths[photo.key], self._job, restorer))
+        # who was in hand at a death is suspected: the most suspected first, each alone
+        suspects = sorted((p for p in left if p.key in deaths), key=lambda photo: -len(deaths[photo.key]))
+        innocent = [photo for photo in left if photo.key not in deaths]
+        self._ledger.flush()  # here and below: who dies next takes the rows with it that are not written yet
+        with gauges_written(self._run, self._number, self._attempt, self._ears.gauges):
+            if innocent:
+                self._restore(innocent, restorer)
+                self._ledger.flush()
+            if suspects:
+                self._ears = replace(self._ears, on_row=self._flush_after(self._ears.on_row))
+                self._restore(suspects, restorer, one_by_one=True)
+        return self._rows
+
+    def _restore(self, photos: list[Photo], restorer: RestoresPhotos, *, one_by_one: bool = False) -> None:
+        restore_listed(
+            self._job,
+            restorer,
+            photos,
+            self._ledger,
+            self._run_id,
+            self._ears,
+            shard=self._number,
+            one_by_one=one_by_one,
+            check=self._lease.check,
+        )
+
+    def _left(self, photos: list[Photo]) -> list[Photo]:
+        """Without those that an earlier attempt is done with."""
+        parts = part_keys(self._run, f"shard-{self._number:05d}-")
+        done = {key for part in parts for key in read_part(self._run, part)["key"]}
+        if self._attempt > 1:
+            for row in rows_of_records(
+                Bucket(self._job.target), [photo.key for photo in photos if photo.key not in done], self._run_id
+            ):
+                self._add(row)
+                done.add(row.key)
+        return [photo for photo in photos if photo.key not in done]
+
+    def _add(self, row: LedgerRow) -> None:
+        self._ledger.add(row)
+        self._ears.on_row(row)
+
+    def _flush_after(self, on_row: OnRow) -> OnRow:
+        def flush(row: LedgerRow) -> None:
+            on_row(row)
+            self._ledger.flush()
+
+        return flush
+
+    def _hear(self, on_row: OnRow) -> OnRow:
+        def hear(row: LedgerRow) -> None:
+            self._rows += 1
+            on_row(row)
+            self._lease.check()
+            if time.monotonic() - self._looked > _SECONDS_BETWEEN_LOOKS:
+                self._looked = time.monotonic()
+                if not shard_store.is_handed_out(self._run):
+                    raise RunStopped(f"run {self._run_id} was closed while its shard {self._number} was worked on")
+
+        return hear
+
+
+def _check_model(restorer: RestoresPhotos, facts: RunFacts) -> None:
+    """A machine with other weights of that name must not restore a part of the run."""
+    here = {"digest": restorer.digest, "detector": detector_digest(restorer)}
+    for name, digest in here.items():
+        if facts["model"][name] != digest:
+            raise DamagedWeights(
+                f"model {restorer.name} here is not the run's: {name} {digest[:12] or 'none'} and not"
+                f" {facts['model'][name][:12] or 'none'}; give every machine the same weights"
+            )
+
+
+def _condemned(photo: Photo, deaths: list[str], job: RestoreJob, restorer: RestoresPhotos) -> LedgerRow:
+    reason: FailedReason = "timed out" if deaths[-1].startswith(shard_store.HUNG) else "crashes the decoder"
+    return LedgerRow(
+        key=photo.key,
+        version=photo.version,
+        status="failed",
+        reason=reason,
+        detail=f"{len(deaths)} processes died with it in hand, one when it was alone ({deaths[-1]}):"
+        " open it in another program",
+        model=restorer.digest,
+        options=job.options.digest(photo.mask_version, detector_digest(restorer)),
+    )
