@@ -30,13 +30,14 @@ import os, signal, sys
 from pathlib import Path
 from fakes import InvertingRestorer
 from waiting import wait_until
-from oldphoto_core.restoration import RestoreJob, RestoreOptions, handout, register_restorer
+from oldphoto_core.restoration import RestoreJob, RestoreOptions, register_restorer
+from oldphoto_core.runs import shard_store
 from oldphoto_core.runs.run_lock import sole_coordinator
 from oldphoto_core.runs.run import close_run, open_run, restore_shard
 from oldphoto_core.runs.shard import restore_handed_out
 
 old, new, run_id = sys.argv[1:]
-handout.LEASE_SECONDS = 3
+shard_store.LEASE_SECONDS = 3
 
 class StoppingRestorer(InvertingRestorer):
     def restore(self, pixels, mask=None):
