@@ -33,6 +33,7 @@ def _from_elsewhere() -> None:
 def list_models(registry: RegistryOption = None) -> None:
     """Names of the models that come with oldphoto, of imported ones, and of the registry's, one line each."""
     from oldphoto_core.checkpoints import Registry, imported_models, read_card, shipped_models
+    from oldphoto_core.errors import DamagedWeights
 
     for name in [*shipped_models(), *imported_models()]:
         card = read_card(name)
@@ -43,7 +44,11 @@ def list_models(registry: RegistryOption = None) -> None:
     now = there.current()
     pointers = {now[1].previous: "  (previous)", now[1].champion: "  (champion)"} if now else {}
     for reference in there.versions():
-        card = read_card(there.folder(reference).url)
+        try:
+            card = read_card(there.folder(reference).url)
+        except DamagedWeights as error:
+            show(f"{reference}  cannot be used{pointers.get(reference, '')}: {error}")
+            continue
         show(f"{reference}  {card.preset}  {card.weights_sha256[:12]}{pointers.get(reference, '')}  {card.summary}")
 
 

@@ -180,6 +180,18 @@ class Registry:
             raise RegistryRefused(f"the champion of {self.bucket.url} was moved meanwhile; look again")
         return entry
 
+    def recorded_digest(self, reference: str) -> str | None:
+        """sha256 that the version's SHA256SUMS must have, however the version is named; None if none was recorded.
+
+        Raises DamagedWeights if it has another, or none at all.
+        """
+        if self._recorded(reference) is None and not any(done.champion == reference for _, done in self.history()):
+            return None
+        try:
+            return self._held(reference)
+        except UnknownModel as error:
+            raise self._exchanged(reference) from error
+
     def record_publication(self, reference: str, sums: bytes, who: str = "") -> None:
         """Pins a version to its SHA256SUMS, before that file makes it one.
 
@@ -257,6 +269,15 @@ def place_of(model: str, registry: str | None = None) -> str:
         return model
     there = Registry(registry)
     return there.folder(there.exact(model)).url
+
+
+def recorded_digest(folder: Bucket) -> str | None:
+    """What `Registry.recorded_digest` says of the version whose folder this is; None for any other folder."""
+    root, _, reference = folder.url.rpartition("/registry/")
+    name, _, version = reference.partition("/")
+    if not root or not _REFERENCE.fullmatch(f"{name}@{version}"):
+        return None
+    return Registry(root).recorded_digest(f"{name}@{version}")
 
 
 def _entry(

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from oldphoto_core.checkpoints.card import ModelCard
 from oldphoto_core.checkpoints.published import PIECES
-from oldphoto_core.checkpoints.registry import place_of
+from oldphoto_core.checkpoints.registry import place_of, recorded_digest
 from oldphoto_core.checkpoints.sums import read_verified
 from oldphoto_core.checkpoints.tensors import check_fit, load_prefixed, pack, prefixed, unpack
 from oldphoto_core.errors import ConfigError, DamagedWeights, ModelError, SourceMissing, UnknownModel, UsageError
@@ -87,9 +87,13 @@ def imported_models() -> list[str]:
 
 
 def read_card(model: str | Path) -> ModelCard:
-    """The card alone, without loading weights; UnknownModel lists the names there are."""
+    """The card alone, without loading weights; a registry's version is held to its record, by URL as by name.
+
+    Raises UnknownModel, which lists the names there are, or DamagedWeights.
+    """
     bucket = _folder_of(model)
-    return ModelCard.from_json(read_verified(bucket, CARD).decode("utf-8", "replace"), str(model))
+    card = read_verified(bucket, CARD, recorded_digest(bucket))
+    return ModelCard.from_json(card.decode("utf-8", "replace"), str(model))
 
 
 def load_model(model: str | Path) -> Model:

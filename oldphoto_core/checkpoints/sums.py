@@ -27,14 +27,21 @@ def parsed_sums(text: bytes, name: str) -> dict[str, str]:
     return {match[2]: match[1] for match in found if match}
 
 
-def read_verified(folder: Bucket, file: str) -> bytes:
-    """The file's bytes; DamagedWeights if the folder has a SHA256SUMS and they are not those it names."""
+def read_verified(folder: Bucket, file: str, recorded: str | None = None) -> bytes:
+    """The file's bytes; DamagedWeights if the folder has a SHA256SUMS and they are not those it names.
+
+    `recorded`: sha256 that this SHA256SUMS must have.
+    """
     data = folder.read(file)
     try:
-        sums = parsed_sums(folder.read(SUMS), f"{folder.url}/{SUMS}")
+        text = folder.read(SUMS)
     except SourceMissing:
+        text = b""
+    if recorded is not None and hashlib.sha256(text).hexdigest() != recorded:
+        raise DamagedWeights(f"{folder.url}/{SUMS} is not the one that was published or promoted: use another version")
+    if not text:
         return data
-    found = hashlib.sha256(data).hexdigest()
+    sums, found = parsed_sums(text, f"{folder.url}/{SUMS}"), hashlib.sha256(data).hexdigest()
     if sums.get(file) != found:
         raise DamagedWeights(
             f"{folder.url}/{file} has sha256 {found[:12]}..., {SUMS} says {sums.get(file, 'nothing')[:12]}...;"

@@ -8,13 +8,25 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from oldphoto_core.checkpoints import ModelCard, Registry, load_model, place_of, publish_version, save_model
+from flows.commands.models import list_models
+from oldphoto_core.checkpoints import (
+    ModelCard,
+    Registry,
+    load_detector,
+    load_model,
+    load_tone,
+    place_of,
+    publish_version,
+    read_card,
+    save_model,
+    verify_model,
+)
 from oldphoto_core.errors import DamagedWeights, RegistryRefused, UnknownModel, UsageError
 from oldphoto_core.inference.restorer import Restorer
 from oldphoto_core.nets import preset_named
@@ -163,6 +175,38 @@ def test_a_promoted_version_is_held_to_its_promotion_although_its_publication_wa
     registry.bucket.write(record, theirs.read(record))
     with pytest.raises(DamagedWeights, match="not the one that was published or promoted"):
         place_of(name, registry.bucket.url)
+
+
+@pytest.mark.parametrize("load", [load_model, read_card, load_detector, load_tone, verify_model])
+@pytest.mark.parametrize("missing", [False, True], ids=["exchanged", "without its digests"])
+def test_a_version_that_is_named_by_its_folder_is_held_to_its_record_as_well(
+    load: Callable[[str], object], missing: bool, model: str, other: str, tmp_path: Path
+) -> None:
+    registry = Registry(str(tmp_path / "ours"))
+    publish_version(registry, model, "mine@1", data=DATA)
+    place = place_of("mine@1", registry.bucket.url)  # named once; a worker loads it a moment later
+    load(place)
+    if missing:
+        registry.folder("mine@1").delete("SHA256SUMS")
+    else:
+        exchange(registry, "mine@1", other)
+    for same in (place, f"file://{place}", os.path.relpath(place)):
+        with pytest.raises(DamagedWeights, match="not the one that was published or promoted"):
+            load(same)
+
+
+def test_the_list_of_models_names_an_altered_version_and_goes_on(
+    model: str, other: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry = Registry(str(tmp_path / "ours"))
+    publish_version(registry, model, "mine@1", data=DATA)
+    publish_version(registry, model, "mine@2", data=DATA)
+    exchange(registry, "mine@1", other)
+    list_models(registry.bucket.url)
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line.startswith("mine@")}
+    assert "cannot be used" in lines["mine@1"]
+    assert "published" in lines["mine@1"]
+    assert "compact" in lines["mine@2"]
 
 
 def test_a_rollback_does_not_lead_to_an_altered_version(model: str, other: str, tmp_path: Path) -> None:
