@@ -15,6 +15,7 @@ from PIL import Image
 
 from oldphoto_core.checkpoints import lpips_weights
 from oldphoto_core.colour_difference import ciede2000
+from oldphoto_core.degradation import degrade, item_rng
 from oldphoto_core.errors import ConfigError, DamagedWeights, SourceMissing
 from oldphoto_core.evaluation import Backbones, EvaluationConfig, baseline_methods, compare, summarise, to_markdown
 from oldphoto_core.evaluation.backbones import FrechetDistance, inception, lpips_from_files
@@ -112,6 +113,18 @@ def test_a_degraded_crop_does_not_depend_on_the_others(clean: Bucket) -> None:
     assert np.array_equal(alone.degraded, among.degraded)
     assert alone.mask.any()
     assert (alone.degraded[alone.mask] == 255).all()
+
+
+def test_a_crop_that_the_recipe_leaves_as_it_was_is_degraded_by_the_next_draw(tmp_path: Path) -> None:
+    middle, config = photo(0, 24, 24), EvaluationConfig(crop=24)
+    unharmed = next(
+        key
+        for key in (f"{number}.png" for number in range(3000))
+        if (degrade(middle, config.degradation(), item_rng(config.seed, key)).image == middle).all()
+    )
+    Image.fromarray(middle).save(tmp_path / unharmed)
+    (crop,) = crops(Bucket(tmp_path), [unharmed], config)
+    assert (crop.degraded != crop.clean).any()
 
 
 def test_a_perfect_method_wins_the_table(clean: Bucket) -> None:
