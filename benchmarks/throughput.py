@@ -98,7 +98,7 @@ def measure(preset: str, device: str, options: argparse.Namespace, *, parts: boo
     }
     height, width = scan.pixels.shape[:2]
     operations = count_flops(preset_named(preset).triplet(), height // 8 * 8, width // 8 * 8)
-    kind = restorer._runner.precision
+    kind = restorer.arithmetic(scan.pixels.dtype)
     # layers are computed in float32 whatever tiles are computed in
     peak = convolution_peak(device, "float32" if parts and preset == "paper" else kind)
     return Row(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +53,14 @@ class JudgesColours(RestoresCanvases, Protocol):
         colours: Colours | None = None,
     ) -> None:
         """As others, with what `colours_of` decided."""
+
+
+@runtime_checkable
+class SaysArithmetic(RestoresPhotos, Protocol):
+    """A network that says what it computes in, for records."""
+
+    def arithmetic(self, dtype: np.dtype[Any]) -> str:
+        """float32, float16 or bfloat16; `dtype` is that of the photo, uint8 or uint16."""
 
 
 @runtime_checkable

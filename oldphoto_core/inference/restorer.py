@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from oldphoto_core.detection.options import DetectionOptions
 from oldphoto_core.errors import MaskMismatch, ModelError, ScanTooLarge, UnsupportedScan
 from oldphoto_core.inference.canvas import ArrayCanvas, Canvas, OnProgress, Subject
 from oldphoto_core.inference.finder import DamageFinder
-from oldphoto_core.inference.network_options import Precision
+from oldphoto_core.inference.network_options import Arithmetic, Precision
 from oldphoto_core.inference.runner import Runner, is_out_of_memory
 from oldphoto_core.inference.toning import Draft, finish, seen_by_network
 from oldphoto_core.nets.architectures import PUBLISHED
@@ -53,7 +54,7 @@ class Restorer:
             device: auto, cpu, cuda or cuda:N.
             memory: Bytes that restoring one photo may take on the device; what does not fit is restored in parts.
                 By default a share of what is free now.
-            precision: Of the network's arithmetic; auto is float32 on a CPU and float16 on CUDA.
+            precision: Of the network's arithmetic; `network_options` says what auto means.
             compiled: Compile the network for its tiles (torch.compile); minutes before the first tile.
             max_megapixels: Larger photos are refused.
         """
@@ -65,7 +66,6 @@ class Restorer:
         self._runner = Runner(model, device, memory, precision, compiled=compiled)
         self.device = self._runner.device
         self.memory = self._runner.memory
-        self.precision: str = self._runner.precision
         self._tone = tone
         self._finder: DamageFinder | None = None
         if detector is not None:
@@ -100,6 +100,10 @@ class Restorer:
             detector=load_detector(model),
             tone=load_tone(model),
         )
+
+    def arithmetic(self, dtype: np.dtype[Any]) -> Arithmetic:
+        """What photos of that dtype, uint8 or uint16, are restored in."""
+        return self._runner.arithmetic(dtype)
 
     def find_damage(self, photo: Canvas, result: Canvas, on_progress: OnProgress | None = None) -> None:
         """Marks what is damaged in a picture of any size, at several scales.
@@ -212,20 +216,23 @@ class Restorer:
                 f"{self.max_megapixels:.1f}; raise the bound"
             )
         colours = colours or self.colours_of(photo, mask)
+        through_network = partial(self._through_network, self.arithmetic(photo.dtype), on_progress or _nobody)
         if colours is None:
-            self._through_network(photo, result, mask, on_progress or _nobody)
+            through_network(photo, result, mask)
             return
         with Draft.of(photo, result, colours) as draft:
-            self._through_network(seen_by_network(photo, colours), draft.pixels, mask, on_progress or _nobody)
+            through_network(seen_by_network(photo, colours), draft.pixels, mask)
             finish(draft.pixels, result, mask, colours)
 
-    def _through_network(self, photo: Canvas, result: Canvas, mask: Canvas | None, on_progress: OnProgress) -> None:
+    def _through_network(
+        self, arithmetic: Arithmetic, on_progress: OnProgress, photo: Canvas, result: Canvas, mask: Canvas | None
+    ) -> None:
         height, width = photo.shape[:2]
         runner = self._runner
         subject = Subject(photo, mask, runner.architecture.multiple, runner.architecture.minimum)
         while True:
             try:
-                return runner.restore(subject, result, on_progress)
+                return runner.restore(subject, result, arithmetic, on_progress)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise

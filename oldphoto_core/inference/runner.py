@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import cast
+from functools import partial
+from typing import Any, cast
 
+import numpy as np
 import psutil
 import torch
 from torch import Tensor, nn
 
 from oldphoto_core.checkpoints import Model
-from oldphoto_core.devices import keep_freed_memory, place, resolve_device
+from oldphoto_core.devices import keep_freed_memory, multiplies_bfloat16, place, resolve_device
 from oldphoto_core.errors import ScanTooLarge, UsageError
 from oldphoto_core.folders import use_private_compiler_cache
 from oldphoto_core.inference.canvas import Canvas, Subject, levels
 from oldphoto_core.inference.layers import LayerByLayer
-from oldphoto_core.inference.network_options import Precision
+from oldphoto_core.inference.network_options import Arithmetic, Precision
 from oldphoto_core.inference.planes import Size
 from oldphoto_core.inference.tiling import Tiles, least_side, restore_tiles
 from oldphoto_core.nets.architectures import architecture_named
@@ -38,14 +40,13 @@ class Runner:
         """See `Restorer`."""
         self.device = resolve_device(device)
         self.architecture = architecture_named(model.card.preset)
-        cuda = self.device.startswith("cuda")
-        self.precision = ("float16" if cuda else "float32") if precision == "auto" else precision
-        networks = model.networks
-        if not cuda:
+        self._precision = precision
+        self._bears_bfloat16 = self.architecture.bears_bfloat16 and model.card.detail
+        networks = exact = model.networks
+        if not self._on_cuda:
             keep_freed_memory()
-            if self.precision == "float32":
-                networks = with_fewer_products(networks, exact=NEVER_ROUNDED)
-        self._networks = place(networks, self.device)
+            exact = with_fewer_products(networks, exact=NEVER_ROUNDED)
+        self._networks, self._exact = place(networks, self.device), place(exact, self.device)
         self._compiled = _compiled(self._networks) if compiled else None
         self.memory = memory or MEMORY_SHARE * self._free()
         self._pixels = self.memory / self.architecture.bytes_per_pixel
@@ -55,6 +56,18 @@ class Runner:
                 f"memory is {self.memory / 1e6:.0f} MB, and model {model.card.name} needs {needed:.0f} MB for its"
                 " smallest part; give more"
             )
+
+    def arithmetic(self, dtype: np.dtype[Any]) -> Arithmetic:
+        """What a photo of that dtype, uint8 or uint16, is restored in.
+
+        bfloat16 is off by up to 4 levels of 255 (`benchmarks/precision.py`), so it is for photos of 8 bits alone.
+        """
+        if self._precision != "auto":
+            return self._precision
+        if self._on_cuda:
+            return "float16"
+        bears = self._bears_bfloat16 and multiplies_bfloat16(self.device)
+        return "bfloat16" if bears and dtype == np.uint8 else "float32"
 
     @property
     def megapixels(self) -> float:
@@ -70,25 +83,29 @@ class Runner:
         self._pixels /= 2
         return True
 
-    def restore(self, subject: Subject, result: Canvas, on_part: Callable[[int, int], None]) -> None:
+    def restore(
+        self, subject: Subject, result: Canvas, arithmetic: Arithmetic, on_part: Callable[[int, int], None]
+    ) -> None:
         """Whole if it fits, in tiles or layer by layer if not."""
         with torch.inference_mode():
             if subject.height * subject.width <= self._pixels:
-                self._whole(subject, result)
+                self._whole(subject, result, arithmetic)
                 on_part(1, 1)
             elif self.architecture.beyond_memory == "layers":
                 self._by_layers(subject, result, on_part)
             else:
                 tiles = Tiles(subject, self.architecture.halo, self._pixels)
-                restore_tiles(self._on_tiles, tiles, result, batch=self._batch(tiles), on_tile=on_part)
+                network = partial(self._on_tiles, arithmetic)
+                restore_tiles(network, tiles, result, batch=self._batch(tiles), on_tile=on_part)
 
-    def _whole(self, subject: Subject, result: Canvas) -> None:
+    def _whole(self, subject: Subject, result: Canvas, arithmetic: Arithmetic) -> None:
         height, width = result.shape[:2]
         image, mask = subject.rows(0, subject.height).window(0, subject.width)
-        result.write(0, levels(self._run(self._networks, image, mask)[0, :, :height, :width], result))
+        restored = self._run(self._placed(arithmetic), arithmetic, image, mask)
+        result.write(0, levels(restored[0, :, :height, :width], result))
 
     def _by_layers(self, subject: Subject, result: Canvas, on_part: Callable[[int, int], None]) -> None:
-        path = cast(HasPath, self._networks).path(masked=subject.mask is not None)
+        path = cast(HasPath, self._exact).path(masked=subject.mask is not None)
         if not isinstance(path[1], LayerByLayer.MAPPINGS):
             height, width = result.shape[:2]
             raise ScanTooLarge(
@@ -105,23 +122,35 @@ class Runner:
                 rows = restored.rows(top, min(bottom, height))
                 result.write(top, levels(rows[0, :, :, :width], result))
 
-    def _on_tiles(self, image: Tensor, mask: Tensor | None) -> Tensor:
+    def _on_tiles(self, arithmetic: Arithmetic, image: Tensor, mask: Tensor | None) -> Tensor:
         # a mask brings operations whose shapes depend on it, which a compiled network does not have
-        return self._run(self._compiled if self._compiled is not None and mask is None else self._networks, image, mask)
+        compiled = self._compiled if mask is None else None
+        network = self._placed(arithmetic) if compiled is None else compiled
+        return self._run(network, arithmetic, image, mask)
 
-    def _run(self, network: Callable[..., Tensor], image: Tensor, mask: Tensor | None) -> Tensor:
+    def _placed(self, arithmetic: Arithmetic) -> nn.Module:
+        """Winograd's filtering is for float32 alone."""
+        return self._exact if arithmetic == "float32" else self._networks
+
+    def _run(
+        self, network: Callable[..., Tensor], arithmetic: Arithmetic, image: Tensor, mask: Tensor | None
+    ) -> Tensor:
         damaged = None if mask is None else mask.to(self.device, non_blocking=True)
-        with self._arithmetic():
+        with self._autocast(arithmetic):
             return network(image.to(self.device, non_blocking=True), damaged).float()
 
-    def _arithmetic(self) -> AbstractContextManager[object]:
-        if self.precision == "float32":
+    def _autocast(self, arithmetic: Arithmetic) -> AbstractContextManager[object]:
+        if arithmetic == "float32":
             return nullcontext()
-        return torch.autocast(self.device.split(":")[0], getattr(torch, self.precision))
+        return torch.autocast(self.device.split(":")[0], getattr(torch, arithmetic))
 
     def _batch(self, tiles: Tiles) -> int:
         """A GPU takes several tiles at once; a CPU is as fast with one."""
-        return max(1, int(self._pixels / tiles.pixels_each)) if self.device.startswith("cuda") else 1
+        return max(1, int(self._pixels / tiles.pixels_each)) if self._on_cuda else 1
+
+    @property
+    def _on_cuda(self) -> bool:
+        return self.device.startswith("cuda")
 
     @property
     def _least(self) -> float:
@@ -131,7 +160,7 @@ class Runner:
         return least_side(self.architecture.halo, self.architecture.multiple) ** 2 / 1e6
 
     def _free(self) -> float:
-        if self.device.startswith("cuda"):
+        if self._on_cuda:
             return float(torch.cuda.mem_get_info(self.device)[0])
         return float(psutil.virtual_memory().available)
 

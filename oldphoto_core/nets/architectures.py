@@ -35,6 +35,8 @@ class Architecture:
     """Pixels of context on each side with which a tile equals the whole; 0: none is enough."""
     beyond_memory: BeyondMemory
     """How a picture is restored that does not fit."""
+    bears_bfloat16: bool = False
+    """As of `Preset`; the published networks are held to their own results."""
 
 
 def architecture_named(name: str) -> Architecture:
@@ -46,8 +48,9 @@ def architecture_named(name: str) -> Architecture:
     preset = PRESETS["paper"] if name == PUBLISHED else preset_named(name)
     build = (lambda *_: PublishedRestoration()) if name == PUBLISHED else _triplet_of(preset)
     return Architecture(
-        build, preset.multiple, preset.minimum, preset.bytes_per_pixel, preset.halo, preset.beyond_memory
-    )
+        build, preset.multiple, preset.minimum, preset.bytes_per_pixel, preset.halo, preset.beyond_memory,
+        preset.bears_bfloat16,
+    )  # fmt: skip
 
 
 def _baseline_of(preset: Preset) -> Architecture:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from oldphoto_core.errors import MaskMismatch
 from oldphoto_core.inference import blending
 from oldphoto_core.inference.canvas import Canvas, OnProgress
-from oldphoto_core.inference.contracts import JudgesColours, JudgesDamage
+from oldphoto_core.inference.contracts import JudgesColours, JudgesDamage, SaysArithmetic
 from oldphoto_core.scans import UnusableProfileError, working_space
 from oldphoto_core.tone.colours import is_neutral
 from oldphoto_core.tone.measures import measure
@@ -110,6 +110,10 @@ class PhotoBuffer(ABC):
     @abstractmethod
     def restore(self, restorer: RestoresPhotos, on_part: OnProgress) -> None:
         """The network, on the whole picture."""
+
+    def arithmetic(self, restorer: RestoresPhotos) -> str | None:
+        """What the network computes it in, if it says that."""
+        return restorer.arithmetic(self.shown.dtype) if isinstance(restorer, SaysArithmetic) else None
 
     @abstractmethod
     def bring_back(self) -> None:

@@ -47,6 +47,8 @@ class PhotoTask:
     mask_coverage: float = math.nan
     finding: Finding | None = None
     """What the detector says of its mask of the page that is worked on; None: it says nothing, or nobody looked."""
+    arithmetic: str | None = None
+    """In which the network restored it; None: no network did, or one that does not say."""
     difference: Difference | None = None
     """Between master and derivative, once that is made."""
     colour: dict[str, Any] | None = None

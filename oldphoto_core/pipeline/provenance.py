@@ -68,7 +68,7 @@ def record_of(task: PhotoTask, output: str, derivative: bytes | Path) -> dict[st
             "digest": place.restorer.digest,
             # registered networks need no card and choose their arithmetic themselves
             "card_digest": getattr(place.restorer, "card_digest", None),
-            "precision": getattr(place.restorer, "precision", None),
+            "precision": task.arithmetic,
             "seed": SEED,
         },
         options={**chosen, **_given(place.options), "digest": place.digest(photo)},

@@ -149,6 +149,7 @@ def restore(task: PhotoTask) -> None:
     else:
         buffer.judge_colours(place.restorer, place.options.tone_options)
         buffer.restore(place.restorer, partial(_hear, task))
+        task.arithmetic = buffer.arithmetic(place.restorer)
         task.colour, task.toning = decision_of(buffer.colours), toning_of(buffer.colours)
 
 

@@ -197,7 +197,7 @@ def starved(most: int) -> Callable[..., torch.Tensor]:
 
 def test_out_of_memory_halves_the_tile_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     restorer = Restorer(model("starter"), device="cpu", memory=16e9)
-    restorer._runner._networks = starved(200_000)  # type: ignore[assignment]
+    restorer._runner._networks = restorer._runner._exact = starved(200_000)  # type: ignore[assignment]
     pixels = old_photo(600, 800)
     with caplog.at_level(logging.WARNING, logger="oldphoto"):
         restored = restorer.restore(pixels)
@@ -211,7 +211,7 @@ def test_out_of_memory_halves_the_tile_and_goes_on(caplog: pytest.LogCaptureFixt
 
 def test_a_device_without_memory_for_any_tile_is_this_photos_failure() -> None:
     restorer = Restorer(model("starter"), device="cpu", memory=1e9)
-    restorer._runner._networks = starved(10)  # type: ignore[assignment]
+    restorer._runner._networks = restorer._runner._exact = starved(10)  # type: ignore[assignment]
     with pytest.raises(ScanTooLarge, match="do not fit on cpu in any part"):
         restorer.restore(old_photo(64, 64))
 
@@ -222,7 +222,7 @@ def test_other_errors_of_the_network_are_not_taken_for_lack_of_memory() -> None:
     def broken(*_given: object) -> torch.Tensor:
         raise RuntimeError("a bug")
 
-    restorer._runner._networks = broken  # type: ignore[assignment]
+    restorer._runner._networks = restorer._runner._exact = broken  # type: ignore[assignment]
     with pytest.raises(RuntimeError, match="a bug"):
         restorer.restore(old_photo(64, 64))
 
