@@ -11,7 +11,7 @@ Row = dict[str, float]
 
 LOSSES = (
     "loss", "l1", "latent", "kl", "adversarial", "feature_matching", "perceptual", "critic_image",
-    "critic_latent", "focal", "dice",
+    "critic_latent", "focal", "dice", "colour_distance",
 )  # fmt: skip
 MEASURES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "f1": "F1", "auc": "ROC AUC"}
 """What validations measure, with the name of its axis."""

@@ -27,6 +27,7 @@ from oldphoto_core.training.data import Batch, PhotoSet
 from oldphoto_core.training.pair_set import PairSet, with_pairs
 from oldphoto_core.training.run import configs_for
 from oldphoto_core.training.tone import ToneBatches, ToneStage
+from oldphoto_core.training.tone.distance import colour_distance
 
 TINY: dict[str, Any] = {
     "steps": 4, "batch": 4, "crop": 32, "validate_every": 2, "validation_crops": 2, "checkpoint_every": 2, "warm_up": 1,
@@ -161,3 +162,24 @@ def test_settings_are_kept_with_the_training(preset: str) -> None:
     assert config.recipe != PublishedRecipe()
     with pytest.raises(ConfigError, match="perceptual"):
         default_config("tone", preset, perceptual=Ramp(value=1.0))
+
+
+def test_the_loss_is_how_different_colours_look() -> None:
+    grey, dark = torch.full((1, 3, 6, 6), 0.5), torch.full((1, 3, 6, 6), 0.1)
+    assert colour_distance(grey, grey) < 0.001
+    step = torch.tensor([0.06, 0.0, 0.0]).view(1, 3, 1, 1)
+    assert colour_distance(dark + step, dark) > colour_distance(grey + step, grey), "in the dark a step shows more"
+    red = torch.tensor([0.9, 0.1, 0.1]).view(1, 3, 1, 1).expand(1, 3, 6, 6)
+    tint = torch.tensor([0.0, 0.0, 0.05]).view(1, 3, 1, 1)
+    assert colour_distance(grey + tint, grey) > colour_distance(red + tint, red), (
+        "a tint of grey shows more"
+    )
+    assert colour_distance(grey + 1.0, torch.ones_like(grey)) > 0.4, "beyond white costs what it is beyond"
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0, -0.5, 1.5])
+def test_the_loss_has_a_finite_slope_at_grey_at_black_and_beyond(level: float) -> None:
+    made = torch.full((1, 3, 6, 6), level, requires_grad=True)
+    for clean in (0.0, 0.5, 1.0):
+        (slope,) = torch.autograd.grad(colour_distance(made, torch.full((1, 3, 6, 6), clean)), made)
+        assert slope.isfinite().all()

@@ -1,4 +1,4 @@
-"""One step of the stage `tone`: how far mapped toned photos are from the clean ones."""
+"""One step of the stage `tone`: how different mapped toned photos look from the clean ones."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from oldphoto_core.training.config import StageConfig
 from oldphoto_core.training.data import Batch
 from oldphoto_core.training.stages import Losses, Stage
 from oldphoto_core.training.tone.data import is_grey
+from oldphoto_core.training.tone.distance import colour_distance
 from oldphoto_core.training.world import ALONE, World
 
 
@@ -23,12 +24,13 @@ class ToneStage(Stage):
         super().__init__(config, network, device, workers, world)
 
     def losses(self, batch: Batch, step: int, noise: torch.Generator) -> tuple[Losses, Losses]:
-        """pixel * |map(y') - y|_1, where the map is the network's of x or of y'."""
+        """pixel * the colour distance of map(y') from y, where the map is the network's of x or of y'."""
         assert batch.mask is not None
         assert batch.toned is not None
         made = self.mapped(batch.toned, batch.degraded, batch.mask, is_grey(batch.clean))
-        loss = torch.nn.functional.l1_loss(made, batch.clean)
-        return {"generator": self.config.pixel * loss}, {"l1": loss, "loss": self.config.pixel * loss}
+        distance = colour_distance((made + 1) / 2, (batch.clean + 1) / 2)
+        loss = self.config.pixel * distance
+        return {"generator": loss}, {"colour_distance": distance, "loss": loss}
 
     def mapped(self, toned: Tensor, shown: Tensor, mask: Tensor, grey: Tensor) -> Tensor:
         """`toned_N3HW` in [-1, 1] through the maps of what is `shown`; those that are `grey` (N) by lightness."""
