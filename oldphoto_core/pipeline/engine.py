@@ -14,41 +14,36 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from itertools import count
-from typing import TYPE_CHECKING
+from itertools import pairwise
 
 from oldphoto_core.errors import Occupied, RunStopped, is_shortage
 from oldphoto_core.inference.contracts import RestoresPhotos
 from oldphoto_core.names import visible
-from oldphoto_core.pipeline import stages
 from oldphoto_core.pipeline.options import RestoreOptions
-from oldphoto_core.pipeline.outputs import copy_original
 from oldphoto_core.pipeline.photo import Photo
 from oldphoto_core.pipeline.photo_limit import photos_at_once
-from oldphoto_core.pipeline.photo_task import PhotoTask
+from oldphoto_core.pipeline.photo_task import PhotoTask, Stage
 from oldphoto_core.pipeline.provenance import ledger_row
 from oldphoto_core.pipeline.run_context import RunContext
+from oldphoto_core.pipeline.stages import COPY_ORIGINAL, STAGES
 from oldphoto_core.pipeline.telemetry import QUEUES, Telemetry
-from oldphoto_core.pipeline.threads import dask_threads, default_threads, forget_tasks
+from oldphoto_core.pipeline.threads import DaskStages, dask_threads, default_threads, number_of_photo
 from oldphoto_core.scans import Decoders
 from oldphoto_core.storage import Bucket, LedgerRow
-
-if TYPE_CHECKING:
-    from distributed import Client, Future
 
 OnRow = Callable[[LedgerRow], None]
 OnPart = Callable[[str, int, int], None]
 OnBegin = Callable[[str], None]
 
-_STAGES = {stage.__name__: stage for stage in (stages.fetch, stages.decode, stages.deliver, copy_original)}
-_PRIORITY = {"fetch": 0, "decode": 1, "deliver": 2, "copy_original": 2}
 _BYTES_PER_MEGAPIXEL = 6_000_000  # an uncompressed 16-bit colour scan: files wait under the same bound as pixels
 _SECONDS_TO_FINISH = 60.0
-_TASKS_REMEMBERED = 1000
+
+_FIRST, _LAST = STAGES[0], STAGES[-1]
+_NEXT = dict(pairwise(STAGES))
+_OPENS_PIXELS = next(stage for stage in STAGES if stage.opens == "pixels")
+_ON_NETWORK = [stage for stage in STAGES if stage.thread == "network"]
 
 _log = logging.getLogger("oldphoto.restoration")
-_tickets = count()
-_in_flight: dict[int, tuple[PhotoTask, queue.SimpleQueue[tuple[str, int]]]] = {}
 
 
 def restore_photos(
@@ -83,19 +78,11 @@ def restore_photos(
     threads = options.threads or default_threads()
     with dask_threads(threads) as client, Decoders(threads, isolated=options.isolate) as decoders:
         place = RunContext(restorer, source, target, options, decoders, run_id, masks, operator, check, on_part)
-        pipeline = _Pipeline(client, place, photos, on_row, on_begin, one_by_one, gauges or Telemetry())
+        pipeline = _Pipeline(DaskStages(client), place, photos, on_row, on_begin, one_by_one, gauges or Telemetry())
         try:
             pipeline.run()
         finally:
             pipeline.wind_down()
-
-
-def run_stage(ticket: int, name: str) -> None:
-    """What Dask runs: only a ticket travels through it, the photo itself stays where it is."""
-    if ticket in _in_flight:
-        task, events = _in_flight[ticket]
-        task.run(_STAGES[name])
-        events.put((name, ticket))
 
 
 class _Pipeline:
@@ -103,7 +90,7 @@ class _Pipeline:
 
     def __init__(
         self,
-        client: Client,
+        threads: DaskStages,
         place: RunContext,
         photos: Iterable[Photo],
         on_row: OnRow,
@@ -111,25 +98,22 @@ class _Pipeline:
         one_by_one: bool,
         gauges: Telemetry,
     ) -> None:
-        self._client = client
+        self._threads = threads
         self._place = place
         self._on_row = on_row
         self._on_begin = on_begin
         self._one_by_one = one_by_one
         self._gauges = gauges
         self._waiting = deque(photos)
-        self._events: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
         self._open: dict[int, PhotoTask] = {}
-        self._futures: dict[int, Future[None]] = {}
-        self._fetching: dict[int, int] = {}  # ticket -> bytes
+        self._fetching: dict[int, int] = {}  # number -> bytes
         self._fetched: deque[int] = deque()
         self._decoding: set[int] = set()
         self._decoded: deque[int] = deque()
         self._delivering: set[int] = set()
-        threads = place.options.threads or default_threads()
-        self._ahead = 2 * threads
-        self._most = photos_at_once(threads)
-        self._tasks = 0
+        many = place.options.threads or default_threads()
+        self._ahead = 2 * many
+        self._most = photos_at_once(many)
 
     def run(self) -> None:
         self._gauges.begin()
@@ -137,10 +121,10 @@ class _Pipeline:
             self._admit()
             self._gauges.look(self._depths())
             if not self._decoded:
-                self._take(self._events.get())
+                self._take(*self._threads.over())
             with suppress(queue.Empty):
                 while True:
-                    self._take(self._events.get_nowait())
+                    self._take(*self._threads.over(block=False))
             self._admit()
             if self._decoded:
                 self._restore(self._decoded.popleft())
@@ -150,16 +134,16 @@ class _Pipeline:
         self._gauges.look(self._depths())
         with suppress(queue.Empty):
             while self._delivering:
-                _, ticket = self._events.get(timeout=_SECONDS_TO_FINISH)
-                if ticket in self._delivering and self._open[ticket].is_unfinished:
-                    self._delivering.discard(ticket)
-                elif ticket in self._delivering:
+                _, number = self._threads.over(timeout=_SECONDS_TO_FINISH)
+                if number in self._delivering and self._open[number].is_unfinished:
+                    self._delivering.discard(number)
+                elif number in self._delivering:
                     with suppress(RunStopped, Occupied):
-                        self._refuse_lost(ticket)
-                        self._close(ticket)
+                        self._refuse_lost(number)
+                        self._close(number)
         self._place.decoders.close()
-        for ticket in list(self._open):
-            self._forget(ticket)
+        for number in list(self._open):
+            self._forget(number)
 
     def _admit(self) -> None:
         """Start reading and decoding as much as may be in flight."""
@@ -171,18 +155,17 @@ class _Pipeline:
                 break
             task = PhotoTask(self._waiting.popleft(), self._place)
             self._on_begin(task.photo.key)
-            ticket = next(_tickets)
-            self._open[ticket] = task
-            self._fetching[ticket] = size
-            _in_flight[ticket] = (task, self._events)
-            self._start("fetch", ticket)
+            number = number_of_photo()
+            self._open[number] = task
+            self._fetching[number] = size
+            self._start(_FIRST, number)
         while self._fetched:
             held_megapixels = self._megapixels_in_flight()
             if held_megapixels and held_megapixels + self._open[self._fetched[0]].megapixels > limit:
                 break
-            ticket = self._fetched.popleft()
-            self._decoding.add(ticket)
-            self._start("decode", ticket)
+            number = self._fetched.popleft()
+            self._decoding.add(number)
+            self._start(_OPENS_PIXELS, number)
 
     def _may_open(self) -> bool:
         """Whether number and threads allow another photo in flight."""
@@ -195,89 +178,98 @@ class _Pipeline:
     def _megapixels_in_flight(self) -> float:
         return sum(self._open[t].megapixels for t in (*self._decoding, *self._decoded, *self._delivering))
 
-    def _start(self, name: str, ticket: int) -> None:
-        self._tasks += 1
-        if self._tasks % _TASKS_REMEMBERED == 0:
-            forget_tasks()
-        # the future is kept: Dask drops a task that nobody holds
-        self._futures[ticket] = self._client.submit(run_stage, ticket, name, pure=False, priority=_PRIORITY[name])
+    def _start(self, stage: Stage, number: int) -> None:
+        self._threads.start(number, self._open[number], stage)
 
-    def _take(self, event: tuple[str, int]) -> None:
+    def _take(self, stage: Stage, number: int) -> None:
         """One stage of one photo is over: on to the next one."""
-        name, ticket = event
-        self._refuse_lost(ticket)
-        self._fetching.pop(ticket, None)
-        self._decoding.discard(ticket)
-        failed = self._open[ticket].error is not None
-        if name == "deliver" and self._open[ticket].is_unfinished:
-            # before others: what it began waits on the disk
-            self._delivering.discard(ticket)
-            self._fetched.appendleft(ticket)
-        elif name == "copy_original" or (name == "deliver" and not failed):
-            self._close(ticket)
+        self._refuse_lost(number)
+        failed = self._open[number].error is not None
+        if stage is COPY_ORIGINAL or (stage is _LAST and not failed and not self._open[number].is_unfinished):
+            self._close(number)
         elif failed:
-            self._fail(ticket)
-        elif name == "fetch":
-            self._fetched.append(ticket)
+            self._fail(number)
+        elif stage is _LAST:
+            # before others: what it began waits on the disk
+            self._delivering.discard(number)
+            self._fetched.appendleft(number)
         else:
-            self._decoded.append(ticket)
+            self._go_on(_NEXT[stage], number)
 
-    def _restore(self, ticket: int) -> None:
-        task = self._open[ticket]
+    def _go_on(self, stage: Stage, number: int) -> None:
+        """To a stage that may begin at once, or to the queue before it."""
+        if stage.thread == "network":
+            self._decoding.discard(number)
+            self._decoded.append(number)
+        elif stage.opens == "pixels":
+            self._fetching.pop(number)
+            self._fetched.append(number)
+        else:
+            self._start(stage, number)
+
+    def _restore(self, number: int) -> None:
+        """All stages on this thread, one after the other."""
+        task = self._open[number]
         began = time.perf_counter()
-        task.run(stages.detect)
-        if task.error is None:
-            task.run(stages.restore)
+        for stage in _ON_NETWORK:
+            if task.error is None:
+                task.run(stage)
         self._gauges.busy_seconds += time.perf_counter() - began
         if task.error is not None:
-            self._fail(ticket)
+            self._fail(number)
         else:
-            self._delivering.add(ticket)
-            self._start("deliver", ticket)
+            self._delivering.add(number)
+            self._start(_NEXT[_ON_NETWORK[-1]], number)
 
-    def _refuse_lost(self, ticket: int) -> None:
+    def _refuse_lost(self, number: int) -> None:
         """Raise Occupied if that is why the photo was not written: it did not fail, somebody else restores it."""
-        error = self._open[ticket].error
+        error = self._open[number].error
         if isinstance(error, Occupied):
-            self._forget(ticket)
+            self._forget(number)
             raise error
 
-    def _fail(self, ticket: int) -> None:
-        if self._waits(ticket):
+    def _fail(self, number: int) -> None:
+        if self._waits(number):
             return
-        self._open[ticket].let_go()
+        self._leave(number)
+        self._open[number].let_go()
         if self._place.options.on_failure == "copy":
-            self._delivering.add(ticket)
-            self._start("copy_original", ticket)
+            self._delivering.add(number)
+            self._start(COPY_ORIGINAL, number)
         else:
-            self._close(ticket)
+            self._close(number)
 
-    def _waits(self, ticket: int) -> bool:
+    def _waits(self, number: int) -> bool:
         """Whether a photo starts again later: something ran out, and other photos in flight hold some of it.
 
         The bound on photos sinks each time, down to one at a time. A photo that is alone then fails for good.
         """
-        error, others = self._open[ticket].error, len(self._open) - 1
+        error, others = self._open[number].error, len(self._open) - 1
         if not others or error is None or not is_shortage(error):
             return False
         self._most = others
-        key, complaint = visible(self._open[ticket].photo.key), visible(self._open[ticket].complaint)
+        key, complaint = visible(self._open[number].photo.key), visible(self._open[number].complaint)
         _log.warning("%s waits until others are done: %s", key, complaint)
-        self._waiting.appendleft(self._open[ticket].photo)
-        self._forget(ticket)
+        self._waiting.appendleft(self._open[number].photo)
+        self._forget(number)
         gc.collect()  # an error and the frames that it passed through hold each other, and what they had open
         return True
 
-    def _close(self, ticket: int) -> None:
-        row = ledger_row(self._open[ticket])
-        self._forget(ticket)
+    def _close(self, number: int) -> None:
+        row = ledger_row(self._open[number])
+        self._forget(number)
         self._gauges.photos += 1
         self._on_row(row)
         if row.status == "failed" and self._place.options.on_failure == "abort":
             raise RunStopped(f"stopped at the first failure, as asked: {row.key}: {row.detail}")
 
-    def _forget(self, ticket: int) -> None:
-        self._delivering.discard(ticket)
-        self._futures.pop(ticket, None)
-        _in_flight.pop(ticket, None)
-        self._open.pop(ticket).let_go()
+    def _leave(self, number: int) -> None:
+        """The stage that it is in."""
+        self._fetching.pop(number, None)
+        self._decoding.discard(number)
+        self._delivering.discard(number)
+
+    def _forget(self, number: int) -> None:
+        self._leave(number)
+        self._threads.forget(number)
+        self._open.pop(number).let_go()

@@ -1,4 +1,4 @@
-"""One photo on its way through the stages."""
+"""One photo on its way through the stages, and what a stage is: data that engine, clocks and records go by."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from oldphoto_core.errors import OldPhotoError, TimedOut
 from oldphoto_core.pipeline.photo_files import PhotoFiles
@@ -22,6 +22,27 @@ if TYPE_CHECKING:
     from oldphoto_core.scans import FileFacts, Scan, SpooledScan
     from oldphoto_core.storage import ObjectInfo
     from oldphoto_core.tone import ToneMeasures
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """One step. `stages.STAGES` has them in order."""
+
+    name: str
+    """In records and on Dask's pages."""
+
+    run: Callable[[PhotoTask], None]
+    """Does it; what it raises becomes the error of this photo."""
+
+    thread: Literal["dask", "network"] = "dask"
+    """`network`: on the thread that called the engine, which has the network, one photo after another."""
+
+    opens: Literal["file", "pixels"] | None = None
+    """What the photo takes up from this stage on, so that it waits here until that much is free: bytes of its file, or
+    megapixels. None: nothing more than before."""
+
+    priority: int = 0
+    """Among stages that wait for a thread of Dask the highest is next: what is nearly done makes room."""
 
 
 @dataclass(slots=True)
@@ -96,18 +117,18 @@ class PhotoTask:
         """The mask that the user gave for it."""
         return self.photo.masks[0] if len(self.photo.masks) == 1 and self.place.masks is not None else None
 
-    def run(self, stage: Callable[[PhotoTask], None]) -> None:
+    def run(self, stage: Stage) -> None:
         """Do one stage; what goes wrong becomes this photo's error and nobody else's."""
         self._stage_began = time.perf_counter()
         try:
             # what failed is out of time no more: its original may still be copied
             if self.error is None:
                 self.check_time()
-            stage(self)
+            stage.run(self)
         except Exception as error:
             self.error = self.error or error
         spent = time.perf_counter() - self._stage_began
-        self.stage_seconds[stage.__name__] = self.stage_seconds.get(stage.__name__, 0.0) + spent
+        self.stage_seconds[stage.name] = self.stage_seconds.get(stage.name, 0.0) + spent
         self.seconds += spent
 
     def let_go(self) -> None:

@@ -3,10 +3,9 @@
     fetch: bytes and header -> decode: pixels and given mask -> detect: the mask that counts -> restore: the network
     -> deliver: mask, record, derivative
 
-Of a master of several pages (`book`) each page goes from decode to deliver by itself, and the last one delivers all.
-
-Where the pixels are, in memory or on disk, is the affair of what holds them (`held`, `spool`), what is written in which
-order that of `delivery`.
+`STAGES`, at the end, is that list. Of a master of several pages (`multipage`) each page goes from decode to deliver by
+itself, and the last one delivers all. Where the pixels are, in memory or on disk, is the affair of `buffers`; what is
+written in which order that of `outputs`.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import hashlib
 import math
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import TooDamaged
 from oldphoto_core.inference.blending import margin_of
@@ -25,14 +23,12 @@ from oldphoto_core.pipeline.colour_facts import decision_of, toning_of
 from oldphoto_core.pipeline.disk_buffer import DiskBuffer
 from oldphoto_core.pipeline.memory_buffer import MemoryBuffer
 from oldphoto_core.pipeline.multipage import MultipageMaster, check_holds
-from oldphoto_core.pipeline.outputs import label_of, put
+from oldphoto_core.pipeline.outputs import copy_original, label_of, put
 from oldphoto_core.pipeline.photo import check_size
+from oldphoto_core.pipeline.photo_task import PhotoTask, Stage
 from oldphoto_core.pipeline.provenance import done_page, sum_up
 from oldphoto_core.pipeline.thumbnails import show
 from oldphoto_core.scans import photos_of
-
-if TYPE_CHECKING:
-    from oldphoto_core.pipeline.photo_task import PhotoTask
 
 LARGE_FILE = 64 * 2**20
 """Bytes of a file from which it is fetched to disk."""
@@ -215,3 +211,15 @@ def _keep_page(task: PhotoTask) -> None:
 def _buffer(task: PhotoTask) -> PhotoBuffer:
     assert task.buffer is not None
     return task.buffer
+
+
+STAGES = (
+    Stage(name="fetch", run=fetch, opens="file"),
+    Stage(name="decode", run=decode, opens="pixels", priority=1),
+    Stage(name="detect", run=detect, thread="network"),
+    Stage(name="restore", run=restore, thread="network"),
+    Stage(name="deliver", run=deliver, priority=2),
+)
+"""The way of every photo. After the last stage a photo may have pages left, which begin where pixels are opened."""
+COPY_ORIGINAL = Stage(name="copy_original", run=copy_original, priority=2)
+"""What happens to a photo that failed, where its master is to be in its place."""

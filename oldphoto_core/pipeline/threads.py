@@ -1,21 +1,25 @@
-"""Dask threads inside this process: no pixel is pickled, and nothing listens beyond loopback."""
+"""Dask threads inside this process and stages of photos on them: nothing is pickled or listens beyond loopback."""
 
 from __future__ import annotations
 
 import ctypes
 import logging
 import os
+import queue
 import sys
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from typing import TYPE_CHECKING
 
 from oldphoto_core.folders import temporary_folder
 
 if TYPE_CHECKING:
-    from distributed import Client, LocalCluster
+    from distributed import Client, Future, LocalCluster
+
+    from oldphoto_core.pipeline.photo_task import PhotoTask, Stage
 
 _STARTING = threading.Lock()
 """Dask imports its pages while it starts, and two threads that do so side by side find them half imported."""
@@ -82,6 +86,65 @@ def forget_tasks() -> None:
     from dask.utils import key_split
 
     key_split.cache_clear()
+
+
+class DaskStages:
+    """Runs stages on Dask's threads and says which are over.
+
+    Dask pickles what it is given, even within one process. So it gets the number of a photo, and the photo itself waits
+    in a table of this module.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._over: queue.SimpleQueue[tuple[Stage, int]] = queue.SimpleQueue()
+        self._futures: dict[int, Future[None]] = {}
+        self._submitted = 0
+
+    def start(self, number: int, task: PhotoTask, stage: Stage) -> None:
+        """Begins a stage of the photo, which has this `number_of_photo` until it is forgotten."""
+        self._submitted += 1
+        if self._submitted % _TASKS_REMEMBERED == 0:
+            forget_tasks()
+        _running[number] = (task, stage, self._over)
+        # the future is kept: Dask drops a task that nobody holds
+        self._futures[number] = self._client.submit(_run, number, stage.name, pure=False, priority=stage.priority)
+
+    def over(self, *, block: bool = True, timeout: float | None = None) -> tuple[Stage, int]:
+        """The next stage that is over, and whose; queue.Empty if there is none, or none in so many seconds."""
+        return self._over.get(block, timeout)
+
+    def count_over(self) -> int:
+        """How many are over that nobody asked for yet."""
+        return self._over.qsize()
+
+    def forget(self, number: int) -> None:
+        """Lets go of the photo."""
+        self._futures.pop(number, None)
+        _running.pop(number, None)
+
+
+_TASKS_REMEMBERED = 1000
+_running: dict[int, tuple[PhotoTask, Stage, queue.SimpleQueue[tuple[Stage, int]]]] = {}
+_numbers = count()
+
+
+def number_of_photo() -> int:
+    """A number that no photo in this process has had."""
+    return next(_numbers)
+
+
+def photos_on_threads() -> list[PhotoTask]:
+    """Those whose stages run, or ran last, on Dask's threads."""
+    return [task for task, _, _ in list(_running.values())]
+
+
+def _run(number: int, name: str) -> None:
+    """What Dask runs; `name` is for its pages alone."""
+    if number in _running:
+        task, stage, over = _running[number]
+        task.run(stage)
+        over.put((stage, number))
 
 
 def _forget_cluster(scratch: str) -> None:

@@ -11,7 +11,7 @@ from fakes import DetectingRestorer, InvertingRestorer, decoded, encoded, fill
 
 from oldphoto_core.errors import RunStopped, ScanError
 from oldphoto_core.inference.canvas import Canvas
-from oldphoto_core.pipeline import engine
+from oldphoto_core.pipeline.threads import photos_on_threads
 from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
 from oldphoto_core.runs.mask_index import MaskIndex
 from oldphoto_core.storage import Bucket, LedgerRow
@@ -168,7 +168,7 @@ def test_what_is_written_when_a_run_is_interrupted_is_reported(tmp_path: Path) -
         restore_photos(InvertingRestorer(), source, Bucket(tmp_path / "new"), photos, RestoreOptions(), interrupt)
     assert sorted(rows) == sorted(p.name for p in (tmp_path / "new/photos").iterdir())
     assert 3 <= len(rows) < 20
-    assert not engine._in_flight
+    assert not photos_on_threads()
 
 
 class WatchingRestorer(InvertingRestorer):
@@ -177,7 +177,7 @@ class WatchingRestorer(InvertingRestorer):
     most: float = 0.0
 
     def restore(self, pixels: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        scans = [work.scan for work, _ in list(engine._in_flight.values())]
+        scans = [task.scan for task in photos_on_threads()]
         self.most = max(self.most, sum(scan.megapixels for scan in scans if scan is not None))
         return super().restore(pixels, mask)
 

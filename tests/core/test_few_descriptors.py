@@ -33,7 +33,8 @@ class SlowRestorer(InvertingRestorer):
     def restore(self, pixels, mask=None):
         # until the threads have done all that they were given: the network is what everybody waits for
         pipeline = self.pipeline
-        while pipeline._events.qsize() < len(pipeline._fetching) + len(pipeline._decoding) + len(pipeline._delivering):
+        begun = (pipeline._fetching, pipeline._decoding, pipeline._delivering)
+        while pipeline._threads.count_over() < sum(map(len, begun)):
             time.sleep(0.001)
         return super().restore(pixels, mask)
 

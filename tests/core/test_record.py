@@ -17,6 +17,7 @@ from PIL import ImageCms
 
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.inference.contracts import RestoresPhotos
+from oldphoto_core.pipeline.stages import COPY_ORIGINAL, STAGES
 from oldphoto_core.reports.record import decode_record, encode_record, record_schema
 from oldphoto_core.restoration import Photo, RestoreJob, RestoreOptions, restore_photos
 from oldphoto_core.runs.mask_index import MaskIndex
@@ -52,6 +53,11 @@ def records_of(
 
 def test_the_schema_of_records_is_a_json_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(record_schema())
+
+
+def test_the_schema_of_records_knows_every_stage() -> None:
+    stages = record_schema()["properties"]["stage_seconds"]["propertyNames"]["enum"]
+    assert stages == [stage.name for stage in (*STAGES, COPY_ORIGINAL)]
 
 
 def test_a_record_pins_the_source_the_derivative_the_mask_the_model_and_the_run(tmp_path: Path) -> None:

@@ -171,9 +171,7 @@ def test_the_loss_is_how_different_colours_look() -> None:
     assert colour_distance(dark + step, dark) > colour_distance(grey + step, grey), "in the dark a step shows more"
     red = torch.tensor([0.9, 0.1, 0.1]).view(1, 3, 1, 1).expand(1, 3, 6, 6)
     tint = torch.tensor([0.0, 0.0, 0.05]).view(1, 3, 1, 1)
-    assert colour_distance(grey + tint, grey) > colour_distance(red + tint, red), (
-        "a tint of grey shows more"
-    )
+    assert colour_distance(grey + tint, grey) > colour_distance(red + tint, red), "a tint of grey shows more"
     assert colour_distance(grey + 1.0, torch.ones_like(grey)) > 0.4, "beyond white costs what it is beyond"
 
 

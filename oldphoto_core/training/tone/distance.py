@@ -24,9 +24,9 @@ def colour_distance(made: Tensor, clean: Tensor) -> Tensor:
     """
     ours, theirs = (_lab(F.avg_pool2d(picture, min(CELL, *picture.shape[2:]))) for picture in (made, clean))
     weight = 1.0 / (1.0 + 0.045 * theirs[:, 1:].norm(dim=1, keepdim=True))
-    light, colour = (ours - theirs).split((1, 2), dim=1)
-    squares = light.square() + (colour * weight).square().sum(dim=1, keepdim=True)
-    beyond = (made - made.clamp(0.0, 1.0)).abs().mean()
+    difference = ours - theirs
+    squares = difference[:, :1].square() + (difference[:, 1:] * weight).square().sum(dim=1, keepdim=True)
+    beyond: Tensor = (made - made.clamp(0.0, 1.0)).abs().mean()
     return (squares + LEAST).sqrt().mean() / SCALE + beyond
 
 
