@@ -1,4 +1,4 @@
-"""Dask threads inside this process and stages of photos on them: nothing is pickled or listens beyond loopback."""
+"""Dask threads inside this process, and stages on them: no pixel is pickled, nothing listens beyond loopback."""
 
 from __future__ import annotations
 

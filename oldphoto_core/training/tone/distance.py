@@ -23,7 +23,7 @@ def colour_distance(made: Tensor, clean: Tensor) -> Tensor:
     everywhere, one of colour less where the clean colour is strong. CIEDE2000 has no slope at grey.
     """
     ours, theirs = (_lab(F.avg_pool2d(picture, min(CELL, *picture.shape[2:]))) for picture in (made, clean))
-    weight = 1.0 / (1.0 + 0.045 * theirs[:, 1:].norm(dim=1, keepdim=True))
+    weight = 1.0 / (1.0 + 0.045 * torch.linalg.vector_norm(theirs[:, 1:], dim=1, keepdim=True))
     difference = ours - theirs
     squares = difference[:, :1].square() + (difference[:, 1:] * weight).square().sum(dim=1, keepdim=True)
     beyond: Tensor = (made - made.clamp(0.0, 1.0)).abs().mean()
