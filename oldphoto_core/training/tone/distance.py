@@ -26,8 +26,9 @@ def colour_distance(made: Tensor, clean: Tensor) -> Tensor:
     weight = 1.0 / (1.0 + 0.045 * torch.linalg.vector_norm(theirs[:, 1:], dim=1, keepdim=True))
     difference = ours - theirs
     squares = difference[:, :1].square() + (difference[:, 1:] * weight).square().sum(dim=1, keepdim=True)
-    beyond: Tensor = (made - made.clamp(0.0, 1.0)).abs().mean()
-    return (squares + LEAST).sqrt().mean() / SCALE + beyond
+    beyond = (made - made.clamp(0.0, 1.0)).abs().mean()
+    distance: Tensor = (squares + LEAST).sqrt().mean() / SCALE + beyond
+    return distance
 
 
 def _lab(levels: Tensor) -> Tensor:
