@@ -39,13 +39,16 @@ demo: install
 fleet: install
 	$(BIN)/python -m infra.fleet
 
-# what takes half a minute of a core and more is left out (marker `long`): what kills processes, machines and stores, whole
+# one process more than there are cores, since tests often wait for servers and processes of their own
+PROCESSES := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+
+# what takes six seconds of a core and more is left out (marker `long`): what kills processes, machines and stores, whole
 # trainings, large scans; a file's tests run in one process, which sets up once what they share
 test: install
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m 'not long'
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m 'not long'
 
 test-all: test
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m long
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -m long
 
 # rules of style and of security (ruff's S, which are those of bandit), and the format
 lint: install

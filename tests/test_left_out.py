@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from left_out import LONG, lines
 
-SPREAD = re.findall(r"-n auto (.*) -m", (Path(__file__).parents[1] / "Makefile").read_text())[0].split()
+SPREAD = re.findall(r"-n \S+ (.*) -m", (Path(__file__).parents[1] / "Makefile").read_text())[0].split()
 """What `make test` says of it to pytest-xdist."""
 TESTS = """
 import pytest

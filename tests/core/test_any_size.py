@@ -116,7 +116,7 @@ def test_tile_borders_do_not_show(scratched: tuple[np.ndarray, np.ndarray]) -> N
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("size", [(50, 64), pytest.param((90, 130), marks=pytest.mark.long)])
-@pytest.mark.parametrize("preset", ["paper", "published"])
+@pytest.mark.parametrize("preset", ["paper", pytest.param("published", marks=pytest.mark.long)])
 def test_a_network_with_statistics_over_space_gives_the_whole_layer_by_layer(
     preset: str, masked: bool, size: tuple[int, int]
 ) -> None:
@@ -125,6 +125,7 @@ def test_a_network_with_statistics_over_space_gives_the_whole_layer_by_layer(
     assert psnr(whole, layered) > 60
 
 
+@pytest.mark.long
 def test_a_sample_of_the_evidence_is_the_same_layer_by_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("oldphoto_core.nets.nonlocal_attention.MOST_KEYS", 100)
     monkeypatch.setattr("oldphoto_core.nets.nonlocal_attention.drawn.__defaults__", (100,))
@@ -232,6 +233,7 @@ def test_less_memory_than_the_smallest_tile_is_wrong_usage() -> None:
         Restorer(model("starter"), device="cpu", memory=1e6)
 
 
+@pytest.mark.long
 def test_the_network_can_be_compiled_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     compiling = torch.compile
     monkeypatch.setattr(

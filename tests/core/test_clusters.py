@@ -132,7 +132,6 @@ def cluster_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         process.wait()
 
 
-@pytest.mark.slow
 def test_a_cluster_elsewhere_is_used_with_its_certificates_and_refuses_others(
     cluster_elsewhere: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -177,6 +177,7 @@ def test_counts_give_the_auc_and_f1_that_torchmetrics_gives() -> None:
     assert counts.recall(threshold) == pytest.approx(float(marked[mask].float().mean()), abs=2e-2)
 
 
+@pytest.mark.long
 def test_a_detector_learns_to_find_white_scratches(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
     white = PublishedRecipe(probability=0.0, scratches=ScratchMasks(probability=1.0))
     changes = TINY | {"crop": 64, "steps": 60, "batch": 8, "validate_every": 60, "learning_rate": 4e-3, "warm_up": 5}

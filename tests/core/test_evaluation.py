@@ -313,6 +313,7 @@ def test_fid_by_a_given_network_is_zero_between_equals_and_right_between_known_c
         inception(tmp_path / "no.pt")
 
 
+@pytest.mark.long
 def test_without_weights_the_columns_say_not_available_and_with_them_there_are_numbers(
     clean: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

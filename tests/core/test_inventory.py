@@ -153,7 +153,6 @@ for process in ("self", *_decoders(__import__("os").getpid()).processes):
 """
 
 
-@pytest.mark.slow
 def test_a_large_scan_takes_little_memory(tmp_path: Path) -> None:
     peaks = []
     for side in (300, 5000):

@@ -51,12 +51,14 @@ def objects_left(folder: Path) -> Counter[str]:
     return alive[1] - alive[0]
 
 
+@pytest.mark.long
 def test_no_kind_of_object_grows_with_the_photos_that_are_done(tmp_path: Path) -> None:
     # what is in flight at either moment differs by some dozens on a busy machine; what stays, stays for each photo
     grown = {kind: count for kind, count in objects_left(tmp_path).items() if count >= LAST - FIRST}
     assert grown == {}
 
 
+@pytest.mark.long
 def test_dask_remembers_no_more_tasks_than_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dask.utils import key_split
 

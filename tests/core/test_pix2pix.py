@@ -41,7 +41,7 @@ def test_the_baseline_is_shown_the_pairs_that_the_mapping_is_shown(clean: Bucket
     assert theirs.mask is None
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_baseline_becomes_a_model_that_restores_and_has_rows_of_its_own(clean: Bucket, tmp_path: Path) -> None:
     out, config = Bucket(tmp_path / "out"), default_config("pix2pix", **TINY)
     result = train_stage(config, clean, None, out)

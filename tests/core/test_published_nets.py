@@ -90,7 +90,6 @@ def test_the_matrix_of_all_patches_is_never_formed(monkeypatch: pytest.MonkeyPat
     assert max(event.self_cpu_memory_usage for event in profile.events()) < 4096 * 2048 * 4 / 8
 
 
-@pytest.mark.slow
 def test_the_high_resolution_mapping_takes_any_latent_and_no_mask() -> None:
     mapping = PatchAttentionMapping().eval()
     with torch.inference_mode():

@@ -19,7 +19,6 @@ from oldphoto_core.reports.page.build import write_report
 from oldphoto_core.runs.run_report import make_report
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, merge_ledger
 
-pytestmark = pytest.mark.slow
 register()
 
 HOSTILE = (

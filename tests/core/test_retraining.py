@@ -167,6 +167,7 @@ def test_a_retraining_that_diverges_has_come_to_its_end(
         open_retraining(config)
 
 
+@pytest.mark.long
 def test_a_champion_whose_networks_were_trained_together_is_retrained_so(
     incoming: Bucket, clean: Bucket, tmp_path: Path
 ) -> None:

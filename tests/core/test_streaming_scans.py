@@ -270,7 +270,6 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tile", "format_"),
     [

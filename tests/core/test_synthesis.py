@@ -63,7 +63,6 @@ def test_the_number_of_shards_does_not_change_an_item(tmp_path: Path) -> None:
     assert np.array_equal(together[1].image, apart[1].image)
 
 
-@pytest.mark.slow
 def test_dask_makes_every_shard_and_a_rerun_makes_none(tmp_path: Path) -> None:
     clean, target = Bucket(str(album(tmp_path / "clean", 3))), Bucket(str(tmp_path / "pairs"))
     shards = plan_shards(clean, CONFIG)

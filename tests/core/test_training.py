@@ -155,6 +155,7 @@ def test_fine_tuning_keeps_to_the_version_that_was_champion_when_it_began(
         train_stage(config, clean, old, out)
 
 
+@pytest.mark.long
 def test_reconstruction_becomes_better(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
     config = default_config("vae_old", **(TINY | {"steps": 40, "validate_every": 10}))
     train_stage(config, clean, old, Bucket(str(tmp_path)))
@@ -185,6 +186,7 @@ def test_adversarial_terms_train_their_critics(clean: Bucket, old: Bucket, tmp_p
     )
 
 
+@pytest.mark.long
 def test_an_interrupted_training_ends_as_an_undisturbed_one(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
     config = default_config("vae_old", **TINY, latent_adversarial=Ramp(value=0.1))
     whole, parts = Bucket(str(tmp_path / "whole")), Bucket(str(tmp_path / "parts"))
@@ -284,6 +286,7 @@ def test_a_finished_stage_is_not_trained_again(clean: Bucket, old: Bucket, tmp_p
     assert second["seconds"] == first["seconds"]
 
 
+@pytest.mark.long
 def test_other_settings_in_the_same_place_are_refused(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
     config = default_config("vae_old", **TINY)
     train_stage(config, clean, old, Bucket(str(tmp_path)))

@@ -135,6 +135,7 @@ def test_crops_are_cut_at_every_scale_that_the_photo_is_large_enough_for() -> No
     assert np.ptp(reduced_crop(columns, 60, 1.0, rng)[0, :, 0]) == 59
 
 
+@pytest.mark.long
 def test_encoder_mapping_and_decoder_learn_together_and_the_rest_stays(
     clean: Bucket, old: Bucket, triplet: Bucket, tmp_path: Path
 ) -> None:
@@ -190,6 +191,7 @@ def test_an_interrupted_joint_training_ends_as_an_undisturbed_one(
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+@pytest.mark.long
 def test_a_joint_training_that_begins_with_a_model_needs_no_other_stage(
     clean: Bucket, old: Bucket, tmp_path: Path
 ) -> None:

@@ -136,7 +136,7 @@ def whole_and_part(clean: Bucket, old: Bucket, tmp_path_factory: pytest.TempPath
     return whole, part
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped"])
+@pytest.mark.parametrize("damage", [pytest.param("cut", marks=pytest.mark.long), "flipped"])
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     damage: str,
     whole_and_part: tuple[Bucket, Path],
@@ -160,6 +160,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     assert state(out, "vae_old") == state(whole, "vae_old")
 
 
+@pytest.mark.long
 def test_a_checkpoint_that_finds_no_room_leaves_the_one_before(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
     config, out = default_config("vae_old", **TINY), Bucket(tmp_path)
     with pytest.raises(KeyboardInterrupt):

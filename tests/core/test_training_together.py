@@ -133,7 +133,7 @@ def test_a_batch_in_turns_gives_the_losses_of_one_side_by_side(stage: Any, clean
     )
 
 
-@pytest.mark.parametrize("stage", ["vae_old", "mapping"])
+@pytest.mark.parametrize("stage", ["vae_old", pytest.param("mapping", marks=pytest.mark.long)])
 def test_bfloat16_stays_near_float32(stage: Any, clean: Bucket, old: Bucket) -> None:
     config = default_config(stage, **TINY | {"feature_matching": Ramp(value=0.1)})
     reduced = losses(clean, old, replace(config, precision="bfloat16"))

@@ -77,6 +77,7 @@ def test_some_photos_are_shown_with_all_their_defects(clean: Bucket) -> None:
     assert 0 < damaged < 24
 
 
+@pytest.mark.long
 def test_a_network_learns_the_tone_of_faded_photos(clean: Bucket, tmp_path: Path) -> None:
     config = default_config(
         "tone", **TINY | {"steps": 60, "validate_every": 60, "batch": 16, "warm_up": 5, "averaging": 0.9}, recipe=TINTED

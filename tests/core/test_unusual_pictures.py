@@ -17,7 +17,6 @@ def starter() -> Restorer:
     return Restorer.load("starter", device="cpu")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", UNUSUAL)
 def test_less_than_one_per_cent_of_a_picture_that_is_no_photo_is_marked(starter: Restorer, kind: str) -> None:
     picture = UNUSUAL[kind](1)

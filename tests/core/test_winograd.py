@@ -52,6 +52,7 @@ def plain_and_faster() -> tuple[nn.Module, nn.Module]:
 
 
 @pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.long
 def test_the_paper_network_with_fewer_products_is_the_same_to_1e_4(
     masked: bool, plain_and_faster: tuple[nn.Module, nn.Module]
 ) -> None:

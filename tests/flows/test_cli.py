@@ -76,7 +76,6 @@ def test_two_commands_at_once_do_not_share_a_database(tmp_path: Path, monkeypatc
     assert _home()[0] == first
 
 
-@pytest.mark.slow
 def test_a_command_without_a_server_starts_its_own_and_says_so(tmp_path: Path) -> None:
     code = """
 from flows.prefect_session import prefect_session

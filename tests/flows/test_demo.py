@@ -34,7 +34,6 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     assert not tried
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("no_network")
 def test_the_demo_makes_restores_and_shows_a_collection(tmp_path: Path, oldphoto) -> None:
     ended = oldphoto("demo", tmp_path / "demo", "--model", "invert")

@@ -12,7 +12,7 @@ from docs_pages import PAGES, Command, blocks, folded, furnish
 
 from oldphoto_core.storage import Bucket
 
-pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
+pytestmark = pytest.mark.usefixtures("prefect_server")
 RUN = ("console", "python")
 LONG = ("evaluation.md", "registry.md", "restore.md", "training.md")
 """Pages that train, or restore with real weights again and again."""

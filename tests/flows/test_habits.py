@@ -74,7 +74,6 @@ for named in (True, False):
     assert ended.stdout.splitlines() == ["0 0 pickle None True", "0 0 pickle None False"]
 
 
-@pytest.mark.slow
 def test_a_users_prefect_and_folder_change_nothing_about_a_run(tmp_path: Path) -> None:
     folder = tmp_path / "project"
     for name in ("flows/__init__.py", "secrets.py", "random.py", "torch.py", "prefect.py", "oldphoto_core.py"):

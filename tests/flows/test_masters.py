@@ -16,7 +16,7 @@ from runs import copied, put
 
 from oldphoto_core.storage import Bucket
 
-pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
+pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
 def fill_source(source: Bucket) -> None:
@@ -55,6 +55,7 @@ def state(folder: Path) -> dict[str, tuple[object, ...]]:
     return found
 
 
+@pytest.mark.long
 def test_a_folder_of_masters_that_nobody_may_write_stays_as_it_was(tmp_path: Path, oldphoto) -> None:
     source = tmp_path / "old"
     fill_source(Bucket(source))

@@ -96,6 +96,7 @@ def test_a_cancelled_run_ends_leaves_a_correct_ledger_and_is_resumed(folder: Pat
     assert restore(folder, model="slow")["restored"] == PHOTOS - summary["restored"]
 
 
+@pytest.mark.long
 def test_a_paused_run_waits_and_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     paused: list[bool] = []

@@ -67,7 +67,6 @@ def owner(server: TemporaryServer) -> dict[str, str]:
     return {"Authorization": f"Basic {b64encode(server.auth_string.encode()).decode()}"}
 
 
-@pytest.mark.slow
 def test_a_stranger_can_neither_read_a_run_nor_cancel_it(server: TemporaryServer, api: httpx.Client) -> None:
     flow = api.post("/flows/", json={"name": "restore"}, headers=owner(server)).json()
     run = api.post("/flow_runs/", json={"flow_id": flow["id"]}, headers=owner(server)).json()
@@ -80,7 +79,6 @@ def test_a_stranger_can_neither_read_a_run_nor_cancel_it(server: TemporaryServer
     assert api.get(path, headers=owner(server)).json()["state"]["type"] != "CANCELLED"
 
 
-@pytest.mark.slow
 def test_a_page_of_another_site_is_allowed_nothing(api: httpx.Client) -> None:
     asked = {**FOREIGN, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
     for path in ("/flow_runs/", "/flow_runs/filter", "/admin/settings"):
@@ -89,7 +87,6 @@ def test_a_page_of_another_site_is_allowed_nothing(api: httpx.Client) -> None:
     assert "access-control-allow-origin" not in api.get("/health", headers=FOREIGN).headers
 
 
-@pytest.mark.slow
 def test_the_secret_is_in_no_argument_log_or_file(server: TemporaryServer, api: httpx.Client, home: Path) -> None:
     api.get("/flow_runs/count", headers=owner(server))
     secret = server.auth_string.partition(":")[2]
@@ -98,7 +95,6 @@ def test_the_secret_is_in_no_argument_log_or_file(server: TemporaryServer, api: 
     assert not [path for path in home.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
 
 
-@pytest.mark.slow
 def test_two_servers_have_two_secrets(server: TemporaryServer, tmp_path: Path) -> None:
     other = TemporaryServer(tmp_path, None)
     other._process.kill()

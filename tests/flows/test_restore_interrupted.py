@@ -59,7 +59,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.slow
 def test_a_run_that_is_killed_is_completed_by_the_next(folder: Path, prefect_server: str, oldphoto) -> None:
     process = start(folder, prefect_server)
     wait_for_photos(folder, 5, process)

@@ -78,7 +78,6 @@ def test_training_on_pairs_says_which_they_are(albums: tuple[Path, Path], tmp_pa
     assert json.loads((tmp_path / "out/vae_old/config.json").read_text())["recipe"]["recipe"] == "published"
 
 
-@pytest.mark.slow
 def test_pairs_are_synthesized_once(albums: tuple[Path, Path], tmp_path: Path, oldphoto) -> None:
     first = oldphoto("synthesize", albums[0], tmp_path / "pairs", "--count", "4", "--crop", "32")
     again = oldphoto("synthesize", albums[0], tmp_path / "pairs", "--count", "4", "--crop", "32")
