@@ -1,19 +1,21 @@
-"""The recipe `mixed`: some photos made old as archives show them, some by the published recipe.
+"""The recipe `mixed`: some photos degraded as archives show them, some by the published recipe, some hardly.
 
-A model that has only seen mild ageing leaves strong noise where it is, and one that has only seen noise knows no
-fading: models for unknown collections are trained on both.
+A model that has only seen mild ageing leaves strong noise where it is, one that has only seen noise knows no fading,
+and one that has only seen grainy photos takes sand, cloth and skin for grain: models for unknown collections are
+trained on all three.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
 
 from oldphoto_core.degradation.archive import ArchiveRecipe
 from oldphoto_core.degradation.published import PublishedRecipe
-from oldphoto_core.degradation.recipe import Degraded, Recipe
+from oldphoto_core.degradation.recipe import BEFORE, Degraded, Recipe
 from oldphoto_core.degradation.unstructured import Image
 from oldphoto_core.errors import ConfigError
 
@@ -26,6 +28,8 @@ class MixedRecipe:
 
     published_share: float = 0.35
     """Share of photos that `published` makes old."""
+    well_kept_share: float = field(default=0.3, metadata={BEFORE: 0.0})
+    """Share of the others that are well kept (`ArchiveRecipe.well_kept`)."""
     archive: ArchiveRecipe = field(default_factory=ArchiveRecipe)
     """The recipe of the others."""
     published: PublishedRecipe = field(default_factory=PublishedRecipe)
@@ -33,8 +37,9 @@ class MixedRecipe:
 
     def __post_init__(self) -> None:
         """Refuses a share outside [0, 1]."""
-        if not 0.0 <= self.published_share <= 1.0:
-            raise ConfigError(f"MixedRecipe.published_share is {self.published_share}; give a share from 0 to 1")
+        for name in ("published_share", "well_kept_share"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ConfigError(f"MixedRecipe.{name} is {getattr(self, name)}; give a share from 0 to 1")
 
     def degrade(self, clean: Image, rng: np.random.Generator) -> Degraded:
         """Degrades `clean_HWC` by the one or the other."""
@@ -45,7 +50,12 @@ class MixedRecipe:
         return self._drawn(rng).toned(clean, rng)
 
     def _drawn(self, rng: np.random.Generator) -> Recipe:
-        return self.published if rng.random() < self.published_share else self.archive
+        # one draw decides both, so that a share of 0 leaves every other photo what it was
+        place = rng.random() - self.published_share
+        if place < 0:
+            return self.published
+        is_well_kept = place < self.well_kept_share * (1 - self.published_share)
+        return _well_kept(self.archive) if is_well_kept else self.archive
 
     def undamaged(self) -> MixedRecipe:
         """Both without anything that must be filled."""
@@ -58,3 +68,8 @@ class MixedRecipe:
             archive=self.archive.only_damage(scanned=scanned),
             published=self.published.only_damage(scanned=scanned),
         )
+
+
+@lru_cache(maxsize=8)
+def _well_kept(recipe: ArchiveRecipe) -> ArchiveRecipe:
+    return recipe.well_kept()

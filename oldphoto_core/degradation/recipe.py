@@ -104,6 +104,10 @@ class NamedSeeds:
         return sorted(names, key=lambda name: float(self.rng("order", name).random()))
 
 
+BEFORE = "before"
+"""Key of a field's metadata: what the setting was before there was one, for records that do not know it."""
+
+
 def item_rng(seed: int, *name: str | int) -> np.random.Generator:
     """A generator that depends on the seed and the item's name alone, never on order or on the number of workers."""
     digest = hashlib.sha256("\0".join(map(str, (seed, *name))).encode()).digest()

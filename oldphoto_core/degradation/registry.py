@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 from oldphoto_core.degradation.archive import ArchiveRecipe, Operation
 from oldphoto_core.degradation.mixed import MixedRecipe
 from oldphoto_core.degradation.published import PublishedRecipe
-from oldphoto_core.degradation.recipe import Recipe
+from oldphoto_core.degradation.recipe import BEFORE, Recipe
 from oldphoto_core.degradation.structured import ScratchMasks
 from oldphoto_core.errors import ConfigError, UsageError
 
@@ -31,8 +31,8 @@ def recipe_from_record(record: Mapping[str, Any]) -> Recipe:
     """The inverse of `recipe_record` after a trip through JSON; records without a name are of `published`.
 
     An operation that the record does not know, because it is younger, has probability 0; any other setting that it does
-    not know has its default. ConfigError for an operation or setting that this version does not know, unless the
-    operation never happens.
+    not know has what its field says under `BEFORE`, or its default. ConfigError for an operation or setting that this
+    version does not know, unless the operation never happens.
     """
     values = {name: value for name, value in record.items() if name != "recipe"}
     recipe: Recipe = _rebuilt(_class_named(record.get("recipe", PublishedRecipe.name)), values)
@@ -59,6 +59,8 @@ def _rebuilt(config: type[Any], values: Mapping[str, Any]) -> Any:
 
 
 def _value(field: Field[Any], kind: Any, values: Mapping[str, Any]) -> Any:
+    if field.name not in values and BEFORE in field.metadata:
+        return field.metadata[BEFORE]
     if field.name not in values:
         default = field.default if field.default_factory is MISSING else field.default_factory()
         return replace(default, probability=0.0) if isinstance(default, Operation | ScratchMasks) else default

@@ -351,3 +351,41 @@ def test_an_evaluation_takes_the_recipes_own_damage_or_none(tmp_path: Path) -> N
     table = to_markdown(summarise(compare(clean, baseline_methods(), damaged)), damaged)
     assert "Recipe archive, seed 7" in table
     assert "with the recipe's damage and its masks" in table
+
+
+def test_well_kept_photos_lose_less_detail_and_as_much_tone() -> None:
+    recipe, kept = ArchiveRecipe(), ArchiveRecipe().well_kept()
+    for phase in ("making", "ageing", "damage", "scanning"):
+        for name, before in getattr(recipe, phase).by_name().items():
+            after = getattr(kept, phase).by_name()[name].probability
+            spared = phase in ("making", "scanning") and not before.is_tone
+            assert after == pytest.approx(before.probability * (0.25 if spared else 1.0)), name
+
+
+def test_mixed_shows_some_photos_that_are_well_kept() -> None:
+    clean = photo(1)
+    grainy = MixedRecipe(published_share=0.0, well_kept_share=0.0)
+    some = MixedRecipe(published_share=0.0, well_kept_share=0.5)
+    with_grain = {
+        recipe: [
+            any(drawn["operation"] == "grain" for drawn in recipe.degrade(clean, item_rng(1, number)).record)
+            for number in range(60)
+        ]
+        for recipe in (grainy, some)
+    }
+    assert sum(with_grain[some]) < 0.8 * sum(with_grain[grainy])
+
+
+def test_a_record_from_before_well_kept_photos_has_none() -> None:
+    record = json.loads(json.dumps(recipe_record(MixedRecipe())))
+    del record["well_kept_share"]
+    assert recipe_from_record(record) == MixedRecipe(well_kept_share=0.0)
+
+
+def test_a_share_of_no_well_kept_photos_leaves_every_other_photo_as_it_was() -> None:
+    clean, none, some = photo(1), MixedRecipe(well_kept_share=0.0), MixedRecipe(well_kept_share=0.3)
+    same = sum(
+        np.array_equal(none.degrade(clean, item_rng(2, n)).image, some.degrade(clean, item_rng(2, n)).image)
+        for n in range(30)
+    )
+    assert 15 < same < 30

@@ -32,6 +32,8 @@ from oldphoto_core.errors import ConfigError
 
 PHASES = ("making", "ageing", "damage", "scanning")
 """Fields of the recipe in the order in which they happen."""
+WELL_KEPT = 0.25
+"""How often grain, blur, halftone and compression happen to well kept photos, of how often they happen to others."""
 SMEAR = 9
 """Width in pixels of the square over which scanning spreads a pixel noticeably: a JPEG block and its neighbour."""
 
@@ -47,6 +49,15 @@ class Phase:
     def by_name(self) -> dict[str, Operation]:
         """The same by the names of their fields."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    def sharper(self) -> Self:
+        """The same phase, in which less detail is lost."""
+        less = {
+            name: replace(each, probability=WELL_KEPT * each.probability)
+            for name, each in self.by_name().items()
+            if not each.is_tone
+        }
+        return replace(self, **less)
 
     def never(self) -> Self:
         """The same phase of a life in which none of it happens."""
@@ -175,6 +186,10 @@ class ArchiveRecipe:
             ageing=self.ageing.never(),
             scanning=self.scanning if scanned else self.scanning.never(),
         )
+
+    def well_kept(self) -> ArchiveRecipe:
+        """Photos as many in a collection are: what takes detail away happens `WELL_KEPT` times as often."""
+        return replace(self, making=self.making.sharper(), scanning=self.scanning.sharper())
 
     def operations(self) -> tuple[Operation, ...]:
         """All operations in the order in which they happen."""
