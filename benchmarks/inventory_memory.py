@@ -2,7 +2,7 @@
 
     python benchmarks/inventory_memory.py [--megapixels 1 25 100]
 
-Each scan is examined (`inventory`), and cropped and made old (`synthesize`), in a process of its own, as a Dask worker
+Each scan is examined (`inventory`), and cropped and degraded (`synthesize`), in a process of its own, as a Dask worker
 would; the process that decodes for it counts, too. High-water marks of resident memory, as Linux tells them.
 """
 

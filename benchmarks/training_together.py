@@ -52,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clean")
     parser.add_argument("old")
-    parser.add_argument("--pairs", help="shards of `oldphoto synthesize`, in place of making photos old on line")
+    parser.add_argument("--pairs", help="shards of `oldphoto synthesize`, in place of degrading photos on line")
     parser.add_argument("--stage", default="vae_old", choices=("vae_old", "vae_clean"))
     parser.add_argument("--preset", default="compact")
     parser.add_argument("--steps", type=int, default=60)

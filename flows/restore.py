@@ -16,7 +16,7 @@ from flows.artifacts import publish
 from flows.logs import log_as_asked
 from flows.server import RunCancelled, wait_for_server
 from flows.shard_runs import deployment_in, workers_of
-from flows.shards import end_strays, restore_shards
+from flows.shards import cancel_orphaned_runs, restore_shards
 from oldphoto_core.checkpoints import place_of
 from oldphoto_core.detection.options import FrameChoice, Sensitivity
 from oldphoto_core.errors import Occupied, RunStopped
@@ -88,7 +88,7 @@ def restore(
         log.warning(visible(line))
 
     with sole_coordinator(job.target, warn) as check_held:
-        run = open_run(job, end_strays, workers, check_held)
+        run = open_run(job, cancel_orphaned_runs, workers, check_held)
         run.facts["warnings"] = [line for line in said if line.startswith(UNKEPT)]
         try:
             restore_shards(run, check_held)
@@ -96,7 +96,7 @@ def restore(
             core.close_run(run, str(wish))
             wait_for_server()
             return Cancelled(message=str(wish))  # type: ignore[return-value] # Prefect takes it for the run's state
-        except Occupied:  # another run is at work here by now, and closes the books of this one
+        except Occupied:  # another run is at work here by now, and finalises this one
             raise
         except RunStopped as stop:
             core.close_run(run, str(stop))

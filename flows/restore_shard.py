@@ -13,7 +13,7 @@ from flows.server import RunCancelled, Steering, wait_for_server
 from oldphoto_core.runs.heartbeat import beat, with_heartbeat
 from oldphoto_core.runs.shard import ShardCallbacks
 from oldphoto_core.storage import LedgerRow
-from tasks.restoration import restore_handed_out
+from tasks.restoration import restore_stored_shard
 
 
 @flow(name="restore-shard", persist_result=False, retries=0, log_prints=False)
@@ -35,7 +35,7 @@ def restore_shard(
         steering.check()
 
     try:
-        restore_handed_out(target, run_id, number, attempt, with_heartbeat(ShardCallbacks(on_row=check)))
+        restore_stored_shard(target, run_id, number, attempt, with_heartbeat(ShardCallbacks(on_row=check)))
     except RunCancelled as reason:
         wait_for_server()
         return Cancelled(message=str(reason))

@@ -110,7 +110,7 @@ def tag_of(run_id: str) -> str:
     return f"oldphoto-run-{run_id}"
 
 
-def strays(run_ids: Collection[str]) -> list[FlowRun]:
+def orphaned_runs(run_ids: Collection[str]) -> list[FlowRun]:
     """Runs of shards of these restorations that have not ended."""
     if not run_ids:
         return []

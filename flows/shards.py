@@ -15,7 +15,7 @@ from prefect.logging import get_run_logger
 from flows.artifacts import ProgressArtifact
 from flows.progress import RestoreProgress
 from flows.server import Steering
-from flows.shard_runs import PrefectShardRuns, cancel, strays
+from flows.shard_runs import PrefectShardRuns, cancel, orphaned_runs
 from oldphoto_core.devices import local_devices
 from oldphoto_core.errors import RunStopped
 from oldphoto_core.names import visible
@@ -24,9 +24,9 @@ from oldphoto_core.runs import run as core
 from oldphoto_core.runs.dispatcher import Dispatcher
 from oldphoto_core.runs.ledger_rows import LedgerTail
 from oldphoto_core.storage import LedgerRow
-from tasks.restoration import hand_out, restore_shard
+from tasks.restoration import restore_shard, store_shards
 
-SECONDS_FOR_STRAYS = 120.0
+SECONDS_FOR_ORPHANS = 120.0
 
 
 def restore_shards(run: core.Run, check: Callable[[], None]) -> None:
@@ -118,7 +118,7 @@ def _restore_in_pool(run: core.Run, pool: str, settle: OnRow, steering: Steering
     """Each shard as a run of its own, on whatever workers the pool has."""
     logger = get_run_logger()
     shards = PrefectShardRuns(run.job.target, run.run_id, pool)
-    hand_out(run)
+    store_shards(run)
     follower = LedgerTail(run.bucket)
 
     def warn(line: str) -> None:
@@ -129,11 +129,11 @@ def _restore_in_pool(run: core.Run, pool: str, settle: OnRow, steering: Steering
     core.give_up(run, dispatcher.left(), dispatcher.given_up)
 
 
-def end_strays(run_ids: list[str]) -> None:
+def cancel_orphaned_runs(run_ids: list[str]) -> None:
     """The shards of runs whose coordinator was killed: told to end, and waited for, so that nobody does their photos
     twice. Those that do not end find their run closed."""
-    deadline = time.monotonic() + SECONDS_FOR_STRAYS
-    while running := strays(run_ids):
+    deadline = time.monotonic() + SECONDS_FOR_ORPHANS
+    while running := orphaned_runs(run_ids):
         cancel(running)
         if time.monotonic() > deadline:
             get_run_logger().warning("%d shards of killed runs do not end; they are left alone", len(running))

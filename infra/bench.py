@@ -16,7 +16,7 @@ from oldphoto_core.runs.heartbeat import PIPE, Heartbeat
 from oldphoto_core.runs.shard_store import HUNG
 
 SECONDS_TO_HAND_BACK = 60.0
-"""That a process may take to finish what it has in hand, once it was told to end."""
+"""That a process may take to finish what it has in flight, once it was told to end."""
 SECONDS_TO_BEGIN = 600.0
 """That a process may take at least before its first photo: libraries and the model are loaded then."""
 _NOBODYS_FAULT = {-signal.SIGTERM, -signal.SIGINT, 128 + signal.SIGTERM}
@@ -32,7 +32,7 @@ class Ended:
     how: str = ""
     """In words, when the process died."""
     holding: frozenset[str] = frozenset()
-    """Photos that it had in hand when it died, if it may have died of one."""
+    """Photos that it had in flight when it died, if it may have died of one."""
 
 
 class Bench:
@@ -46,7 +46,7 @@ class Bench:
         self._selector = selectors.DefaultSelector()
         self._pipe = -1
         self._unread = b""
-        self._hands = Heartbeat()
+        self._heartbeat = Heartbeat()
         self._stopping = threading.Event()
         self._starting = threading.Lock()
         self._stopped_at = 0.0
@@ -63,7 +63,7 @@ class Bench:
     def restore(self, flow_run: str) -> Ended:
         """Have it run that flow run; blocks until it has ended, or the process has."""
         process = self._running()
-        self._hands.empty()
+        self._heartbeat.empty()
         with contextlib.suppress(BrokenPipeError):
             assert process.stdin is not None
             process.stdin.write(f"{flow_run}\n".encode())
@@ -76,7 +76,7 @@ class Bench:
                     process.wait()  # it ends by itself, and must not be given another run
                 return Ended(code)
             if line:
-                self._hands.hear(line)
+                self._heartbeat.take(line)
             hung = hung or self._end_if_hung(process)
         return self._account(process, hung)
 
@@ -143,8 +143,8 @@ class Bench:
         return line.decode()
 
     def _end_if_hung(self, process: subprocess.Popen[bytes]) -> str:
-        allowed = self._patience if self._hands.heard_any else max(self._patience, SECONDS_TO_BEGIN)
-        if self._hands.seconds_silent > allowed:
+        allowed = self._patience if self._heartbeat.heard_any else max(self._patience, SECONDS_TO_BEGIN)
+        if self._heartbeat.seconds_silent > allowed:
             process.kill()
             return f"{HUNG} for {allowed:.0f} s"
         if self._stopping.is_set() and time.monotonic() - self._stopped_at > SECONDS_TO_HAND_BACK:
@@ -153,7 +153,7 @@ class Bench:
 
     def _account(self, process: subprocess.Popen[bytes], hung: str) -> Ended:
         code = process.wait()
-        holding = frozenset(self._hands.holding)
+        holding = frozenset(self._heartbeat.holding)
         self._forget()
         blameless = self._stopping.is_set() or (code in _NOBODYS_FAULT and not hung)
         how = hung or (f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")

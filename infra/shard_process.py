@@ -1,6 +1,6 @@
 """The process that restores shards for infra/worker.py, one after another, with Prefect and the model loaded once.
 
-Names of flow runs come in over stdin, one a line; over the pipe of `hands.PIPE` go "ready", what is in hand, and
+Names of flow runs come in over stdin, one a line; over the pipe of `heartbeat.PIPE` go "ready", what is in flight, and
 "done N" after each, N the exit code that a process of its own would have had. When stdin ends, or on SIGTERM, the shard
 under way is handed back and the process ends: photos being written are finished, and Prefect is told.
 """

@@ -18,18 +18,18 @@ from oldphoto_core.runs.shard import ShardCallbacks
 
 @task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
 def open_run(
-    job: RestoreJob, end_strays: Callable[[list[str]], None], workers: int, check: Callable[[], None]
+    job: RestoreJob, cancel_orphaned_runs: Callable[[list[str]], None], workers: int, check: Callable[[], None]
 ) -> core.Run:
-    """Manifest and plan; `end_strays` hears first of killed runs whose shards may still be worked on."""
-    run = core.open_run(job, end_strays, workers, check)
+    """Manifest and plan; `cancel_orphaned_runs` hears first of killed runs whose shards may still be worked on."""
+    run = core.open_run(job, cancel_orphaned_runs, workers, check)
     get_run_logger().info("run %s: %d files found, %d to restore", run.run_id, run.found, run.planned)
     return run
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
-def hand_out(run: core.Run) -> None:
+def store_shards(run: core.Run) -> None:
     """Write the shards down for other processes."""
-    core.hand_out(run)
+    core.store_shards(run)
     get_run_logger().info("run %s: %d shards handed out", run.run_id, len(run.shards))
 
 
@@ -41,9 +41,9 @@ def restore_shard(run: core.Run, number: int, on_row: OnRow, on_part: OnPart, de
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
-def restore_handed_out(target: str, run_id: str, number: int, attempt: int, ears: ShardCallbacks) -> None:
+def restore_stored_shard(target: str, run_id: str, number: int, attempt: int, callbacks: ShardCallbacks) -> None:
     """Restore what is left of a shard that another process handed out."""
-    count = shard.restore_handed_out(target, run_id, number, attempt, ears)
+    count = shard.restore_stored_shard(target, run_id, number, attempt, callbacks)
     get_run_logger().info("run %s: shard %d done at attempt %d, %d rows", run_id, number, attempt, count)
 
 

@@ -31,7 +31,7 @@ def synthesize(
     target: Annotated[str, typer.Argument(help="Folder or URL for the shards.")],
     count: Annotated[int, typer.Option(min=0, help="Pairs in all; 0 = one for each photo.")] = 0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same pairs.")] = 1,
-    recipe: Annotated[str, typer.Option(help="How photos are made old.")] = "published",
+    recipe: Annotated[str, typer.Option(help="How photos are degraded.")] = "published",
     outlines: OutlinesOption = None,
     crop: Annotated[int, typer.Option(min=16, help="Side of the crop of each photo, in pixels.")] = 256,
     dask: DaskOption = None,
@@ -68,7 +68,7 @@ def train(
     old: Annotated[str, typer.Option(metavar="URL", help="Real old photos.")],
     out: Annotated[str, typer.Option(metavar="URL", help="Receives checkpoints, logs, charts and the model.")],
     preset: Annotated[Literal["compact", "dense", "paper"], typer.Option(help="Shapes of the networks.")] = "compact",
-    recipe: Annotated[str | None, typer.Option(help="How photos are made old; the preset's own unless named.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="How photos are degraded; the preset's own unless named.")] = None,
     outlines: OutlinesOption = None,
     pairs: Annotated[
         str | None, typer.Option(metavar="URL", help="Train on these shards of `oldphoto synthesize`.")
@@ -170,7 +170,7 @@ def evaluate(
     clean: Annotated[str, typer.Option(metavar="URL", help="Clean photos.")],
     out: Annotated[str, typer.Option(metavar="URL", help="Receives tables and contact sheets.")],
     models: Annotated[str, typer.Option(metavar="A,B,...", help="Models by name, folder or URL.")] = "starter",
-    recipe: Annotated[str, typer.Option(help="How photos are made old.")] = "published",
+    recipe: Annotated[str, typer.Option(help="How photos are degraded.")] = "published",
     seed: Annotated[int, typer.Option(help="Of the degradation.")] = 7,
     holdout: Annotated[int, typer.Option(min=0, help="Last photos of each name prefix; 0 = every photo.")] = 40,
     old: Annotated[str | None, typer.Option(metavar="URL", help="Real old photos: how natural they become.")] = None,
@@ -184,7 +184,7 @@ def evaluate(
     ] = False,
     sha256: Annotated[str, typer.Option(metavar="A,B,...", help="Digests that these files must have.")] = "",
 ) -> None:
-    """PSNR and SSIM of models beside OpenCV, on clean photos made old; prints the tables."""
+    """PSNR and SSIM of models beside OpenCV, on clean photos degraded; prints the tables."""
     from flows.prefect_session import prefect_session
     from oldphoto_core.degradation import recipe_named
     from oldphoto_core.evaluation import Backbones

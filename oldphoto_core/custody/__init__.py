@@ -1,4 +1,4 @@
-"""What runs left in a target, held against their books: audited, and rolled back."""
+"""What runs left in a target, held against their ledgers and records: audited, and rolled back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the books of a target say was written there, by which run, with which digest."""
+"""What the ledgers and records of a target say was written there, by which run, with which digest."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One object that is not what the books say."""
+    """One object that is not what ledgers and records say."""
 
     key: str
     """In the target."""
@@ -26,7 +26,7 @@ class Finding:
     detail: str
     """For people, in one line."""
     run_id: str = ""
-    """The run that wrote it, by the books."""
+    """The run that wrote it, by ledgers and records."""
     expected_sha256: str = ""
     found_sha256: str = ""
 

@@ -31,8 +31,8 @@ def audit(
     """Reads every derivative and mask of the target; nothing is written there.
 
     Objects are read in chunks of some MiB, one for each thread; beyond that memory holds the keys of the target and the
-    rows of its ledgers. `on_object` hears how many records and derivatives are done, of how many. Where `out` is given,
-    audit.json (all of the report) and audit.csv (a row per finding) are written there.
+    rows of its ledgers. `on_object` is called with how many records and derivatives are done, of how many. Where `out`
+    is given, audit.json (all of the report) and audit.csv (a row per finding) are written there.
 
     Raises:
         SourceMissing, UsageError, WriteFailed: as `check_places`.

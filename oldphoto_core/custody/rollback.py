@@ -95,7 +95,7 @@ def roll_back(
     """Removes what a plan says. Planned and done again after a kill, it completes what is left; once more, nothing.
 
     `leave_altered`: what was altered since the run stays, and its record goes, so that a rerun takes it for somebody
-    else's and leaves it alone. `on_photo` hears how many photos are removed, of how many.
+    else's and leaves it alone. `on_photo` is called with how many photos are removed, of how many.
 
     Raises:
         RollbackRefused: something was altered since, and `leave_altered` is off; nothing was removed.

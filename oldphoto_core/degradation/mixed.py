@@ -27,7 +27,7 @@ class MixedRecipe:
     name: ClassVar[str] = "mixed"
 
     published_share: float = 0.35
-    """Share of photos that `published` makes old."""
+    """Share of photos that `published` degrades."""
     well_kept_share: float = field(default=0.3, metadata={BEFORE: 0.0})
     """Share of the others that are well kept (`ArchiveRecipe.well_kept`)."""
     archive: ArchiveRecipe = field(default_factory=ArchiveRecipe)

@@ -69,7 +69,7 @@ class PairFolder:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """How the photos were made old, as `recipe_record` has it."""
+        """How the photos were degraded, as `recipe_record` has it."""
         return self.shards[0].recipe
 
     @property

@@ -54,7 +54,7 @@ class PairShard:
     crop: int = 256
     """Side of the crop taken from each photo, in pixels; smaller photos are used whole."""
     recipe: Recipe = field(default_factory=PublishedRecipe)
-    """How the photo is made old."""
+    """How the photo is degraded."""
 
     def __post_init__(self) -> None:
         """Refuses empty shards and crops below 16 pixels."""

@@ -32,7 +32,7 @@ class SynthesisConfig:
     pairs_per_shard: int = 64
     """Pairs in one tar file."""
     recipe: Recipe = field(default_factory=PublishedRecipe)
-    """How photos are made old."""
+    """How photos are degraded."""
 
     def __post_init__(self) -> None:
         """Refuses negative counts and empty shards."""

@@ -79,7 +79,7 @@ def _scores(photo: Photo, restored: Photo, fitted: Naturalness) -> dict[str, flo
 
 
 def gaps(encoders: Mapping[str, VAE], clean: Bucket, old: Bucket, config: EvaluationConfig) -> dict[str, float]:
-    """Latent domain gap of each model: real old photos against clean ones made old, centre crops."""
+    """Latent domain gap of each model: real old photos against clean ones degraded, centre crops."""
     real = [photo for _, photo in real_photos(old, config, config.crop)]
     synthetic = [crop.degraded for crop in crops(clean, evaluation_keys(clean, config), config)]
     return {name: domain_gap(encoder, real, synthetic) for name, encoder in encoders.items()}

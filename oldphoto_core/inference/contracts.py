@@ -73,7 +73,8 @@ class FindsDamage(Protocol):
     def find_damage(self, photo: Canvas, result: Canvas, on_progress: Callable[[int, int], None]) -> None:
         """Reads `photo` (HxWx1 or HxWx3, uint8 or uint16) in rows, writes every row of `result`.
 
-        `result` is HxWx1 uint8: 1 = damaged, 0 = intact. `on_progress` hears how many parts are done, of how many.
+        `result` is HxWx1 uint8: 1 = damaged, 0 = intact. `on_progress` is called with how many parts are done, of how
+        many.
         """
 
 

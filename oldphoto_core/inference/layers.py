@@ -38,7 +38,8 @@ class LayerByLayer:
     """That it knows how to run."""
 
     def __init__(self, device: str, memory: float, on_layer: Callable[[int, int], None]) -> None:
-        """`memory`: bytes that the rows in work may take. `on_layer` hears how many of how many layers are stored."""
+        """`memory`: bytes that the rows in work may take. `on_layer` is called with how many layers are stored, of how
+        many."""
         self._device = device
         self._memory = memory
         self._on_layer = on_layer

@@ -111,7 +111,7 @@ class Restorer:
         Args:
             photo: 1 or 3 channels of uint8 or uint16.
             result: One channel of uint8, of the same height and width; every row is written, 1 = damaged.
-            on_progress: Hears how many looks at the photo are done, of how many.
+            on_progress: Called with how many looks at the photo are done, of how many.
 
         Raises:
             ModelError: the model has no detector (`detector_digest` is empty).
@@ -204,7 +204,7 @@ class Restorer:
             photo: 1 or 3 channels of uint8 or uint16.
             result: Of the same shape and dtype; every row is written.
             mask: One channel of the same height and width, not 0 = damaged.
-            on_progress: Hears how many parts of the photo are done, of how many.
+            on_progress: Called with how many parts of the photo are done, of how many.
             colours: What `colours_of` decided about the photo; None: it is asked here.
         """
         if mask is not None:

@@ -77,7 +77,7 @@ class Tiles:
 def restore_tiles(
     network: Network, tiles: Tiles, result: Canvas, *, batch: int = 1, on_tile: Callable[[int, int], None]
 ) -> None:
-    """Restores all tiles, `batch` at a time, and writes their insides; `on_tile` hears how many of them are done."""
+    """Restores all tiles, `batch` at a time, and writes their insides; `on_tile` is called with how many are done."""
     done = 0
     with ExitStack() as stack:
         if tiles.subject.mask is not None:

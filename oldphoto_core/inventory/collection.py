@@ -62,7 +62,7 @@ def take_stock(
 
     Rows of a Parquet table that lies there already are kept where key and version are still the same and nothing
     failed; a CSV is made anew. `dask` is the address of a running scheduler, `limit` stops after so many objects,
-    `on_link` hears where the dashboard is, `on_row` of every object that was examined.
+    `on_link` is called with where the dashboard is, `on_row` of every object that was examined.
 
     Raises:
         UsageError: `out` is no Parquet or CSV file, lies in the source, or the source is in this process's memory.

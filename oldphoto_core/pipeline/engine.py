@@ -60,14 +60,14 @@ def restore_photos(
     on_part: OnPart = lambda _key, _done, _total: None,
     on_begin: OnBegin = lambda _key: None,
     one_by_one: bool = False,
-    gauges: Telemetry | None = None,
+    telemetry: Telemetry | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> None:
     """Restore every photo into `target`; `on_row` is called on this thread, once per photo, when it is done with.
 
-    `on_begin` hears of each photo that is taken in hand; `on_part` how far a photo is that is restored from disk, in
-    parts: first the search for damage, if there is a detector, then the restoration. Records name `operator`.
-    `one_by_one`: no photo is read before the one ahead of it is done with. `gauges` are filled on the way.
+    `on_begin` is called with each photo that is started; `on_part` with how far a photo is that is restored from disk,
+    in parts: first the search for damage, if there is a detector, then the restoration. Records name `operator`.
+    `one_by_one`: no photo is read before the one ahead of it is done with. `telemetry` is filled on the way.
 
     An exception out of `on_row` (or Ctrl-C) ends the call: photos being written are finished and reported, the rest is
     left alone. Raises RunStopped when `options.on_failure` is `abort` and a photo failed.
@@ -78,7 +78,7 @@ def restore_photos(
     threads = options.threads or default_threads()
     with dask_threads(threads) as client, Decoders(threads, isolated=options.isolate) as decoders:
         place = RunContext(restorer, source, target, options, decoders, run_id, masks, operator, check, on_part)
-        pipeline = _Pipeline(DaskStages(client), place, photos, on_row, on_begin, one_by_one, gauges or Telemetry())
+        pipeline = _Pipeline(DaskStages(client), place, photos, on_row, on_begin, one_by_one, telemetry or Telemetry())
         try:
             pipeline.run()
         finally:
@@ -96,14 +96,14 @@ class _Pipeline:
         on_row: OnRow,
         on_begin: OnBegin,
         one_by_one: bool,
-        gauges: Telemetry,
+        telemetry: Telemetry,
     ) -> None:
         self._threads = threads
         self._place = place
         self._on_row = on_row
         self._on_begin = on_begin
         self._one_by_one = one_by_one
-        self._gauges = gauges
+        self._telemetry = telemetry
         self._waiting = deque(photos)
         self._open: dict[int, PhotoTask] = {}
         self._fetching: dict[int, int] = {}  # number -> bytes
@@ -116,10 +116,10 @@ class _Pipeline:
         self._most = photos_at_once(many)
 
     def run(self) -> None:
-        self._gauges.begin()
+        self._telemetry.begin()
         while self._waiting or self._open:
             self._admit()
-            self._gauges.look(self._depths())
+            self._telemetry.look(self._depths())
             if not self._decoded:
                 self._take(*self._threads.over())
             with suppress(queue.Empty):
@@ -131,7 +131,7 @@ class _Pipeline:
 
     def wind_down(self) -> None:
         """Finish and report what is being written; forget the rest."""
-        self._gauges.look(self._depths())
+        self._telemetry.look(self._depths())
         with suppress(queue.Empty):
             while self._delivering:
                 _, number = self._threads.over(timeout=_SECONDS_TO_FINISH)
@@ -214,7 +214,7 @@ class _Pipeline:
         for stage in _ON_NETWORK:
             if task.error is None:
                 task.run(stage)
-        self._gauges.busy_seconds += time.perf_counter() - began
+        self._telemetry.busy_seconds += time.perf_counter() - began
         if task.error is not None:
             self._fail(number)
         else:
@@ -258,7 +258,7 @@ class _Pipeline:
     def _close(self, number: int) -> None:
         row = ledger_row(self._open[number])
         self._forget(number)
-        self._gauges.photos += 1
+        self._telemetry.photos += 1
         self._on_row(row)
         if row.status == "failed" and self._place.options.on_failure == "abort":
             raise RunStopped(f"stopped at the first failure, as asked: {row.key}: {row.detail}")

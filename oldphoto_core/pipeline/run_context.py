@@ -38,7 +38,7 @@ class RunContext:
     check: Callable[[], None] = lambda: None
     """Called before each write to the target; raises Occupied once another process may be writing there."""
     on_part: Callable[[str, int, int], None] = lambda _key, _done, _total: None
-    """Hears of a photo on disk how many parts are searched for damage, then how many are restored, of how many."""
+    """Called with how many parts of a photo on disk are searched for damage, then restored, of how many."""
 
     @property
     def in_memory_megapixels(self) -> float:

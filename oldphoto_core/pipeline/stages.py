@@ -124,7 +124,7 @@ def detect(task: PhotoTask) -> None:
     if task.is_left_alone:
         return
     if place.detector is not None:
-        task.finding = buffer.find_damage(place.detector, place.options.detection_options, partial(_hear, task))
+        task.finding = buffer.find_damage(place.detector, place.options.detection_options, partial(_on_part, task))
     task.margin = margin_of(*buffer.photo.shape[:2]) if place.options.mode == "scratches" else 0
     covered = buffer.settle_mask(task.margin)
     if place.detector is not None or task.given_mask is not None or not place.options.detect:
@@ -144,12 +144,12 @@ def restore(task: PhotoTask) -> None:
         buffer.keep_master()
     else:
         buffer.judge_colours(place.restorer, place.options.tone_options)
-        buffer.restore(place.restorer, partial(_hear, task))
+        buffer.restore(place.restorer, partial(_on_part, task))
         task.arithmetic = buffer.arithmetic(place.restorer)
         task.colour, task.toning = decision_of(buffer.colours), toning_of(buffer.colours)
 
 
-def _hear(task: PhotoTask, done: int, total: int) -> None:
+def _on_part(task: PhotoTask, done: int, total: int) -> None:
     """A part is done: the network cannot be stopped within one, but is between them."""
     task.check_time()
     if isinstance(task.buffer, DiskBuffer):

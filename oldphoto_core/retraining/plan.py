@@ -120,7 +120,7 @@ class Plan:
             " photos",
             *(f"stage {stage.stage}: {stage.steps} steps of {stage.batch} crops of {stage.crop}, learning rate"
               f" {stage.learning_rate:g}" for stage in stages),
-            f"judged by: {len(self.judges)} clean photos, made old by {' and '.join(config.recipes)}, without and with"
+            f"judged by: {len(self.judges)} clean photos, degraded by {' and '.join(config.recipes)}, without and with"
             f" damage; {len(self.real)} real old photos",
             f"promoted if better on one set at least (intervals of {config.level:.0%} together) and on none worse by"
             f" more than {config.tolerance_psnr:g} dB, {config.tolerance_niqe:g} of NIQE,"

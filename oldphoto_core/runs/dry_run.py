@@ -104,8 +104,8 @@ class Check:
 def check(job: RestoreJob, on_photo: Callable[[int, int], None] = lambda _done, _total: None) -> Check:
     """Plans the job as `open_run` does and reads the header of each photo that it would restore.
 
-    Of a file, its two ends and what its directory names are fetched, some hundred KiB; `on_photo` hears how many photos
-    were looked at, of how many. Whether the target can be written is not tried.
+    Of a file, its two ends and what its directory names are fetched, some hundred KiB; `on_photo` is called with how
+    many photos were looked at, of how many. Whether the target can be written is not tried.
 
     Raises:
         UsageError, SourceMissing, NoCredentials, UnknownModel, DamagedWeights, RunStopped: as `open_run`.

@@ -9,14 +9,14 @@ from oldphoto_core.reports.summary import RunFacts, Summary, encode, reconcile, 
 from oldphoto_core.runs import shard_store
 from oldphoto_core.runs.ledger_rows import rows_by_key
 from oldphoto_core.runs.missing_rows import missing_rows
-from oldphoto_core.runs.run_metrics import clear_gauges, merge_gauges, metrics_of
+from oldphoto_core.runs.run_metrics import clear_telemetry, merge_telemetry, metrics_of
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, merge_ledger, read_manifest
 from oldphoto_core.storage.ledger import SUMMARY_KEY
 from oldphoto_core.storage.parallel import SMALL_THREADS, map_objects
 
-KILLED = "the run was killed; a later one finished its books"
+KILLED = "the run was killed; a later one finalised it"
 MANY = 100_000
-"""Rows of a part that is written when a run's books are closed."""
+"""Rows of a part that is written when a run is finalised."""
 
 
 def settle(
@@ -41,11 +41,12 @@ def settle(
                 writer.add(row)
         rows = rows_by_key(merge_ledger(run))
     summary = summarise(facts, list(rows.values()), datetime.now(UTC), stopped)
-    summary["metrics"] = metrics_of(merge_gauges(run), summary["seconds"], summary["restored"], summary["megapixels"])
+    measured = merge_telemetry(run)
+    summary["metrics"] = metrics_of(measured, summary["seconds"], summary["restored"], summary["megapixels"])
     check()
     run.write(SUMMARY_KEY, encode(summary))
     shard_store.clear(run)
-    clear_gauges(run)
+    clear_telemetry(run)
     return summary
 
 

@@ -1,8 +1,8 @@
-"""What a process that restores shards has in hand, told to the process that watches it, over a pipe.
+"""What a process that restores shards has in flight, told to the process that watches it, over a pipe.
 
 The watcher knows then what a dead process died of, and that a live one still gets on. One line each:
 
-    + KEY   taken in hand      - KEY   done with      .   a part of a large photo is done
+    + KEY   started      - KEY   done with      .   a part of a large photo is done
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ PIPE = "OLDPHOTO_HANDS"
 """Environment variable with the number of the pipe's end to write to."""
 
 
-def with_heartbeat(ears: ShardCallbacks) -> ShardCallbacks:
-    """These ears, and the watcher's, where there is one."""
+def with_heartbeat(callbacks: ShardCallbacks) -> ShardCallbacks:
+    """These callbacks, and the watcher's, where there is one."""
     descriptor = os.environ.get(PIPE, "")
     if not descriptor:
-        return ears
+        return callbacks
     pipe = int(descriptor)
 
     def begin(key: str) -> None:
         _write(pipe, f"+ {json.dumps(key)}")
-        ears.on_begin(key)
+        callbacks.on_begin(key)
 
     def row(row: LedgerRow) -> None:
         _write(pipe, f"- {json.dumps(row.key)}")
-        ears.on_row(row)
+        callbacks.on_row(row)
 
     def part(key: str, done: int, total: int) -> None:
         _write(pipe, ".")
-        ears.on_part(key, done, total)
+        callbacks.on_part(key, done, total)
 
-    return replace(ears, on_begin=begin, on_row=row, on_part=part)
+    return replace(callbacks, on_begin=begin, on_row=row, on_part=part)
 
 
 def beat() -> None:
@@ -48,7 +48,7 @@ def beat() -> None:
 
 
 class Heartbeat:
-    """The watcher's side: fed with lines, asked what is in hand."""
+    """The watcher's side: fed with lines, asked what is in flight."""
 
     def __init__(self) -> None:
         self.holding: set[str] = set()
@@ -61,7 +61,7 @@ class Heartbeat:
         """Since anything was heard."""
         return time.monotonic() - self._heard
 
-    def hear(self, line: str) -> None:
+    def take(self, line: str) -> None:
         """One line of the pipe; others than those above are only signs of life."""
         self._heard = time.monotonic()
         sign, _, key = line.partition(" ")

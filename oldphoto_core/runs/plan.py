@@ -54,7 +54,7 @@ def make_plan(
 ) -> Plan:
     """Plan every row of the manifest; `model` and `detector` are the digests of the networks.
 
-    `lost` are rows that killed runs did not write, where their books are still open.
+    `lost` are rows that killed runs did not write, where those are not finalised yet.
 
     Raises RunStopped when `existing` is `abort`.
     """

@@ -1,4 +1,4 @@
-"""Finishing the books of runs that were killed, so that the ledgers tell the whole truth about a target.
+"""Finalising runs that were killed, so that the ledgers tell the whole truth about a target.
 
 A killed run leaves derivatives whose rows it had no time to write. Their records were written just before them: where
 record and derivative agree, the photo was restored, and its row is made up for.
@@ -21,22 +21,22 @@ FACTS, SUMMARY = FACTS_KEY, SUMMARY_KEY
 
 def settle_killed_runs(
     target: Bucket,
-    end_strays: Callable[[list[str]], None] = lambda _run_ids: None,
+    cancel_orphaned_runs: Callable[[list[str]], None] = lambda _run_ids: None,
     check: Callable[[], None] = lambda: None,
 ) -> list[str]:
     """Give every run without a summary its missing rows and its summary; returns their ids.
 
-    `end_strays` hears first of those whose shards other processes may still be at. `check` as in `settle`. A shard
-    that somebody still restores loses nothing: its own rows are later and count.
+    `cancel_orphaned_runs` is called first with those whose shards other processes may still restore. `check` as in
+    `settle`. A shard that somebody still restores loses nothing: its own rows are later and count.
     """
     dead = [run_id for run_id in target.folders("runs") if _is_open(target.join("runs", run_id))]
-    if handed_out := [run_id for run_id in dead if shard_store.is_handed_out(target.join("runs", run_id))]:
-        end_strays(handed_out)
+    if handed_out := [run_id for run_id in dead if shard_store.has_stored_shards(target.join("runs", run_id))]:
+        cancel_orphaned_runs(handed_out)
     return [run_id for run_id in dead if settle_killed_run(target, run_id, check)]
 
 
 def settle_killed_run(target: Bucket, run_id: str, check: Callable[[], None] = lambda: None) -> bool:
-    """The same for one run; False when its books are closed, or were never opened."""
+    """The same for one run; False when it is finalised, or was never begun."""
     run = target.join("runs", run_id)
     if not _is_open(run):
         return False

@@ -22,7 +22,7 @@ from oldphoto_core.runs.mask_index import MaskIndex
 from oldphoto_core.runs.missing_rows import rows_of_records
 from oldphoto_core.runs.plan import MAX_SHARD_PHOTOS, Plan, cut_shards, make_plan
 from oldphoto_core.runs.recovery import FACTS, settle_killed_runs
-from oldphoto_core.runs.run_metrics import gauges_written
+from oldphoto_core.runs.run_metrics import telemetry_written
 from oldphoto_core.runs.run_report import report_of_closed
 from oldphoto_core.runs.shard import ShardCallbacks, restore_listed
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, read_ledger, write_manifest
@@ -100,7 +100,7 @@ class FailureGuard:
         warn_rate: float = 1.0,
         on_warning: Callable[[int, LedgerRow], None] = lambda _failed, _last: None,
     ) -> None:
-        """`on_warning` hears once, how many have failed and the last of them, when that is over `warn_rate`."""
+        """`on_warning` is called once with how many have failed and the last of them, when that is over `warn_rate`."""
         self._rate, self._planned = options.max_failure_rate, planned
         self._warn_rate, self._on_warning = warn_rate, on_warning
         self._failed, self._warned = 0, False
@@ -126,16 +126,15 @@ def new_run_id() -> str:
 
 def open_run(
     job: RestoreJob,
-    end_strays: Callable[[list[str]], None] = lambda _run_ids: None,
+    cancel_orphaned_runs: Callable[[list[str]], None] = lambda _run_ids: None,
     workers: int = 1,
     check: Callable[[], None] = lambda: None,
 ) -> Run:
     """Check the places, list the source, decide what is to be done, and write the manifest and the settled rows.
 
-    What killed runs left behind is put in order first: their unfinished writes go, their books are closed. `end_strays`
-    hears, before their books are finished, of those whose shards other processes may still be at. So many `workers`
-    of the job's pool wait for shards. `check` raises Occupied once another run may be at work in the target; it is
-    called before each write of this run.
+    Killed runs are finalised first, and their unfinished writes removed. Before that `cancel_orphaned_runs` is called
+    with those whose shards other processes may still restore. So many `workers` of the job's pool wait for shards.
+    `check` raises Occupied once another run may be at work in the target; it is called before each write of this run.
 
     Raises UsageError, SourceMissing, NoCredentials, WriteFailed, UnknownModel, DamagedWeights, RunStopped, Occupied.
     """
@@ -143,7 +142,7 @@ def open_run(
     sweep(Bucket(job.target), RESULT_FOLDERS)
     restorer = restorer_of(job)
     target = Bucket(job.target)
-    settle_killed_runs(target, end_strays, check)
+    settle_killed_runs(target, cancel_orphaned_runs, check)
     manifest, plan = plan_job(job, restorer)
     refuse_awkward(plan, target)
     keep_apart(plan, target)
@@ -172,22 +171,23 @@ def plan_job(job: RestoreJob, restorer: RestoresPhotos, lost: Iterable[LedgerRow
 def restore_shard(
     run: Run, number: int, on_row: OnRow, on_part: OnPart = lambda _key, _done, _total: None, device: str = ""
 ) -> None:
-    """Restore shard `number` of the run; each photo's row is in the ledger before `on_row` hears of it.
+    """Restore shard `number` of the run; each photo's row is in the ledger before `on_row` is called with it.
 
-    `on_part` hears how far a photo is that is too large to be restored in one go. `device` is another than the job's.
+    `on_part` is called with how far a photo is that is too large to be restored in one go. `device` is another than the
+    job's.
     """
     job = replace(run.job, device=device or run.job.device)
     with LedgerWriter(run.bucket, f"shard-{number:05d}", check=run.check) as ledger:
-        ears = ShardCallbacks(on_row=on_row, on_part=on_part)
-        with gauges_written(run.bucket, number, 1, ears.gauges):
+        callbacks = ShardCallbacks(on_row=on_row, on_part=on_part)
+        with telemetry_written(run.bucket, number, 1, callbacks.telemetry):
             restore_listed(
-                job, restorer_of(job), run.shards[number], ledger, run.run_id, ears, shard=number, check=run.check
+                job, restorer_of(job), run.shards[number], ledger, run.run_id, callbacks, shard=number, check=run.check
             )
 
 
-def hand_out(run: Run) -> None:
+def store_shards(run: Run) -> None:
     """Write the shards down, for processes that know the run by its name alone."""
-    shard_store.hand_out(run.bucket, run.job, run.shards)
+    shard_store.store_shards(run.bucket, run.job, run.shards)
 
 
 def give_up(run: Run, left: Mapping[int, Iterable[str]], why: Mapping[int, str]) -> None:
@@ -212,7 +212,7 @@ def close_run(run: Run, stopped: str = "") -> Summary:
     """Hold the ledger against the manifest and the bucket, then write ledger.parquet, summary.json and the report.
 
     `stopped` says why the run ended before its time. Raises Occupied, and writes nothing, when the target is another
-    run's by now: that one has closed the books, or will.
+    run's by now: that one has finalised it, or will.
     """
     target = Bucket(run.job.target)
     summary = settle(target, run.bucket, run.facts, stopped, run.check)

@@ -1,6 +1,6 @@
-"""One coordinator at a time in a target: two would plan the same photos, and finish each other's books.
+"""One coordinator at a time in a target: two would plan the same photos, and finalise each other's runs.
 
-Who coordinates a run holds a lease, `TARGET/lease`, from before the plan until the books are closed. Those who only
+Who coordinates a run holds a lease, `TARGET/lease`, from before the plan until the run is finalised. Those who only
 restore shards that a coordinator hands them need none.
 """
 
@@ -29,9 +29,9 @@ def sole_coordinator(
 ) -> Iterator[Callable[[], None]]:
     """Keeps other coordinators out of `target`; gives a function that raises Occupied once that has failed.
 
-    Where somebody else holds the lease, `say` hears who, and it is watched for as long as it holds: who does not renew
-    it loses it, who renews it keeps it. A process that died on this machine loses it at once.
-    Stores that know no conditional writes keep nobody out, which `say` hears.
+    Where somebody else holds the lease, `say` is called with who, and it is watched for as long as it holds: who does
+    not renew it loses it, who renews it keeps it. A process that died on this machine loses it at once.
+    Stores that know no conditional writes keep nobody out; `say` is called with that.
 
     Raises:
         Occupied: another coordinator is at work there; the message says on which machine.

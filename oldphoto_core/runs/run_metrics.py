@@ -19,8 +19,8 @@ FOLDER = "metrics"
 
 
 @contextmanager
-def gauges_written(run: Bucket, shard: int, attempt: int, gauges: Telemetry) -> Iterator[None]:
-    """Write the gauges when the block ends, however it ends, but for Occupied: another process has the shard then."""
+def telemetry_written(run: Bucket, shard: int, attempt: int, telemetry: Telemetry) -> Iterator[None]:
+    """Write the telemetry when the block ends, however it ends, but for Occupied: another process has the shard."""
     is_ours = True
     try:
         yield
@@ -29,28 +29,28 @@ def gauges_written(run: Bucket, shard: int, attempt: int, gauges: Telemetry) -> 
         raise
     finally:
         if is_ours:
-            _write_gauges(run, shard, attempt, gauges)
+            _write_telemetry(run, shard, attempt, telemetry)
 
 
-def _write_gauges(run: Bucket, shard: int, attempt: int, gauges: Telemetry) -> None:
+def _write_telemetry(run: Bucket, shard: int, attempt: int, telemetry: Telemetry) -> None:
     """Put them down for the run's summary."""
     measured = {
         "attempt": attempt,
-        "seconds": gauges.seconds,
-        "busy_seconds": gauges.busy_seconds,
-        "photos": gauges.photos,
-        "waiting": gauges.waiting,
+        "seconds": telemetry.seconds,
+        "busy_seconds": telemetry.busy_seconds,
+        "photos": telemetry.photos,
+        "waiting": telemetry.waiting,
     }
     run.write(f"{FOLDER}/{shard:05d}-{secrets.token_hex(4)}.json", json.dumps(measured).encode())
 
 
-def merge_gauges(run: Bucket) -> list[tuple[int, dict[str, Any]]]:
+def merge_telemetry(run: Bucket) -> list[tuple[int, dict[str, Any]]]:
     """What was put down, with the numbers of the shards."""
     keys = [entry.key for entry in run.list(FOLDER)]
     return [(int(key.removeprefix(f"{FOLDER}/").partition("-")[0]), json.loads(run.read(key))) for key in keys]
 
 
-def clear_gauges(run: Bucket) -> None:
+def clear_telemetry(run: Bucket) -> None:
     """They are in the summary now."""
     for entry in list(run.list(FOLDER)):
         run.delete(entry.key)

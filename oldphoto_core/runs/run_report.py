@@ -28,7 +28,7 @@ def report_of_closed(target: Bucket, summary: Summary) -> None:
 
 
 def make_report(target: Bucket, run_id: str) -> str:
-    """Make the report of any run again, after closing its books if it was killed; returns the key of its index.
+    """Make the report of any run again, after finalising it if it was killed; returns the key of its index.
 
     Raises UsageError when there is no such run, StorageError when its files cannot be read or written.
     """

@@ -1,8 +1,8 @@
 """One shard that was handed out, restored by whatever process takes it, on whatever machine, as often as it must.
 
 What an earlier attempt got done is not done again: its rows lie in the ledger, and where it had no time to write a row,
-the record tells. One process at a time works on a shard, by a lease. Photos that a process had in hand when it died are
-left for the end and restored one by one; one that was in hand at three deaths fails.
+the record tells. One process at a time works on a shard, by a lease. Photos that a process had in flight when it died
+are left for the end and restored one by one; one that was in flight at three deaths fails.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from oldphoto_core.runs import shard_store
 from oldphoto_core.runs.job import RestoreJob, restorer_of
 from oldphoto_core.runs.missing_rows import rows_of_records
 from oldphoto_core.runs.recovery import FACTS
-from oldphoto_core.runs.run_metrics import gauges_written
+from oldphoto_core.runs.run_metrics import telemetry_written
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter
 from oldphoto_core.storage.lease import Lease
 from oldphoto_core.storage.ledger import part_keys, read_part
@@ -35,21 +35,21 @@ if TYPE_CHECKING:
 log = logging.getLogger("oldphoto.restoration")
 
 DEATHS = 3
-"""So many processes may die with a photo in hand before it fails."""
+"""So many processes may die with a photo in flight before it fails."""
 _SECONDS_BETWEEN_LOOKS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardCallbacks:
-    """Who hears what of a shard under way; each is called on the thread that restores."""
+    """What is called while a shard is restored, on the thread that restores."""
 
     on_row: OnRow = lambda _row: None
     """A photo is done with, and its row is in the hands of the ledger. What it raises ends the shard."""
     on_part: OnPart = lambda _key, _done, _total: None
     """So many parts of a large photo are done, of how many."""
     on_begin: OnBegin = lambda _key: None
-    """A photo is taken in hand."""
-    gauges: Telemetry = field(default_factory=Telemetry)
+    """A photo is started."""
+    telemetry: Telemetry = field(default_factory=Telemetry)
     """Filled on the way."""
 
 
@@ -59,18 +59,21 @@ def restore_listed(
     photos: list[Photo],
     ledger: LedgerWriter,
     run_id: str,
-    ears: ShardCallbacks,
+    callbacks: ShardCallbacks,
     *,
     shard: int,
     one_by_one: bool = False,
     check: Callable[[], None] = lambda: None,
 ) -> None:
-    """Restore these photos; each one's row is in the ledger before `ears` get it. `check` as in `restore_photos`."""
+    """Restore these photos; each one's row is in the ledger before `callbacks` get it.
+
+    `check` as in `restore_photos`.
+    """
 
     def settle(row: LedgerRow) -> None:
         ledger.add(row)
         log_row(row, run_id, shard)
-        ears.on_row(row)
+        callbacks.on_row(row)
 
     restore_photos(
         restorer,
@@ -82,10 +85,10 @@ def restore_listed(
         masks=Bucket(job.masks) if job.masks is not None else None,
         run_id=run_id,
         operator=job.operator,
-        on_part=ears.on_part,
-        on_begin=ears.on_begin,
+        on_part=callbacks.on_part,
+        on_begin=callbacks.on_begin,
         one_by_one=one_by_one,
-        gauges=ears.gauges,
+        telemetry=callbacks.telemetry,
         check=check,
     )
 
@@ -104,17 +107,17 @@ def log_row(row: LedgerRow, run_id: str, shard: int) -> None:
     log.info("run %s, shard %d, %s: %s", run_id, shard, visible(row.key), visible(what), extra=about)
 
 
-def restore_handed_out(
-    target: str, run_id: str, number: int, attempt: int = 1, ears: ShardCallbacks | None = None
+def restore_stored_shard(
+    target: str, run_id: str, number: int, attempt: int = 1, callbacks: ShardCallbacks | None = None
 ) -> int:
-    """Restore what is left of shard `number` of a run that `shard_store.hand_out` wrote down.
+    """Restore what is left of shard `number` of a run that `shard_store.store_shards` wrote down.
 
     Args:
         target: Bucket of the run.
         run_id: Its name.
         number: Of the shard, from 0.
         attempt: Counts the processes that have had it, from 1.
-        ears: Who hears of it.
+        callbacks: Called on the way.
 
     Returns:
         How many rows were written by this call.
@@ -131,7 +134,7 @@ def restore_handed_out(
         raise RunStopped(f"run {run_id} is closed, or was never opened: {run} holds no shards") from error
     lease = shard_store.ShardLease(run, number)
     with lease, LedgerWriter(run, f"shard-{number:05d}", every_seconds=10.0, check=lease.check) as ledger:
-        return _Shard(run, run_id, number, attempt, job, ledger, lease, ears or ShardCallbacks()).restore()
+        return _Shard(run, run_id, number, attempt, job, ledger, lease, callbacks or ShardCallbacks()).restore()
 
 
 class _Shard:
@@ -144,16 +147,16 @@ class _Shard:
         job: RestoreJob,
         ledger: LedgerWriter,
         lease: Lease,
-        ears: ShardCallbacks,
+        callbacks: ShardCallbacks,
     ) -> None:
         self._run, self._run_id, self._number, self._attempt = run, run_id, number, attempt
         self._job, self._ledger, self._lease = job, ledger, lease
-        self._ears = replace(ears, on_row=self._hear(ears.on_row))
+        self._callbacks = replace(callbacks, on_row=self._checked(callbacks.on_row))
         self._looked = time.monotonic()
         self._rows = 0
 
     def restore(self) -> int:
-        if not shard_store.is_handed_out(self._run):  # asked under the lease, for which whoever withdraws it waits
+        if not shard_store.has_stored_shards(self._run):  # asked under the lease, for which whoever withdraws it waits
             raise RunStopped(f"run {self._run_id} is closed; its shard {self._number} is not begun")
         restorer = restorer_of(self._job)
         _check_model(restorer, json.loads(self._run.read(FACTS)))
@@ -162,16 +165,16 @@ class _Shard:
         for photo in [photo for photo in left if len(deaths.get(photo.key, ())) >= DEATHS]:
             left.remove(photo)
             self._add(_condemned(photo, deaths[photo.key], self._job, restorer))
-        # who was in hand at a death is suspected: the most suspected first, each alone
+        # who was in flight at a death is suspected: the most suspected first, each alone
         suspects = sorted((p for p in left if p.key in deaths), key=lambda photo: -len(deaths[photo.key]))
         innocent = [photo for photo in left if photo.key not in deaths]
         self._ledger.flush()  # here and below: who dies next takes the rows with it that are not written yet
-        with gauges_written(self._run, self._number, self._attempt, self._ears.gauges):
+        with telemetry_written(self._run, self._number, self._attempt, self._callbacks.telemetry):
             if innocent:
                 self._restore(innocent, restorer)
                 self._ledger.flush()
             if suspects:
-                self._ears = replace(self._ears, on_row=self._flush_after(self._ears.on_row))
+                self._callbacks = replace(self._callbacks, on_row=self._flush_after(self._callbacks.on_row))
                 self._restore(suspects, restorer, one_by_one=True)
         return self._rows
 
@@ -182,7 +185,7 @@ class _Shard:
             photos,
             self._ledger,
             self._run_id,
-            self._ears,
+            self._callbacks,
             shard=self._number,
             one_by_one=one_by_one,
             check=self._lease.check,
@@ -202,7 +205,7 @@ class _Shard:
 
     def _add(self, row: LedgerRow) -> None:
         self._ledger.add(row)
-        self._ears.on_row(row)
+        self._callbacks.on_row(row)
 
     def _flush_after(self, on_row: OnRow) -> OnRow:
         def flush(row: LedgerRow) -> None:
@@ -211,17 +214,17 @@ class _Shard:
 
         return flush
 
-    def _hear(self, on_row: OnRow) -> OnRow:
-        def hear(row: LedgerRow) -> None:
+    def _checked(self, on_row: OnRow) -> OnRow:
+        def checked(row: LedgerRow) -> None:
             self._rows += 1
             on_row(row)
             self._lease.check()
             if time.monotonic() - self._looked > _SECONDS_BETWEEN_LOOKS:
                 self._looked = time.monotonic()
-                if not shard_store.is_handed_out(self._run):
+                if not shard_store.has_stored_shards(self._run):
                     raise RunStopped(f"run {self._run_id} was closed while its shard {self._number} was worked on")
 
-        return hear
+        return checked
 
 
 def _check_model(restorer: RestoresPhotos, facts: RunFacts) -> None:
@@ -242,7 +245,7 @@ def _condemned(photo: Photo, deaths: list[str], job: RestoreJob, restorer: Resto
         version=photo.version,
         status="failed",
         reason=reason,
-        detail=f"{len(deaths)} processes died with it in hand, one when it was alone ({deaths[-1]}):"
+        detail=f"{len(deaths)} processes died with it in flight, one when it was alone ({deaths[-1]}):"
         " open it in another program",
         model=restorer.digest,
         options=job.options.digest(photo.mask_version, detector_digest(restorer)),

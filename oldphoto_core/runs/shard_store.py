@@ -2,10 +2,10 @@
 
     runs/<run id>/shards/job.json             the job, without its list of keys
     runs/<run id>/shards/00003/photos.json    the photos of shard 3, pinned to their versions
-    runs/<run id>/shards/00003/deaths/*.json  what a process had in hand when it died, one file per death
+    runs/<run id>/shards/00003/deaths/*.json  what a process had in flight when it died, one file per death
     runs/<run id>/shards/00003/lease/*.json   who restores it now
 
-It is removed when the run's books are closed; a process that comes too late finds nothing to do.
+It is removed when the run is finalised; a process that comes too late finds nothing to do.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ HUNG = "no progress"
 """How the death of a process begins that was ended because it did nothing any more."""
 
 
-def hand_out(run: Bucket, job: RestoreJob, shards: Sequence[Sequence[Photo]]) -> None:
+def store_shards(run: Bucket, job: RestoreJob, shards: Sequence[Sequence[Photo]]) -> None:
     """Write down what is to be done, so that a shard is named by its number alone."""
     run.write(JOB, _encode(asdict(replace(job, keys=None))))
     for_each(lambda shard: run.write(_photos_key(shard[0]), _encode(shard[1])), _listed(shards))
@@ -95,7 +95,7 @@ class ShardLease(Lease):
             super().check()
 
 
-def is_handed_out(run: Bucket) -> bool:
+def has_stored_shards(run: Bucket) -> bool:
     """Whether other processes may restore shards of it; they stop soon after it is not so any more."""
     return run.info(JOB) is not None
 
@@ -105,7 +105,7 @@ def withdraw(run: Bucket) -> None:
 
     Prefect may say that all have ended while one is just about to begin: it holds the lease, or finds no job.
     """
-    if not is_handed_out(run):
+    if not has_stored_shards(run):
         return
     run.delete(JOB)
     begun = {int(entry.key.split("/")[1]) for entry in run.list(FOLDER) if entry.key.split("/")[2:3] == ["lease"]}
@@ -118,13 +118,13 @@ def _wait_for(run: Bucket, number: int) -> None:
 
 
 def note_death(run: Bucket, number: int, keys: Iterable[str], how: str) -> None:
-    """Remember what a process of that shard had in hand when it died; `how` in words."""
+    """Remember what a process of that shard had in flight when it died; `how` in words."""
     key = f"{FOLDER}/{number:05d}/deaths/{secrets.token_hex(8)}.json"
     run.write(key, _encode({"keys": sorted(keys), "how": how}))
 
 
 def deaths_of(run: Bucket, number: int) -> dict[str, list[str]]:
-    """How processes died that had a photo in hand, by its key; last the death with the fewest others in hand, which
+    """How processes died that had a photo in flight, by its key; last the death with the fewest others in flight, which
     tells most."""
     deaths: dict[str, list[str]] = {}
     notes = [json.loads(run.read(note.key)) for note in run.list(f"{FOLDER}/{number:05d}/deaths")]
@@ -136,7 +136,7 @@ def deaths_of(run: Bucket, number: int) -> dict[str, list[str]]:
 
 def clear(run: Bucket) -> None:
     """Remove all of it. The job goes first, so that nothing is begun with half of the rest."""
-    if is_handed_out(run):
+    if has_stored_shards(run):
         run.delete(JOB)
     for_each(lambda entry: run.delete(entry.key), list(run.list(FOLDER)))
 

@@ -25,7 +25,7 @@ def encode_within(
         quality: Wanted, 1 to 100; 0 for a lossless coder, whose file has the size that it has.
         max_bytes: Of the whole file; None: any.
         carried: Bytes of it that are not the picture's.
-        warn: Hears what gave way.
+        warn: Called with what gave way.
     """
     last, size = quality, encode(quality)
     if not quality or max_bytes is None or size + carried <= max_bytes:

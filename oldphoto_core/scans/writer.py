@@ -46,7 +46,7 @@ def write_scan(
             rounded to 8.
         label: What the file's XMP is to say of its making, besides what the scan's says.
         max_bytes: Of a JPEG or lossy WebP, the label apart: its quality gives way to this, down to 50.
-        warn: Hears what could not be kept: quality, metadata that do not fit, XMP that cannot be read.
+        warn: Called with what could not be kept: quality, metadata that do not fit, XMP that cannot be read.
 
     Raises:
         UnsupportedScan: pixels that do not fit the scan, transparency in a JPEG, a side too long for the format.
@@ -89,7 +89,7 @@ def write_spooled(
             rounded to 8.
         label: As for `write_scan`, and so are the next two.
         max_bytes: Of a lossy file.
-        warn: Hears what could not be kept.
+        warn: Called with what could not be kept.
 
     Raises:
         UnsupportedScan: pixels that do not fit the scan, transparency in a JPEG, a side too long for the format.

@@ -33,7 +33,7 @@ RUNS_FOLDER = "runs"
 FACTS_KEY = "run.json"
 """In a run's folder: what was known of it when it began."""
 SUMMARY_KEY = "summary.json"
-"""In a run's folder, once its books are closed: what became of how many."""
+"""In a run's folder, once it is finalised: what became of how many."""
 ROLLBACK_KEY = "rollback.json"
 """In a run's folder: what it wrote was removed again, or is being removed; its rows say nothing of the target."""
 Status = Literal["restored", "skipped", "failed"]

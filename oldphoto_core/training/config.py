@@ -112,12 +112,12 @@ class StageConfig:
     """The encoder's term against the latent discriminator D_RX (`vae_old` and `joint`)."""
 
     pairs: str | None = None
-    """Folder or bucket of `oldphoto synthesize` whose pairs are trained on, in place of photos that are made old as
+    """Folder or bucket of `oldphoto synthesize` whose pairs are trained on, in place of photos that are degraded as
     they are needed. Recipe and canvas are then those of the pairs."""
     pairs_sha256: str = ""
     """Names those pairs, once a training has begun; others are refused then."""
     recipe: Recipe = field(default_factory=PublishedRecipe)
-    """How clean photos are made old."""
+    """How clean photos are degraded."""
     outlines: str | None = None
     """Folder or bucket of outlines of real damage (docs/degradation.md#film-damage) that the recipe's operation
     `film_damage` draws. Once a training has begun, the recipe holds their digest. None: as the recipe has it."""
@@ -126,10 +126,10 @@ class StageConfig:
     )
     """Scratch masks of the mapping stage."""
     canvas: int = 0
-    """Side in pixels of the piece of a photo that is made old as a whole, and crops cut from: damage is as wide and as
-    long as on a scan of that size. 0: each crop is made old by itself (published)."""
+    """Side in pixels of the piece of a photo that is degraded as a whole, and crops cut from: damage is as wide and as
+    long as on a scan of that size. 0: each crop is degraded by itself (published)."""
     crops_of_canvas: int = 1
-    """Crops cut from each canvas: making photos old costs more than cutting them."""
+    """Crops cut from each canvas: degrading photos costs more than cutting them."""
     canvases_kept: int = 192
     """The detector's canvases from which the crops of a batch are drawn, the newest ones; crops of a few are alike."""
     only_damage_share: float = 0.5

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 MIXED = 8
 """Shards whose pairs are shuffled together: 512 pairs at the usual 64 a shard."""
 KEPT_BYTES = 2 * 1024**3
-"""Of shards in memory, as many bytes as photos may take that are made old on line."""
+"""Of shards in memory, as many bytes as photos may take that are degraded on line."""
 NEED_TONED = ("vae_clean", "mapping", "joint", "pix2pix")
 """Stages that see toned photos where those are the target."""
 READERS = 2

@@ -1,4 +1,4 @@
-"""Clean photos made old: exactly as the recipe says, and the same wherever an item is made."""
+"""Clean photos degraded: exactly as the recipe says, and the same wherever an item is made."""
 
 from __future__ import annotations
 

@@ -17,9 +17,9 @@ from waiting import wait_until
 
 from oldphoto_core.custody import audit
 from oldphoto_core.restoration import RestoreJob, RestoreOptions, close_run, open_run, restore_shard
-from oldphoto_core.runs.run import hand_out
+from oldphoto_core.runs.run import store_shards
 from oldphoto_core.runs.run_lock import sole_coordinator
-from oldphoto_core.runs.shard import restore_handed_out
+from oldphoto_core.runs.shard import restore_stored_shard
 from oldphoto_core.storage import Bucket, read_ledger
 
 register()
@@ -34,7 +34,7 @@ from oldphoto_core.restoration import RestoreJob, RestoreOptions, register_resto
 from oldphoto_core.runs import shard_store
 from oldphoto_core.runs.run_lock import sole_coordinator
 from oldphoto_core.runs.run import close_run, open_run, restore_shard
-from oldphoto_core.runs.shard import restore_handed_out
+from oldphoto_core.runs.shard import restore_stored_shard
 
 old, new, run_id = sys.argv[1:]
 shard_store.LEASE_SECONDS = 3
@@ -59,7 +59,7 @@ def coordinate():
         finally:
             close_run(run, "interrupted")
 
-restore_handed_out(new, run_id, 0) if run_id else coordinate()
+restore_stored_shard(new, run_id, 0) if run_id else coordinate()
 """
 
 
@@ -124,9 +124,9 @@ def test_a_process_at_a_shard_that_was_replaced_writes_no_photo_and_no_row(
 ) -> None:
     monkeypatch.setattr("oldphoto_core.runs.shard_store.LEASE_SECONDS", 3)
     run = open_run(job)
-    hand_out(run)
+    store_shards(run)
     with stopped(Path(job.source), Path(job.target), run.run_id) as process:
-        restore_handed_out(job.target, run.run_id, 0, 2)
+        restore_stored_shard(job.target, run.run_id, 0, 2)
         before = everything(Path(job.target))
         assert "was lost: another process took it over" in go_on(process)
     assert everything(Path(job.target)) == before

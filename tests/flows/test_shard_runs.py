@@ -16,7 +16,7 @@ from waiting import wait_until
 
 from flows.restore_shard import restore_shard
 from flows.server import end_cancelled
-from flows.shard_runs import PrefectShardRuns, strays
+from flows.shard_runs import PrefectShardRuns, orphaned_runs
 from oldphoto_core.errors import OrchestratorAway
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -97,7 +97,7 @@ def test_what_waits_is_cancelled_and_what_runs_is_told(runs: PatientRuns) -> Non
     runs.cancel([waiting, running])
     assert become(waiting, Pending()).is_cancelled()
     assert runs.look([waiting, running])[running].state == "running"
-    assert [str(run.id) for run in answered(lambda: strays([runs.run_id]))] == [running]
+    assert [str(run.id) for run in answered(lambda: orphaned_runs([runs.run_id]))] == [running]
     answered(lambda: end_cancelled(UUID(running)))
     assert runs.look([running])[running].state == "ended"
-    assert answered(lambda: strays([runs.run_id])) == []
+    assert answered(lambda: orphaned_runs([runs.run_id])) == []

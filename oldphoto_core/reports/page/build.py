@@ -43,7 +43,7 @@ _DIGITS = 5
 
 
 def write_report(target: Bucket, summary: Summary) -> str:
-    """Make the report of a run whose books are closed; returns the key of its index in the target.
+    """Make the report of a finalised run; returns the key of its index in the target.
 
     Thumbnails are those that lie there; a photo that an earlier run restored shows that run's. Raises StorageError.
     """

@@ -79,7 +79,7 @@ def with_label(packet: bytes | None, label: Label, warn: Callable[[str], None]) 
     Args:
         packet: The master's, or None.
         label: What to add.
-        warn: Hears why the master's packet is left out, if it has to be.
+        warn: Called with why the master's packet is left out, if it has to be.
     """
     root = _parsed(_EMPTY)
     if packet is not None:

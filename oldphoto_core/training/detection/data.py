@@ -22,7 +22,7 @@ from oldphoto_core.training.pair_set import PairSet
 from oldphoto_core.training.world import ALONE, World
 
 Canvas = tuple[Photo, Mask, NDArray[np.float32]]
-"""HW luminance of a photo made old, its mask, and how much each pixel counts."""
+"""HW luminance of a photo degraded, its mask, and how much each pixel counts."""
 AHEAD = 8
 """Steps of canvases that are kept although no batch to come asks for them: one under way in another thread might."""
 

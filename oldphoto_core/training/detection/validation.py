@@ -26,7 +26,7 @@ VALIDATION_CROP = 512
 
 
 class DetectionValidation:
-    """Held-out photos: clean ones made old by the whole recipe, old ones with damage added, clean ones as they are."""
+    """Held-out photos: clean ones degraded by the whole recipe, old ones with damage added, clean ones as they are."""
 
     def __init__(self, config: StageConfig, clean: PhotoSet, old: PhotoSet | None) -> None:
         self._most_false = config.most_false_positives

@@ -23,43 +23,43 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def heard(pipe: int) -> Heartbeat:
-    hands = Heartbeat()
+    heartbeat = Heartbeat()
     for line in os.read(pipe, 65536).decode().splitlines():
-        hands.hear(line)
-    return hands
+        heartbeat.take(line)
+    return heartbeat
 
 
 def test_the_watcher_knows_what_is_in_hand(pipe: int) -> None:
-    ears = with_heartbeat(ShardCallbacks())
+    callbacks = with_heartbeat(ShardCallbacks())
     for key in ("a.png", "line\nbreak é.png", "b.png"):
-        ears.on_begin(key)
-    ears.on_row(row("a.png"))
-    ears.on_part("b.png", 1, 9)
-    hands = heard(pipe)
-    assert hands.holding == {"line\nbreak é.png", "b.png"}
-    hands.empty()
-    assert (hands.holding, hands.heard_any) == (set(), False)
+        callbacks.on_begin(key)
+    callbacks.on_row(row("a.png"))
+    callbacks.on_part("b.png", 1, 9)
+    heartbeat = heard(pipe)
+    assert heartbeat.holding == {"line\nbreak é.png", "b.png"}
+    heartbeat.empty()
+    assert (heartbeat.holding, heartbeat.heard_any) == (set(), False)
 
 
 def test_whoever_listened_before_still_hears(pipe: int) -> None:
     keys: list[str] = []
-    ears = with_heartbeat(ShardCallbacks(on_begin=keys.append, on_row=lambda each: keys.append(each.key)))
-    ears.on_begin("a.png")
-    ears.on_row(row("a.png"))
+    callbacks = with_heartbeat(ShardCallbacks(on_begin=keys.append, on_row=lambda each: keys.append(each.key)))
+    callbacks.on_begin("a.png")
+    callbacks.on_row(row("a.png"))
     assert keys == ["a.png", "a.png"]
 
 
 def test_a_pause_is_a_sign_of_life_and_getting_ready_is_no_photo(pipe: int) -> None:
-    hands = Heartbeat()
-    hands.hear("ready")
-    assert not hands.heard_any
+    heartbeat = Heartbeat()
+    heartbeat.take("ready")
+    assert not heartbeat.heard_any
     beat()
     assert heard(pipe).heard_any
 
 
 def test_a_shard_goes_on_when_nobody_watches_any_more(pipe: int) -> None:
     os.close(pipe)
-    ears = with_heartbeat(ShardCallbacks())
-    ears.on_begin("a.png")
-    ears.on_row(row("a.png"))
+    callbacks = with_heartbeat(ShardCallbacks())
+    callbacks.on_begin("a.png")
+    callbacks.on_row(row("a.png"))
     assert PIPE not in os.environ
