@@ -26,9 +26,11 @@ def evaluate(
     holdout: Annotated[int, Field(ge=0, description="Last photos of each name prefix; 0 = every photo")] = 40,
     old: Annotated[str | None, Field(description="Bucket of real old photos, which have no original")] = None,
     backbones: Annotated[Backbones | None, Field(description="Files of the networks behind LPIPS and FID")] = None,
+    rivals: Annotated[list[str] | None, Field(description="Rivals without a model, by name")] = None,
 ) -> str:
     """Writes OUT/plain/, OUT/scratched/ and, with `old`, OUT/real/; returns the tables as Markdown."""
     tables = []
+    others = rivals or []
     configs = {
         name: EvaluationConfig(recipe=recipe, seed=seed, holdout=holdout or None, scratched=scratched)
         for name, scratched in (("plain", False), ("scratched", True))
@@ -36,11 +38,12 @@ def evaluate(
     for name, config in configs.items():
         with CountProgress(f"evaluating, {name}", len(held_out(Bucket(clean), config.holdout))) as done:
             place = f"{out.rstrip('/')}/{name}"
-            tables.append(evaluate_models(clean, place, models, config, done.advance, backbones))
+            tables.append(evaluate_models(clean, place, models, config, done.advance, backbones, others))
     if old:
         config = configs["plain"]
         with CountProgress("evaluating, real", len(held_out(Bucket(old), config.holdout))) as done:
-            tables.append(evaluate_on_real(clean, old, f"{out.rstrip('/')}/real", models, config, done.advance))
+            place = f"{out.rstrip('/')}/real"
+            tables.append(evaluate_on_real(clean, old, place, models, config, done.advance, others))
     text = "\n".join(tables)
     charts = [as_image(Bucket(out).join(name), "summary.png") for name in configs]
     sheets = [f"{out.rstrip('/')}/{name}/contact_sheet.png" for name in configs]

@@ -21,18 +21,25 @@ def evaluate_models(
     config: EvaluationConfig,
     on_crop: Callable[[], None],
     backbones: Backbones | None = None,
+    rivals: Sequence[str] = (),
 ) -> str:
     """Models and baselines on one kind of degraded photos; returns the table."""
-    table = core.evaluate_models(Bucket(clean), Bucket(out), models, config, on_crop, backbones)
+    table = core.evaluate_models(Bucket(clean), Bucket(out), models, config, on_crop, backbones, rivals)
     get_run_logger().info("%s", table)
     return table
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
 def evaluate_on_real(
-    clean: str, old: str, out: str, models: Sequence[str], config: EvaluationConfig, on_photo: Callable[[], None]
+    clean: str,
+    old: str,
+    out: str,
+    models: Sequence[str],
+    config: EvaluationConfig,
+    on_photo: Callable[[], None],
+    rivals: Sequence[str] = (),
 ) -> str:
     """Models and baselines on real old photos; returns the tables."""
-    table = core.evaluate_on_real(Bucket(clean), Bucket(old), Bucket(out), models, config, on_photo)
+    table = core.evaluate_on_real(Bucket(clean), Bucket(old), Bucket(out), models, config, on_photo, rivals)
     get_run_logger().info("%s", table)
     return table

@@ -170,6 +170,7 @@ def evaluate(
     clean: Annotated[str, typer.Option(metavar="URL", help="Clean photos.")],
     out: Annotated[str, typer.Option(metavar="URL", help="Receives tables and contact sheets.")],
     models: Annotated[str, typer.Option(metavar="A,B,...", help="Models by name, folder or URL.")] = "starter",
+    rivals: Annotated[str, typer.Option(metavar="A,B,...", help="Rivals without a model: sequential, dip.")] = "",
     recipe: Annotated[str, typer.Option(help="How photos are degraded.")] = "published",
     seed: Annotated[int, typer.Option(help="Of the degradation.")] = 7,
     holdout: Annotated[int, typer.Option(min=0, help="Last photos of each name prefix; 0 = every photo.")] = 40,
@@ -188,9 +189,12 @@ def evaluate(
     from flows.prefect_session import prefect_session
     from oldphoto_core.degradation import recipe_named
     from oldphoto_core.evaluation import Backbones
+    from oldphoto_core.evaluation.rivals import rival_methods
     from oldphoto_core.storage import Bucket
 
     recipe_named(recipe)
+    others = _names(rivals)
+    rival_methods(others)
     backbone, heads = lpips or (None, None)
     backbones = Backbones(
         lpips_backbone=backbone, lpips_heads=heads, fid_network=fid, sha256=tuple(_names(sha256)),
@@ -201,7 +205,7 @@ def evaluate(
     with prefect_session(say):
         from flows.evaluate import evaluate as evaluate_flow
 
-        text = evaluate_flow(clean, out, _names(models), recipe, seed, holdout, old, backbones)
+        text = evaluate_flow(clean, out, _names(models), recipe, seed, holdout, old, backbones, others)
     show_text(text)
     show(f"tables and contact sheets: {out}/plain, {out}/scratched" + (f", {out}/real" if old else ""))
 

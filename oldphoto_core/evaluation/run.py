@@ -23,6 +23,7 @@ from oldphoto_core.evaluation.compare import (
     record,
 )
 from oldphoto_core.evaluation.real import gaps, naturalness, naturalness_of, real_to_markdown, summarise_real
+from oldphoto_core.evaluation.rivals import rival_methods
 from oldphoto_core.evaluation.tables import summarise, to_markdown, to_png
 from oldphoto_core.inference.restorer import Restorer
 from oldphoto_core.nets.architectures import PIX2PIX
@@ -41,15 +42,17 @@ class Contenders:
     """Models side by side, loaded once."""
 
     restorers: dict[str, Restorer] = field(default_factory=dict)
+    rivals: dict[str, Method] = field(default_factory=dict)
+    """Methods without a model, by their rows."""
 
     @classmethod
-    def load(cls, models: Sequence[str]) -> Contenders:
-        """By name, folder or URL."""
-        return cls({model: Restorer.load(model) for model in models})
+    def load(cls, models: Sequence[str], rivals: Sequence[str] = ()) -> Contenders:
+        """Models by name, folder or URL; rivals by their names in `RIVALS`."""
+        return cls({model: Restorer.load(model) for model in models}, rival_methods(rivals))
 
     def methods(self, *, scratched: bool) -> dict[str, Method]:
-        """The baselines and the models; with damage also the models that find it by themselves."""
-        methods = baseline_methods()
+        """The baselines, the rivals and the models; with damage also the models that find it by themselves."""
+        methods = baseline_methods() | self.rivals
         for model, restorer in self.restorers.items():
             row = f"{_kind(restorer.card)}, {model}"
             methods[row] = as_method(restorer)
@@ -65,12 +68,13 @@ def evaluate_models(
     config: EvaluationConfig,
     on_crop: Callable[[], None] = lambda: None,
     backbones: Backbones | None = None,
+    rivals: Sequence[str] = (),
 ) -> str:
     """Writes results.csv (a row per photo and method), summary.md, .csv, .json and .png, contact_sheet.png; returns
     summary.md."""
     backbones = backbones or Backbones()
     digests = backbones.verified() | packaged(backbones)
-    methods = Contenders.load(models).methods(scratched=config.scratched)
+    methods = Contenders.load(models, rivals).methods(scratched=config.scratched)
     lpips = lpips_by(backbones)
     clouds = frechet_distances(backbones)
 
@@ -104,9 +108,10 @@ def evaluate_on_real(
     models: Sequence[str],
     config: EvaluationConfig,
     on_photo: Callable[[], None] = lambda: None,
+    rivals: Sequence[str] = (),
 ) -> str:
     """Writes real.csv and real.md, what can be said of photos that have no original; returns real.md."""
-    contenders = Contenders.load(models)
+    contenders = Contenders.load(models, rivals)
     methods = contenders.methods(scratched=False)
     methods = {"as they are": methods.pop("degraded input"), **methods}
     results = naturalness(old, methods, naturalness_of(clean, config), config, on_photo)
