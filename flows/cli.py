@@ -22,13 +22,14 @@ from flows.commands import (
     report,
     restore,
     retrain,
+    sheet,
     train,
 )
 from flows.commands.terminal import say
 from flows.surroundings import settle_in
 from oldphoto_core.errors import OldPhotoError
 
-GROUPS = (demo, doctor, inventory, restore, report, custody, export, train, retrain, degradations, models)
+GROUPS = (demo, doctor, inventory, restore, report, custody, export, train, retrain, sheet, degradations, models)
 INTERRUPTED = 130  # what Typer ends with on Ctrl-C
 
 app = typer.Typer(

@@ -68,6 +68,11 @@ def parsed_size(text: str) -> int:
     return int(float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " "))
 
 
+def names_of(listed: str) -> list[str]:
+    """Return the names in "A,B,...", without blanks around them."""
+    return [name.strip() for name in listed.split(",") if name.strip()]
+
+
 def above_zero(number: float | None) -> float | None:
     """Callback of options whose number must be above 0, where there is one."""
     if number is not None and not number > 0:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from flows.commands.terminal import DaskOption, known_device, say, show, show_text
+from flows.commands.terminal import DaskOption, known_device, names_of, say, show, show_text
 
 if TYPE_CHECKING:
     from oldphoto_core.degradation import Recipe
@@ -193,11 +193,11 @@ def evaluate(
     from oldphoto_core.storage import Bucket
 
     recipe_named(recipe)
-    others = _names(rivals)
+    others = names_of(rivals)
     rival_methods(others)
     backbone, heads = lpips or (None, None)
     backbones = Backbones(
-        lpips_backbone=backbone, lpips_heads=heads, fid_network=fid, sha256=tuple(_names(sha256)),
+        lpips_backbone=backbone, lpips_heads=heads, fid_network=fid, sha256=tuple(names_of(sha256)),
         frechet_vgg16=frechet_vgg16,
     )  # fmt: skip
     backbones.verified()
@@ -205,10 +205,6 @@ def evaluate(
     with prefect_session(say):
         from flows.evaluate import evaluate as evaluate_flow
 
-        text = evaluate_flow(clean, out, _names(models), recipe, seed, holdout, old, backbones, others)
+        text = evaluate_flow(clean, out, names_of(models), recipe, seed, holdout, old, backbones, others)
     show_text(text)
     show(f"tables and contact sheets: {out}/plain, {out}/scratched" + (f", {out}/real" if old else ""))
-
-
-def _names(listed: str) -> list[str]:
-    return [name.strip() for name in listed.split(",") if name.strip()]
