@@ -23,13 +23,14 @@ from flows.commands import (
     restore,
     retrain,
     sheet,
+    study,
     train,
 )
 from flows.commands.terminal import say
 from flows.surroundings import settle_in
 from oldphoto_core.errors import OldPhotoError
 
-GROUPS = (demo, doctor, inventory, restore, report, custody, export, train, retrain, sheet, degradations, models)
+GROUPS = (demo, doctor, inventory, restore, report, custody, export, train, retrain, study, sheet, degradations, models)
 INTERRUPTED = 130  # what Typer ends with on Ctrl-C
 
 app = typer.Typer(

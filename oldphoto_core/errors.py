@@ -31,6 +31,8 @@
     ├── RunStopped                    a policy ended a restoration early; what was done stays, a rerun goes on
     ├── AuditFailed                   something in a target is not what was recorded, and that was to be an error
     ├── RollbackRefused               what a run wrote was altered since; nothing was removed
+    ├── StudyError                    a blind study that cannot be made, served or counted
+    │   └── RefusedAnswer             one answer of a participant that is not kept
     └── TrainingError                 a training that cannot start or go on
         ├── Diverged                  its loss ran away
         └── TooFewPhotos              too little has arrived since the last one
@@ -237,6 +239,14 @@ class AuditFailed(OldPhotoError):
 
 class RollbackRefused(OldPhotoError):
     """Something that a run wrote was altered since; it is somebody's work now, and nothing was removed."""
+
+
+class StudyError(OldPhotoError):
+    """A blind study that cannot be made, served or counted."""
+
+
+class RefusedAnswer(StudyError):
+    """An answer that is not kept; what was kept before stays. The message is for the participant."""
 
 
 class TrainingError(OldPhotoError):

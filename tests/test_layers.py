@@ -25,7 +25,7 @@ FLOORS = [
     {"runs"},
     {"restoration"},
     {"evaluation", "custody", "doctor"},
-    {"retraining"},
+    {"retraining", "study"},
 ]
 """From the ground up; a room may use the floors below its own."""
 TYPES_IN_A_CIRCLE = {"oldphoto_core.storage.temporary"}

@@ -1,0 +1,1 @@
+"""Blind studies: people rank what several methods made of the same photos, without knowing which method made what."""
