@@ -81,7 +81,7 @@ def fit(target: Tensor, weight: Tensor, config: DeepPriorConfig, seed: int) -> N
             optimiser.zero_grad(set_to_none=True)
             output = network(noise + config.jitter * torch.randn_like(noise))
             loss = ((output - target).square() * weight).mean()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
             if watch.add(output.detach()[0].permute(1, 2, 0).numpy()):
                 break

@@ -74,7 +74,7 @@ def _restored(restorer: RestoresPhotos, image: Photo, mask: NDArray[np.bool_]) -
 def _found(restorer: FindsDamage, image: Photo) -> NDArray[np.bool_]:
     marks = np.zeros((*image.shape[:2], 1), np.uint8)
     restorer.find_damage(ArrayCanvas(image), ArrayCanvas(marks), _nobody)
-    return marks[..., 0] != 0
+    return marks[..., 0].astype(bool)
 
 
 def _nothing(image: Photo) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from oldphoto_core.errors import UsageError
@@ -10,7 +10,7 @@ from oldphoto_core.evaluation.compare import Method
 from oldphoto_core.evaluation.deep_prior import deep_prior_restore
 from oldphoto_core.evaluation.sequential import sequential_restore
 
-RIVALS = MappingProxyType({
+RIVALS: Mapping[str, tuple[str, Method]] = MappingProxyType({
     "sequential": ("sequential: denoise, inpaint, sharpen", sequential_restore),
     "dip": ("deep image prior", deep_prior_restore),
 })  # fmt: skip

@@ -100,11 +100,11 @@ def draw_sheet(
 
 
 def chosen_squares(pictures: Sequence[Photo], count: int) -> list[Square]:
-    """Return the squares, apart from each other, in which pictures HWC of one size differ most."""
+    """Return the squares, apart from each other, in which pictures HWC of one size differ most in detail."""
     height, width = pictures[0].shape[:2]
     side = max(1, min(height, width) // SHARE)
-    grey = np.stack([picture.astype(np.float32).mean(axis=2) for picture in pictures])
-    spread = np.asarray(cv2.blur(grey.std(axis=0), (side, side), borderType=cv2.BORDER_REFLECT))
+    detail = np.stack([_detail(picture, side) for picture in pictures])
+    spread = np.asarray(cv2.blur(detail.std(axis=0), (side, side), borderType=cv2.BORDER_REFLECT))
     half = side // 2
     found: list[Square] = []
     for _ in range(count):
@@ -114,6 +114,12 @@ def chosen_squares(pictures: Sequence[Photo], count: int) -> list[Square]:
         # the next one lies elsewhere
         spread[max(0, top - half) : top + side + half, max(0, left - half) : left + side + half] = -1
     return found
+
+
+def _detail(picture: Photo, side: int) -> NDArray[np.float32]:
+    """The grey picture without its tone: a method that only darkens differs in no detail."""
+    grey = picture.astype(np.float32).mean(axis=2)
+    return np.asarray(grey - cv2.GaussianBlur(grey, (0, 0), max(1.0, side / 8)), np.float32)
 
 
 def _inside(square: Square, image: Photo, key: str) -> Square:

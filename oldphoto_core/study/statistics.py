@@ -31,12 +31,12 @@ def kendall_w(ranks: Ranks) -> float:
         return float("nan")
     sums = ranks.sum(axis=0)
     spread = float(np.square(sums - sums.mean()).sum())
-    return 12.0 * spread / (rankings**2 * (methods**3 - methods))
+    return float(12.0 * spread / (rankings**2 * (methods**3 - methods)))
 
 
 def wins(ranks: Ranks) -> NDArray[np.float64]:
     """Return how often each method (row) was ranked before each other one (column)."""
-    return (ranks[:, :, None] < ranks[:, None, :]).sum(axis=0).astype(np.float64)
+    return np.asarray((ranks[:, :, None] < ranks[:, None, :]).sum(axis=0), np.float64)
 
 
 def bradley_terry(won_against: NDArray[np.float64]) -> NDArray[np.float64]:

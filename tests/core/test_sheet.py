@@ -55,7 +55,7 @@ def test_crops_are_taken_where_methods_differ_most() -> None:
     other[70:100, 20:50] = 255 - other[70:100, 20:50]
     other[5:15, 120:130] += 20
     first, second = chosen_squares([image, other], 2)
-    assert first == (20, 70, 30)
+    assert np.abs(np.subtract(first, (20, 70, 30))).max() <= 8
     assert abs(second[0] - 110) <= 10
     assert second[1] <= 5
 

@@ -109,8 +109,12 @@ def test_outlines_of_real_damage_reach_the_training_and_the_shards(
 def test_an_evaluation_prints_ours_beside_opencv(albums: tuple[Path, Path], tmp_path: Path, oldphoto) -> None:
     card = ModelCard(name="fresh", preset="compact", partial_nonlocal=True, weights_sha256="", created="2026-11-23")
     save_model(Bucket(tmp_path / "model"), preset_named("compact").triplet(), card)
-    ended = oldphoto("evaluate", "--clean", albums[0], "--out", tmp_path / "table", "--models", tmp_path / "model")
+    ended = oldphoto(
+        "evaluate", "--clean", albums[0], "--out", tmp_path / "table", "--models", tmp_path / "model", "--rivals",
+        "sequential",
+    )  # fmt: skip
     assert ended.code == 0, ended.err
+    assert "| sequential: denoise, inpaint, sharpen |" in ended.out
     assert "| OpenCV, h=3 |" in ended.out
     assert "| ours, " in ended.out
     assert "with white scratches" in ended.out
@@ -136,6 +140,7 @@ def test_wrong_calls_are_one_line_with_the_way_out(albums: tuple[Path, Path], tm
         (("synthesize", clean, tmp_path / "pairs", "--outlines", tmp_path), 2, "no operation film_damage"),
         (("synthesize", clean, tmp_path / "pairs", "--recipe", "best"), 2, "published"),
         (("evaluate", "--clean", clean, *out, "--models", "best"), 1, "no model is called"),
+        (("evaluate", "--clean", clean, *out, "--rivals", "best"), 2, "'best' is no rival; choose from sequential"),
     ]
     for arguments, code, words in cases:
         ended = oldphoto(*arguments)
