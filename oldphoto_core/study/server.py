@@ -161,7 +161,13 @@ class StudyServer:
             return {"done": done, "total": total}
         seen = shown(self.study, participant, done)
         photo = self.study.photos[seen.photo]
-        state: dict[str, Any] = {"done": done, "total": total, "place": done, "width": photo.width, "height": photo.height}
+        state: dict[str, Any] = {
+            "done": done,
+            "total": total,
+            "place": done,
+            "width": photo.width,
+            "height": photo.height,
+        }
         state |= {"original": seen.original, "results": list(seen.results)}
         if done + 1 < total:
             following = shown(self.study, participant, done + 1)
