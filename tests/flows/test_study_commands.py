@@ -68,7 +68,7 @@ def test_a_study_is_made_served_and_counted(tmp_path: Path, oldphoto) -> None:
     assert (out / "results/table.md").is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_server_that_is_killed_loses_no_acknowledged_answer_and_counts_none_twice(made: Path) -> None:
     tokens = invite(made, 4)
     acknowledged: set[tuple[str, int]] = set()
@@ -113,7 +113,6 @@ def _done(folder: Path, token: str) -> int:
     return sum(each.participant == participant_of(token) for each in read_answers(folder, read_study(folder)))
 
 
-@pytest.mark.slow
 def test_a_second_server_on_a_study_is_refused(made: Path, oldphoto) -> None:
     with served(made):
         ended = oldphoto("study", "serve", made, "--listen", "127.0.0.1:0")
@@ -149,7 +148,6 @@ def test_what_cannot_be_is_refused_in_one_line(
     assert list((tmp_path / "empty").iterdir()) == []
 
 
-@pytest.mark.slow
 def test_beyond_loopback_a_link_is_needed_and_the_page_says_who_asks(made: Path) -> None:
     command = [
         sys.executable,

@@ -16,8 +16,6 @@ from oldphoto_core.study.participants import invite
 from oldphoto_core.study.results import count
 from oldphoto_core.study.study import read_study
 
-pytestmark = pytest.mark.slow
-
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 PIXELS = """() => Object.fromEntries([...document.querySelectorAll('#panes figcaption button')].map(button => {
     const image = button.closest('figure').querySelector('img');
@@ -100,15 +98,18 @@ def by_clicks(person: Person, order: list[str]) -> None:
         person.page.locator(f"figcaption button[aria-keyshortcuts={letter}]").click()
 
 
-@pytest.mark.parametrize("people", [5, pytest.param(22, marks=pytest.mark.long)])
-def test_participants_of_known_preference_give_the_table_that_follows(browser: Any, folder: Path, people: int) -> None:
+@pytest.mark.parametrize(("people", "photos"), [(5, 1), pytest.param(22, 3, marks=pytest.mark.long)])
+def test_participants_of_known_preference_give_the_table_that_follows(
+    browser: Any, tmp_path: Path, people: int, photos: int
+) -> None:
     """All rank the methods in one order, but for two, who find the second best one best in every photo."""
-    usual = list(LEVELS)
+    study_in(tmp_path, photos)
+    folder, usual = tmp_path / "study", list(LEVELS)
     odd = ["good", "best", "fair", "poor"]
     with serving(folder) as url:
         for number in range(people):
             person = Person(browser, url).begin()
-            for place in range(1, 4):
+            for place in range(1, photos + 1):
                 person.until_photo(place)
                 letters = person.letters()
                 wanted = [letters[method] for method in (odd if number in (0, people - 1) else usual)]
@@ -121,7 +122,7 @@ def test_participants_of_known_preference_give_the_table_that_follows(browser: A
             person.context.close()
     study = read_study(folder)
     results = count(study, read_answers(folder, study))
-    assert (results.rankings, results.participants, results.complete) == (3 * people, people, people)
+    assert (results.rankings, results.participants, results.complete) == (photos * people, people, people)
     table = results.table.set_index("method")
     assert list(table.index) == usual
     assert table["top_1"].to_dict() == pytest.approx(
@@ -131,8 +132,8 @@ def test_participants_of_known_preference_give_the_table_that_follows(browser: A
     assert table["mean_rank"].to_dict() == pytest.approx(
         {"best": 1 + 2 / people, "good": 2 - 2 / people, "fair": 3, "poor": 4}
     )
-    n = 3 * people
-    sums = [n + 6, 2 * n - 6, 3 * n, 4 * n]
+    n, odd_ones = photos * people, photos * 2
+    sums = [n + odd_ones, 2 * n - odd_ones, 3 * n, 4 * n]
     w = 12 * sum((each - 2.5 * n) ** 2 for each in sums) / (n**2 * 60)
     assert (results.agreement, results.agreement_within) == (pytest.approx(w), pytest.approx(w))
 
