@@ -75,6 +75,7 @@ class Ranking {
     row.addEventListener("pointerdown", (event) => {
       if (event.button === 0 && !event.target.closest("button")) this.follow(event, name);
     });
+    Ranking.keepFrom(row);
     return row;
   }
 
@@ -103,6 +104,11 @@ class Ranking {
     else return;
     event.preventDefault();
     event.stopPropagation();
+  }
+
+  // A finger that drags is no swipe: a browser would take the next tap for the end of one.
+  static keepFrom(element) {
+    element.addEventListener("touchmove", (event) => event.cancelable && event.preventDefault(), { passive: false });
   }
 
   // a drag that began at `event`, on a row of the list or on a result that is not in it yet

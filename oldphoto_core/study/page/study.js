@@ -71,6 +71,7 @@
     button.setAttribute("aria-keyshortcuts", item.letter);
     button.addEventListener("click", () => ranking.toggle(item.name));
     button.addEventListener("pointerdown", (event) => ranking.follow(event, item.name));
+    Ranking.keepFrom(button);
     figure.querySelector("figcaption").replaceChildren(button);
     return figure;
   }

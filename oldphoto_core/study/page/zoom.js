@@ -14,6 +14,10 @@ class Zoom {
     for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) {
       root.addEventListener(name, (event) => this.pointers.delete(event.pointerId));
     }
+    // a finger that moves pictures is no swipe: a browser would take the next tap for the end of one
+    root.addEventListener("touchmove", (event) => {
+      if (event.cancelable && (this.scale > 1 || event.touches.length > 1)) event.preventDefault();
+    }, { passive: false });
     root.addEventListener("dblclick", (event) => this.by(this.scale > 1 ? 0 : 3, this.at(event)));
     this.fit();
   }
