@@ -33,6 +33,10 @@
     ├── RollbackRefused               what a run wrote was altered since; nothing was removed
     ├── StudyError                    a blind study that cannot be made, served or counted
     │   └── RefusedAnswer             one answer of a participant that is not kept
+    ├── ReviewError                   a decision about a photo that cannot be stored or read
+    │   ├── DecidedMeanwhile          somebody else decided since the reviewer looked
+    │   ├── NotWhatWasSeen            the derivative is gone, or another one than the reviewer saw
+    │   └── DamagedDecision           a file that is no decision
     └── TrainingError                 a training that cannot start or go on
         ├── Diverged                  its loss ran away
         └── TooFewPhotos              too little has arrived since the last one
@@ -48,7 +52,7 @@ from typing import ClassVar, Literal, get_args
 
 from oldphoto_core.names import visible
 
-SkippedReason = Literal["not an image", "already restored", "output exists", "run stopped"]
+SkippedReason = Literal["not an image", "already restored", "output exists", "run stopped", "accepted", "rejected"]
 """Why a ledger's row is `skipped`."""
 
 FailedReason = Literal[
@@ -247,6 +251,22 @@ class StudyError(OldPhotoError):
 
 class RefusedAnswer(StudyError):
     """An answer that is not kept; what was kept before stays. The message is for the participant."""
+
+
+class ReviewError(OldPhotoError):
+    """A decision about a photo that cannot be stored or read; nothing was overwritten."""
+
+
+class DecidedMeanwhile(ReviewError):
+    """Somebody else decided about the photo since the reviewer looked at it."""
+
+
+class NotWhatWasSeen(ReviewError):
+    """The derivative is gone, or is another one than the reviewer saw."""
+
+
+class DamagedDecision(ReviewError):
+    """A file in the place of a decision that is none."""
 
 
 class TrainingError(OldPhotoError):

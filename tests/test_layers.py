@@ -18,13 +18,13 @@ FLOORS = [
     {"nets", "clusters", "colour_difference"},
     {"scans"},
     {"storage"},
-    {"arrivals", "checkpoints", "degradation", "inventory", "reports", "metrics", "devices", "tone"},
+    {"arrivals", "checkpoints", "degradation", "inventory", "reports", "reviews", "metrics", "devices", "tone"},
     {"detection"},
     {"inference"},
     {"pipeline", "training", "samples"},
     {"runs"},
     {"restoration"},
-    {"evaluation", "custody", "doctor"},
+    {"evaluation", "custody", "doctor", "desk"},
     {"retraining", "study"},
 ]
 """From the ground up; a room may use the floors below its own."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LONGEST_OPERATOR = 200
 """Characters."""
-RESULT_FOLDERS = ("photos", "masks", "records", "runs", "lease")
+RESULT_FOLDERS = ("photos", "masks", "records", "runs", "lease", "reviews")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

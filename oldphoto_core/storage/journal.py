@@ -24,8 +24,7 @@ class Journal:
 
     def numbers(self) -> list[int]:
         """Of the entries there are, ascending."""
-        matches = (_ENTRY.fullmatch(entry.key) for entry in self.bucket.list())
-        return sorted(int(match[1]) for match in matches if match)
+        return sorted(number for entry in self.bucket.list() if (number := entry_number(entry.key)))
 
     def last(self) -> tuple[int, bytes] | None:
         """Number and content of the last entry."""
@@ -61,6 +60,12 @@ class Journal:
         for number in self.numbers():
             if number <= up_to:
                 self.bucket.delete(_key(number))
+
+
+def entry_number(name: str) -> int:
+    """The number of the entry of this name; 0: it is none."""
+    match = _ENTRY.fullmatch(name)
+    return int(match[1]) if match else 0
 
 
 def _key(number: int) -> str:

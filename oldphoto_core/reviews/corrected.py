@@ -1,0 +1,51 @@
+"""Corrected masks of a target: stored under their digest, so that none replaces another."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from oldphoto_core.reviews.store import mask_in_history, mask_of
+from oldphoto_core.scans import read_mask, write_mask
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from oldphoto_core.storage import Bucket
+
+
+def store_mask(target: Bucket, key: str, mask: NDArray[np.bool_]) -> str:
+    """Store a corrected mask for a later decision; returns the sha256 of its file.
+
+    Args:
+        target: Bucket of the run.
+        key: Of the master.
+        mask: HW in stored order, True = damaged.
+
+    Raises:
+        WriteFailed, NoCredentials, NoConditions: it cannot be stored.
+    """
+    return _store(target, key, write_mask(mask))
+
+
+def adopt_mask(target: Bucket, key: str) -> str:
+    """Store what lies at `reviews/masks/<key>.png`, as another program left it; empty where nothing lies there."""
+    info = target.info(mask_of(key))
+    return _store(target, key, target.read(info.key, version=info.version)) if info is not None else ""
+
+
+def stored_mask(target: Bucket, key: str, sha256: str, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """A corrected mask, HW, True = damaged; `size` is (height, width) of the scan.
+
+    Raises:
+        MaskMismatch: it has another size.
+        SourceMissing, ScanError: it is gone, or cannot be read.
+    """
+    return read_mask(target.read(mask_in_history(key, sha256)), size)
+
+
+def _store(target: Bucket, key: str, data: bytes) -> str:
+    sha256 = hashlib.sha256(data).hexdigest()
+    target.create(mask_in_history(key, sha256), data)  # what lies there already has the same digest
+    return sha256

@@ -1,0 +1,160 @@
+"""The decisions of a target: `reviews/` in its bucket.
+
+    reviews/history/<key>/00000001.json         one decision; created once, never replaced
+    reviews/history/<key>/mask-<sha256>.png     a corrected mask that a decision names; likewise
+    reviews/<key>.json                          all decisions of the photo, for people and other programs
+    reviews/masks/<key>.png                     the corrected mask of the last decision
+
+The history is the truth, and the two others are made from it. A key of a photo ends as an image does, so none of these
+names can be that of another photo's file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from oldphoto_core.errors import DamagedDecision, DecidedMeanwhile, SourceMissing
+from oldphoto_core.reviews.decision import SCHEMA, Decision, decode_decision, encode, encode_decision
+from oldphoto_core.storage import Bucket, Journal
+from oldphoto_core.storage.journal import entry_number
+from oldphoto_core.storage.parallel import SMALL_THREADS, map_objects
+
+REVIEWS = "reviews"
+"""A target's folder of decisions."""
+HISTORY = f"{REVIEWS}/history"
+MASKS = f"{REVIEWS}/masks"
+
+
+class Reviews:
+    """The decisions of one target. Safe between threads, processes and machines that use the same target."""
+
+    def __init__(self, target: Bucket) -> None:
+        self.target = target
+
+    def history(self, key: str) -> list[Decision]:
+        """Every decision about a photo, the first one first. Raises DamagedDecision."""
+        return [self._decoded(key, number) for number in self._journal(key).numbers()]
+
+    def last(self, key: str) -> Decision | None:
+        """The decision that counts, or None. Raises DamagedDecision."""
+        numbers = self._journal(key).numbers()
+        return self._decoded(key, numbers[-1]) if numbers else None
+
+    def all(self) -> tuple[dict[str, Decision], list[str]]:
+        """The decision that counts of every photo, by key; and what is damaged, in a line each."""
+        decisions: dict[str, Decision] = {}
+        problems: list[str] = []
+        numbers = dict(self._numbers())
+        for found in map_objects(self._read, numbers.items(), SMALL_THREADS):
+            if isinstance(found, Decision):
+                decisions[found.key] = found
+            else:
+                problems.append(found)
+        return decisions, problems
+
+    def count(self) -> int:
+        """How many photos have decisions, by the names of files alone."""
+        return sum(1 for _ in self._numbers())
+
+    def add(self, decision: Decision, *, after: int | None = None) -> Decision:
+        """Store a decision; once this returns, it lasts. The files for people are brought up to date after that.
+
+        Args:
+            decision: Its number is given here.
+            after: The number of the last decision that the reviewer knew of, 0 for none; None: whatever is there.
+
+        Returns:
+            The decision as it is stored.
+
+        Raises:
+            DecidedMeanwhile: somebody else decided since; nothing was stored.
+            SourceMissing: the mask that it names is not stored.
+            NoConditions, WriteFailed, NoCredentials: it cannot be stored.
+        """
+        if decision.mask and self.target.info(mask_in_history(decision.key, decision.mask)) is None:
+            raise SourceMissing(
+                f"the corrected mask {decision.mask[:12]} of {decision.key} is not stored: store it first"
+            )
+        journal = self._journal(decision.key)
+        while True:
+            last = (journal.numbers() or [0])[-1]
+            if after is not None and last != after:
+                raise DecidedMeanwhile(_decided(decision.key, self.last(decision.key)))
+            stored = replace(decision, number=last + 1)
+            if journal.append(last, encode_decision(stored)):
+                break
+        self.publish(decision.key)
+        return stored
+
+    def publish(self, key: str) -> None:
+        """Write `reviews/<key>.json` and the current mask from the history, until nothing was added meanwhile."""
+        while True:
+            decisions = self.history(key)
+            if not decisions:
+                return
+            plain = [decision.as_dict() for decision in decisions]
+            self._put_mask(decisions[-1])
+            self.target.write(review_key(key), encode({"schema": SCHEMA, "key": key, "decisions": plain}))
+            # two that publish at once: the later writer sees the other's decision here, and writes once more
+            if self._journal(key).numbers()[-1] == decisions[-1].number:
+                return
+
+    def _put_mask(self, decision: Decision) -> None:
+        place = mask_of(decision.key)
+        if decision.mask:
+            self.target.write(place, self.target.read(mask_in_history(decision.key, decision.mask)))
+        elif self.target.info(place) is not None:
+            self.target.delete(place)
+
+    def _numbers(self) -> Iterator[tuple[str, int]]:
+        """Key and last number of every photo that was decided about, from one listing."""
+        found: dict[str, int] = {}
+        for info in self.target.list(HISTORY):
+            folder, _, name = info.key.removeprefix(f"{HISTORY}/").rpartition("/")
+            number = entry_number(name)
+            if folder and number:
+                found[folder] = max(found.get(folder, 0), number)
+        return iter(found.items())
+
+    def _read(self, entry: tuple[str, int]) -> Decision | str:
+        try:
+            return self._decoded(*entry)
+        except (DamagedDecision, SourceMissing) as error:
+            return str(error)
+
+    def _decoded(self, key: str, number: int) -> Decision:
+        place = f"{HISTORY}/{key}/{number:08d}.json"
+        try:
+            decision = decode_decision(self._journal(key).read(number))
+        except DamagedDecision as error:
+            raise DamagedDecision(f"{place}: {error}") from error
+        if (decision.key, decision.number) != (key, number):
+            raise DamagedDecision(
+                f"{place}: it says that it is decision {decision.number} about {decision.key}: move it away"
+            )
+        return decision
+
+    def _journal(self, key: str) -> Journal:
+        return Journal(self.target.join(HISTORY, key))
+
+
+def review_key(key: str) -> str:
+    """Where all decisions about a photo lie in a target, for people."""
+    return f"{REVIEWS}/{key}.json"
+
+
+def mask_of(key: str) -> str:
+    """Where the corrected mask of a photo lies in a target."""
+    return f"{MASKS}/{key}.png"
+
+
+def mask_in_history(key: str, sha256: str) -> str:
+    """Where a corrected mask lies that a decision names by its digest."""
+    return f"{HISTORY}/{key}/mask-{sha256}.png"
+
+
+def _decided(key: str, last: Decision | None) -> str:
+    if last is None:
+        return f"the decisions about {key} were removed meanwhile: load the photo again"
+    return f"{last.reviewer} decided about {key} meanwhile ({last.verdict}, {last.time}): look again, then decide"
