@@ -11,7 +11,7 @@ names can be that of another photo's file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from oldphoto_core.errors import DamagedDecision, DecidedMeanwhile, SourceMissing
@@ -41,12 +41,18 @@ class Reviews:
         numbers = self._journal(key).numbers()
         return self._decoded(key, numbers[-1]) if numbers else None
 
-    def all(self) -> tuple[dict[str, Decision], list[str]]:
-        """The decision that counts of every photo, by key; and what is damaged, in a line each."""
-        decisions: dict[str, Decision] = {}
-        problems: list[str] = []
+    def all(self, known: Mapping[str, Decision] | None = None) -> tuple[dict[str, Decision], list[str]]:
+        """The decision that counts of every photo, by key; and what is damaged, in a line each.
+
+        `known` is what an earlier call returned: of photos without a newer decision nothing is read.
+        """
+        known = known or {}
         numbers = dict(self._numbers())
-        for found in map_objects(self._read, numbers.items(), SMALL_THREADS):
+        decisions = {key: known[key] for key, number in numbers.items() if key in known and known[key].number == number}
+        problems: list[str] = []
+        for found in map_objects(
+            self._read, [each for each in numbers.items() if each[0] not in decisions], SMALL_THREADS
+        ):
             if isinstance(found, Decision):
                 decisions[found.key] = found
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,7 +44,7 @@ def decisions_csv(reviews: Reviews) -> bytes:
     return text.getvalue().encode("utf-8", "backslashreplace")
 
 
-def import_csv(reviews: Reviews, data: bytes, keys: Collection[str], reviewer: str = "") -> Imported:
+def import_csv(reviews: Reviews, data: bytes, photos: Mapping[str, str], reviewer: str = "") -> Imported:
     """Store a decision for each row that differs from the last decision of its photo.
 
     A row needs `key` and `verdict`; `reviewer` where the argument names nobody. `number`, where it is given, must be
@@ -54,7 +54,7 @@ def import_csv(reviews: Reviews, data: bytes, keys: Collection[str], reviewer: s
     Args:
         reviews: Of the target.
         data: The file.
-        keys: Of the photos that can be decided about.
+        photos: Those that can be decided about: key -> sha256 of the derivative as it lies there, empty without one.
         reviewer: Who decided, for rows that do not say.
 
     Raises:
@@ -62,7 +62,7 @@ def import_csv(reviews: Reviews, data: bytes, keys: Collection[str], reviewer: s
     """
     last, _ = reviews.all()
     rows = list(_rows(data))
-    wanted = [_wanted(line, row, last, keys, reviewer) for line, row in rows]
+    wanted = [_wanted(line, row, last, photos, reviewer) for line, row in rows]
     if problems := [each for each in wanted if isinstance(each, str)]:
         more = f"; and {len(problems) - MOST_PROBLEMS} more rows" if len(problems) > MOST_PROBLEMS else ""
         raise UsageError(f"nothing was stored: {'; '.join(problems[:MOST_PROBLEMS])}{more}")
@@ -101,11 +101,11 @@ def _rows(data: bytes) -> list[tuple[int, dict[str, str]]]:
 
 
 def _wanted(
-    line: int, row: dict[str, str], last: dict[str, Decision], keys: Collection[str], reviewer: str
+    line: int, row: dict[str, str], last: dict[str, Decision], photos: Mapping[str, str], reviewer: str
 ) -> Decision | str:
     """The decision of a row, or what is wrong with it."""
     key = row.get("key", "")
-    if key not in keys:
+    if key not in photos:
         return f"line {line}: no run of this target knows the photo {key[:200]!r}"
     before = last.get(key)
     try:
@@ -116,7 +116,7 @@ def _wanted(
             verdict=row.get("verdict", "").strip().lower(),  # type: ignore[arg-type] # checked there
             reviewer=row.get("reviewer", "").strip() or reviewer,
             note=row.get("note", ""),
-            seen=row.get("seen", "") or (before.seen if before else ""),
+            seen=photos[key],
             mask="" if before is None else before.mask,
             protected=regions,
         )
