@@ -70,6 +70,7 @@ def restore(
     max_megapixels: Annotated[float, Field(gt=0, description="Larger photos fail")] = 500.0,
     photo_timeout: Annotated[float | None, Field(gt=0, description="Seconds that a photo may take")] = None,
     isolate: Annotated[bool, Field(description="Decode in processes of their own")] = True,
+    reviews: Annotated[bool, Field(description="Do what curators decided in the target's reviews/")] = False,
 ) -> Summary:
     """Restore a collection; the summary is also `TARGET/runs/<run id>/summary.json`.
 
@@ -89,7 +90,9 @@ def restore(
 
     with sole_coordinator(job.target, warn) as check_held:
         run = open_run(job, cancel_orphaned_runs, workers, check_held)
-        run.facts["warnings"] = [line for line in said if line.startswith(UNKEPT)]
+        if overlooked := core.overlooked_decisions(job):
+            warn(overlooked)
+        run.facts["warnings"] = [line for line in said if line.startswith((UNKEPT, core.OVERLOOKED))]
         try:
             restore_shards(run, check_held)
         except RunCancelled as wish:

@@ -35,6 +35,10 @@ def restore(
     masks: Annotated[
         str | None, typer.Option(metavar="URL", help="Masks of what is damaged (white): KEY.png for the photo KEY.")
     ] = None,
+    reviews: Annotated[
+        bool,
+        typer.Option("--reviews", help="Do what curators decided: redo what was sent back, leave what they accepted."),
+    ] = False,
     mode: Annotated[
         Literal["full", "scratches"],
         typer.Option(help="The whole picture, or only what is damaged: every other pixel stays the master's."),

@@ -102,6 +102,31 @@ def blend(master: Canvas, restored: Canvas, plane: Canvas) -> None:
         restored.write(top, mixed)
 
 
+def clear_regions(plane: Canvas, regions: Sequence[tuple[int, int, int, int]]) -> None:
+    """Makes a plane 0 in regions (left, top, width, height); what of them lies outside of it does not count."""
+    for left, top, width, height in regions:
+        for first, last in _slabs_between(plane, top, top + height):
+            rows = plane.read(first, last).copy()
+            rows[:, left : left + width] = 0
+            plane.write(first, rows)
+
+
+def copy_regions(master: Canvas, restored: Canvas, regions: Sequence[tuple[int, int, int, int]]) -> None:
+    """Makes `restored` the master's, bit for bit, in regions (left, top, width, height)."""
+    for left, top, width, height in regions:
+        for first, last in _slabs_between(master, top, top + height):
+            rows = restored.read(first, last).copy()
+            rows[:, left : left + width] = master.read(first, last)[:, left : left + width]
+            restored.write(first, rows)
+
+
+def _slabs_between(canvas: Canvas, top: int, bottom: int) -> Iterator[tuple[int, int]]:
+    """Slabs of the rows from `top` to before `bottom`, as far as the picture has them."""
+    for first, last in slabs(canvas):
+        if max(first, top) < min(last, bottom):
+            yield max(first, top), min(last, bottom)
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """How far two pictures are from each other: |derivative - master|, in levels of their depth."""

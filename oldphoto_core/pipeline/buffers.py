@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from oldphoto_core.inference.blending import Difference
     from oldphoto_core.inference.contracts import FindsDamage, RestoresPhotos
     from oldphoto_core.pipeline.photo_files import PhotoFiles
+    from oldphoto_core.reviews.decision import Region
     from oldphoto_core.scans import FileFacts, Label, OutputFormat, Scan, ScanHeader, SpooledScan, WorkingSpace
     from oldphoto_core.scans.masks import MaskFormat
     from oldphoto_core.storage import Bucket, ObjectInfo
@@ -85,14 +86,18 @@ class PhotoBuffer(ABC):
         self.mask = found
         return finding
 
-    def settle_mask(self, margin: int) -> float:
-        """Widens the mask by so many pixels with a soft edge; returns the share of the photo that it now covers."""
+    def settle_mask(self, margin: int, protected: Sequence[Region] = ()) -> float:
+        """Widens the mask by so many pixels with a soft edge; returns the share of the photo that it now covers.
+
+        Nothing is damaged in `protected` regions.
+        """
         if self.mask is None:
             return 0.0
         if margin:
             narrow, self.mask = self.mask, self._new_plane("widened")
             blending.widen(narrow, self.mask, margin)
             self._let_go(narrow)
+        blending.clear_regions(self.mask, protected)
         covered = blending.coverage(self.mask)
         if not covered:
             self._let_go(self.mask)
@@ -128,6 +133,10 @@ class PhotoBuffer(ABC):
         """Puts the master's pixels back wherever the mask is not."""
         if self.mask is not None:
             blending.blend(self.photo, self.result, self.mask)
+
+    def keep_regions(self, protected: Sequence[Region]) -> None:
+        """Puts the master's pixels back in these regions."""
+        blending.copy_regions(self.photo, self.result, protected)
 
     def difference(self) -> Difference:
         """How far the derivative's pixels, before they are encoded, are from the master's."""

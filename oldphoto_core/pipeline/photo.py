@@ -10,6 +10,7 @@ from oldphoto_core.errors import MaskMismatch, ScanTooLarge
 if TYPE_CHECKING:
     from oldphoto_core.inference.contracts import RestoresPhotos
     from oldphoto_core.pipeline.options import RestoreOptions
+    from oldphoto_core.reviews.wishes import PhotoReview
     from oldphoto_core.scans import ScanHeader
     from oldphoto_core.storage import ObjectInfo
 
@@ -33,7 +34,10 @@ class Photo:
     size: int
     """Bytes of the source file."""
     masks: tuple[ObjectInfo, ...] = ()
-    """Candidates in the mask bucket: none means that no mask was given, more than one is this photo's failure."""
+    """Candidates in the mask bucket: none means that no mask was given, more than one is this photo's failure.
+    Where a curator corrected the mask: that one, in the target."""
+    review: PhotoReview | None = None
+    """What a curator decided about it; None: nobody did, or decisions do not count."""
 
     def check_masks(self) -> None:
         """Raises MaskMismatch when there are several."""
@@ -43,5 +47,11 @@ class Photo:
 
     @property
     def mask_version(self) -> str:
-        """What pins the mask; empty without one."""
-        return ",".join(f"{mask.key}@{mask.version}" for mask in self.masks)
+        """What pins the mask, and what else a curator decided; empty without either."""
+        pin = self.review.pin if self.review is not None else ""
+        return pin if self.is_corrected else ",".join(f"{mask.key}@{mask.version}" for mask in self.masks) + pin
+
+    @property
+    def is_corrected(self) -> bool:
+        """Whether a curator corrected its mask, which then counts alone."""
+        return self.review is not None and bool(self.review.mask)

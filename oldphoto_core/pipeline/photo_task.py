@@ -15,12 +15,14 @@ from oldphoto_core.scans.isolation.decoders import FILE_SECONDS
 if TYPE_CHECKING:
     from oldphoto_core.detection.finding import Finding
     from oldphoto_core.inference.blending import Difference
+    from oldphoto_core.inference.contracts import FindsDamage
     from oldphoto_core.pipeline.buffers import PhotoBuffer
     from oldphoto_core.pipeline.multipage import MultipageMaster
     from oldphoto_core.pipeline.photo import Photo
     from oldphoto_core.pipeline.run_context import RunContext
+    from oldphoto_core.reviews.decision import Region
     from oldphoto_core.scans import FileFacts, Scan, SpooledScan
-    from oldphoto_core.storage import ObjectInfo
+    from oldphoto_core.storage import Bucket, ObjectInfo
     from oldphoto_core.tone import ToneMeasures
 
 
@@ -114,8 +116,30 @@ class PhotoTask:
 
     @property
     def given_mask(self) -> ObjectInfo | None:
-        """The mask that the user gave for it."""
-        return self.photo.masks[0] if len(self.photo.masks) == 1 and self.place.masks is not None else None
+        """The mask that the user gave for it, or that a curator corrected."""
+        return self.photo.masks[0] if len(self.photo.masks) == 1 and self.mask_bucket is not None else None
+
+    @property
+    def mask_bucket(self) -> Bucket | None:
+        """Where its mask lies; None: no masks were given."""
+        return self.place.target if self.photo.is_corrected else self.place.masks
+
+    @property
+    def mask_is_output(self) -> bool:
+        """Whether its mask already lies where this run would write it."""
+        return bool(self.photo.masks) and self.place.mask_is_output and not self.photo.is_corrected
+
+    @property
+    def detector(self) -> FindsDamage | None:
+        """What looks for damage in it; None: nobody does, or a mask counts alone."""
+        return None if self.photo.is_corrected else self.place.detector
+
+    @property
+    def protected(self) -> tuple[Region, ...]:
+        """Regions that stay the master's; of several pages they are on the first one, which is shown to curators."""
+        if self.photo.review is None or (self.multipage is not None and self.multipage.number != 1):
+            return ()
+        return self.photo.review.protected
 
     def run(self, stage: Stage) -> None:
         """Do one stage; what goes wrong becomes this photo's error and nobody else's."""

@@ -82,6 +82,7 @@ def record_of(task: PhotoTask, output: str, derivative: bytes | Path) -> dict[st
         device=place.restorer.device,
         warnings=_warnings(task),
         pages=pages,
+        review=photo.review.as_record() if photo.review is not None and not task.error else None,
         changed_share=_known(task.multipage.changed_share) if task.multipage is not None and not task.error else None,
     )
 
@@ -194,7 +195,7 @@ def _mask(task: PhotoTask) -> dict[str, Any] | None:
     return {
         "key": given.key if given else None,
         "version": given.version if given else None,
-        "detector": task.place.detector_digest or None,
+        "detector": task.place.detector_digest or None if task.detector is not None else None,
         "widened_by": task.margin,
         "coverage": coverage,
         **_judged(task),
@@ -215,7 +216,7 @@ def _known(share: float) -> float | None:
 
 def ledger_row(task: PhotoTask) -> LedgerRow:
     """The ledger row of a photo that is done with."""
-    detected = task.stage_seconds.get("detect", math.nan) if task.place.detector else math.nan
+    detected = task.stage_seconds.get("detect", math.nan) if task.detector else math.nan
     return LedgerRow(
         key=task.photo.key,
         version=task.photo.version,

@@ -70,7 +70,7 @@ def _open_multipage(task: PhotoTask, data: bytes) -> None:
     chosen = photos_of(headers, options.selection)
     for number in chosen:
         check_size(f"page {number} of {key}", headers[number - 1], task.place.restorer, options)
-    task.multipage = MultipageMaster(headers, chosen, with_masks=not (task.photo.masks and task.place.mask_is_output))
+    task.multipage = MultipageMaster(headers, chosen, with_masks=not task.mask_is_output)
     spool.master.replace(task.multipage.master)
     _turn_page(task)
 
@@ -111,8 +111,8 @@ def decode(task: PhotoTask) -> None:
     task.source_facts = buffer.facts
     if task.is_left_alone:
         return
-    if task.given_mask is not None and task.place.masks is not None:
-        buffer.take_mask(task.place.masks, task.given_mask, task.files)
+    if task.given_mask is not None and task.mask_bucket is not None:
+        buffer.take_mask(task.mask_bucket, task.given_mask, task.files)
 
 
 def detect(task: PhotoTask) -> None:
@@ -123,11 +123,11 @@ def detect(task: PhotoTask) -> None:
     buffer, place = _buffer(task), task.place
     if task.is_left_alone:
         return
-    if place.detector is not None:
-        task.finding = buffer.find_damage(place.detector, place.options.detection_options, partial(_on_part, task))
+    if task.detector is not None:
+        task.finding = buffer.find_damage(task.detector, place.options.detection_options, partial(_on_part, task))
     task.margin = margin_of(*buffer.photo.shape[:2]) if place.options.mode == "scratches" else 0
-    covered = buffer.settle_mask(task.margin)
-    if place.detector is not None or task.given_mask is not None or not place.options.detect:
+    covered = buffer.settle_mask(task.margin, task.protected)
+    if task.detector is not None or task.given_mask is not None or not place.options.detect:
         task.mask_coverage = covered
     if covered > place.options.max_damage:
         show(task)
@@ -163,6 +163,7 @@ def deliver(task: PhotoTask) -> None:
     buffer.bring_back()
     if task.place.options.mode == "scratches":
         buffer.keep_intact()
+    buffer.keep_regions(task.protected)
     task.difference = buffer.difference()
     if not task.is_left_alone:
         task.measures = buffer.measures()
@@ -178,7 +179,7 @@ def deliver(task: PhotoTask) -> None:
         sum_up(task)
     else:
         derivative = _encoded(task)
-        mask = None if task.photo.masks and task.place.mask_is_output else buffer.encode_mask()
+        mask = None if task.mask_is_output else buffer.encode_mask()
     put(task, derivative, mask)
     if task.multipage is None:
         show(task)

@@ -38,14 +38,17 @@ def build_record(
     changed_share: float | None = None,
     colour: Mapping[str, Any] | None = None,
     tone: Mapping[str, Any] | None = None,
+    review: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A record as plain values, as `schemas/record-2.json` describes them.
 
     `status` is `restored`, or `copied` for an original that could not be restored. `pages` are those of a master of
-    several, and `changed_share` is over all of them; else it is that of `difference`.
+    several, and `changed_share` is over all of them; else it is that of `difference`. `review` is what a curator had
+    decided about the photo before.
     """
     if changed_share is None and difference:
         changed_share = difference["changed_share"]
+    reviewed = {"review": dict(review)} if review else {}
     paged = {"pages": [dict(page) for page in pages]} if pages else {}
     return {
         "schema": SCHEMA,
@@ -70,6 +73,7 @@ def build_record(
         "operator": operator or None,
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "warnings": list(warnings),
+        **reviewed,
         **paged,
     }
 

@@ -35,7 +35,9 @@ class PhotoReview:
 
     @property
     def pin(self) -> str:
-        """What of it shapes the derivative: a photo that was sent back again is restored again."""
+        """What of it shapes the derivative; empty: nothing. A photo that is sent back again gets another one."""
+        if not (self.redo or self.mask or self.protected):
+            return ""
         return json.dumps(["review", self.redo, self.mask, self.protected])
 
     def mask_key(self, key: str) -> str:

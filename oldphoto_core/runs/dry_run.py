@@ -148,6 +148,7 @@ class Look:
         self._options, self._restorer, self._folder, self._decoders = job.options, restorer, folder, decoders
         self._source = Bucket(job.source)
         self._masks = Bucket(job.masks) if job.masks is not None else None
+        self._target = Bucket(job.target)
 
     def at(self, photo: Photo) -> Outlook:
         """What would become of it."""
@@ -189,8 +190,9 @@ class Look:
     def _check_masks(self, photo: Photo, pages: tuple[ScanHeader, ...], chosen: tuple[int, ...]) -> None:
         photo.check_masks()
         for mask in photo.masks:
-            assert self._masks is not None
-            found = self._foreseen(self._masks, mask.key, mask.version, mask.size).pages
+            place = self._target if photo.is_corrected else self._masks
+            assert place is not None
+            found = self._foreseen(place, mask.key, mask.version, mask.size).pages
             check_mask_pages(len(found), len(pages))
             for one, header in ((found[number - 1], pages[number - 1]) for number in chosen):
                 check_mask_size(one, (header.height, header.width))

@@ -36,6 +36,9 @@ class RestoreJob:
     masks: str | None = None
     """Bucket of masks of what is damaged (white), one per photo at most."""
 
+    reviews: bool = False
+    """Whether the decisions in the target's `reviews/` count."""
+
     model: str = "starter"
     """Name of the weights, or a path to them."""
 

@@ -7,7 +7,7 @@ version and the detector's digest). Where all three are what an existing derivat
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -18,11 +18,13 @@ from oldphoto_core.pipeline.photo import Photo
 from oldphoto_core.runs.ledger_rows import rows_by_key
 from oldphoto_core.runs.mask_index import MaskIndex
 from oldphoto_core.scans.formats import FORMATS, named_by
-from oldphoto_core.storage import Bucket, LedgerRow, previous_results
+from oldphoto_core.storage import Bucket, LedgerRow, ObjectInfo, previous_results
 from oldphoto_core.storage.store import UNLISTED
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from oldphoto_core.reviews.wishes import PhotoReview
 
 Standing = Literal["new", "current", "outdated", "foreign"]
 
@@ -51,17 +53,20 @@ def make_plan(
     masks: MaskIndex | None = None,
     detector: str = "",
     lost: Iterable[LedgerRow] = (),
+    wishes: Mapping[str, PhotoReview] | None = None,
 ) -> Plan:
     """Plan every row of the manifest; `model` and `detector` are the digests of the networks.
 
-    `lost` are rows that killed runs did not write, where those are not finalised yet.
+    `lost` are rows that killed runs did not write, where those are not finalised yet. `wishes` are what curators
+    decided: accepted derivatives are left alone, rejected photos never restored, others as their corrected masks say.
 
     Raises RunStopped when `existing` is `abort`.
     """
     there = Derivatives(target, options, model, detector, lost)
     plan = Plan(there=there.keys())
     for key, version, size, kind in manifest[["key", "version", "size", "kind"]].itertuples(index=False, name=None):
-        photo = Photo(key, version, int(size), masks.candidates(key) if masks else ())
+        review = (wishes or {}).get(key)
+        photo = Photo(key, version, int(size), _masks_of(key, target, masks, review), review)
         if kind == "folder":
             plan.failed.append(_unlisted(photo))
             continue
@@ -69,7 +74,10 @@ def make_plan(
             plan.skipped.append(_skipped(photo, "not an image", there))
             continue
         plan.masks_used += bool(photo.masks)
-        _place(photo, there, plan)
+        if (decided := _decided(photo, there)) is not None:
+            plan.skipped.append(_skipped(photo, decided, there))
+        else:
+            _place(photo, there, plan)
     plan.masks_unclaimed = masks.unclaimed() if masks else []
     return plan
 
@@ -151,6 +159,25 @@ class Derivatives:
         return (row.version, row.model, row.options) == work
 
 
+def _masks_of(key: str, target: Bucket, masks: MaskIndex | None, review: PhotoReview | None) -> tuple[ObjectInfo, ...]:
+    """The mask that a curator corrected, else those that were given."""
+    given = masks.candidates(key) if masks else ()
+    if review is None or not review.mask:
+        return given
+    place = review.mask_key(key)
+    return (target.info(place) or ObjectInfo(place, 0, ""),)
+
+
+def _decided(photo: Photo, there: Derivatives) -> SkippedReason | None:
+    """Why a curator does not want it restored; None: that is not so."""
+    if photo.review is None or photo.review.verdict == "redo":
+        return None
+    if photo.review.verdict == "reject":
+        return "rejected"
+    # what was accepted and is gone may be restored again
+    return None if there.standing(photo) == "new" else "accepted"
+
+
 def _place(photo: Photo, there: Derivatives, plan: Plan) -> None:
     standing = there.standing(photo)
     policy = there.options.existing
@@ -171,12 +198,15 @@ def _unlisted(photo: Photo) -> LedgerRow:
 
 
 def _skipped(photo: Photo, reason: SkippedReason, there: Derivatives) -> LedgerRow:
-    before = there.row(photo.key) if reason == "already restored" else None
+    before = there.row(photo.key) if reason in ("already restored", "accepted") else None
     details: dict[SkippedReason, str] = {
         "not an image": "its name does not end like an image's",
         "already restored": "same source version, model and options as before",
         "output exists": "not written by a known run; --existing overwrite replaces it",
     }
+    if photo.review is not None:
+        about = f"by {photo.review.reviewer}, decision {photo.review.number}"
+        details |= {"accepted": f"{about}; it is left as it is", "rejected": f"{about}; it is not restored"}
     return LedgerRow(
         key=photo.key,
         version=photo.version,

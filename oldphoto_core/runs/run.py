@@ -12,6 +12,8 @@ from oldphoto_core.inference.contracts import detector_digest
 from oldphoto_core.pipeline.engine import OnPart, OnRow
 from oldphoto_core.pipeline.options import RestoreOptions
 from oldphoto_core.reports.summary import RunFacts, Summary, encode
+from oldphoto_core.reviews.store import HISTORY
+from oldphoto_core.reviews.wishes import wishes_of
 from oldphoto_core.runs import shard_store
 from oldphoto_core.runs.destinations import refuse_awkward, refuse_unwritable
 from oldphoto_core.runs.finalising import settle
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from oldphoto_core.inference.contracts import RestoresPhotos
     from oldphoto_core.pipeline.photo import Photo
 
+OVERLOOKED = "decisions of curators do not count"
+"""How the line begins that says so."""
 PLAN_ROWS = 100_000
 """Rows of a part of the plan's own: they come all at once, and cost nothing to make again."""
 LEAST_POOL_SHARD_PHOTOS = 50
@@ -156,12 +160,20 @@ def open_run(
     return run
 
 
+def overlooked_decisions(job: RestoreJob) -> str:
+    """A line about decisions in the target that the job does not look at; empty where there are none."""
+    if job.reviews or next(Bucket(job.target).list(HISTORY), None) is None:
+        return ""
+    return f"{OVERLOOKED} in this run: photos restored by their corrected masks may be restored without; give --reviews"
+
+
 def plan_job(job: RestoreJob, restorer: RestoresPhotos, lost: Iterable[LedgerRow] = ()) -> tuple[pd.DataFrame, Plan]:
     """The manifest of the source, and what is to be done; nothing is written. `lost` as in `make_plan`."""
     manifest = manifest_of(job)
     masks = MaskIndex(Bucket(job.masks).list()) if job.masks is not None else None
     detector = detector_digest(restorer)
-    plan = make_plan(manifest, Bucket(job.target), job.options, restorer.digest, masks, detector, lost)
+    wishes = wishes_of(Bucket(job.target)) if job.reviews else {}
+    plan = make_plan(manifest, Bucket(job.target), job.options, restorer.digest, masks, detector, lost, wishes)
     refuse_unwritable(plan, Bucket(job.source), Bucket(job.target), job.options, manifest["key"])
     if job.keys is not None:
         plan.masks_unclaimed.clear()  # theirs are photos that are not asked for

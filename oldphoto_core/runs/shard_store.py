@@ -23,6 +23,7 @@ from typing import Any
 from oldphoto_core.errors import NoConditions, Occupied
 from oldphoto_core.pipeline.options import RestoreOptions
 from oldphoto_core.pipeline.photo import Photo
+from oldphoto_core.reviews.wishes import review_of
 from oldphoto_core.runs.job import RestoreJob
 from oldphoto_core.storage import Bucket, ObjectInfo
 from oldphoto_core.storage.lease import Lease
@@ -53,8 +54,8 @@ def read_job(run: Bucket) -> RestoreJob:
 def read_photos(run: Bucket, number: int) -> list[Photo]:
     """Of one shard. Raises SourceMissing."""
     return [
-        Photo(key, version, size, tuple(ObjectInfo(**mask) for mask in masks))
-        for key, version, size, masks in json.loads(run.read(_photos_key(number)))
+        Photo(key, version, size, tuple(ObjectInfo(**mask) for mask in masks), review_of(review) if review else None)
+        for key, version, size, masks, review in json.loads(run.read(_photos_key(number)))
     ]
 
 
@@ -143,7 +144,13 @@ def clear(run: Bucket) -> None:
 
 def _listed(shards: Sequence[Sequence[Photo]]) -> Iterable[tuple[int, list[Any]]]:
     for number, photos in enumerate(shards):
-        yield number, [[p.key, p.version, p.size, [asdict(mask) for mask in p.masks]] for p in photos]
+        yield (
+            number,
+            [
+                [p.key, p.version, p.size, [asdict(mask) for mask in p.masks], asdict(p.review) if p.review else None]
+                for p in photos
+            ],
+        )
 
 
 def _photos_key(number: int) -> str:
