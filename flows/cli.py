@@ -22,6 +22,7 @@ from flows.commands import (
     report,
     restore,
     retrain,
+    review,
     sheet,
     study,
     train,
@@ -30,7 +31,10 @@ from flows.commands.terminal import say
 from flows.surroundings import settle_in
 from oldphoto_core.errors import OldPhotoError
 
-GROUPS = (demo, doctor, inventory, restore, report, custody, export, train, retrain, study, sheet, degradations, models)
+GROUPS = (
+    demo, doctor, inventory, restore, report, review, custody, export, train, retrain, study, sheet,
+    degradations, models,
+)  # fmt: skip
 INTERRUPTED = 130  # what Typer ends with on Ctrl-C
 
 app = typer.Typer(

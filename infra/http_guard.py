@@ -168,14 +168,19 @@ def throttle_logs() -> None:
             logger.addFilter(Throttled())
 
 
-def server(app: Any, host: str, port: int, limits: HttpLimits | None = None) -> uvicorn.Server:
-    """A server of `app` within limits: HTTP/1.1 alone, no WebSockets, no access log."""
+def server(
+    app: Any, host: str, port: int, limits: HttpLimits | None = None, *, certificate: str = "", key: str = ""
+) -> uvicorn.Server:
+    """A server of `app` within limits: HTTP/1.1 alone, no WebSockets, no access log.
+
+    `certificate` and `key` are PEM files for TLS; empty: none.
+    """
     throttle_logs()
     protocol = type("Guarded", (GuardedProtocol,), {"gate": ConnectionGate(limits or HttpLimits())})
     # no access log: it would be the only place where what others send is written down unread
     config = uvicorn.Config(
         app, host=host, port=port, http=protocol, ws="none", loop="asyncio", backlog=BACKLOG,
         access_log=False, log_config=None, log_level="warning", timeout_keep_alive=5,
-        h11_max_incomplete_event_size=HEAD_BYTES,
+        h11_max_incomplete_event_size=HEAD_BYTES, ssl_certfile=certificate or None, ssl_keyfile=key or None,
     )  # fmt: skip
     return uvicorn.Server(config)

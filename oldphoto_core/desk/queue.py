@@ -134,10 +134,22 @@ class Queue:
         """The last one that is known."""
         return self._decisions.get(key)
 
+    def look_again(self, key: str) -> Decision | None:
+        """The last decision about a photo as it is stored now, also if another server stored it just now."""
+        decision = self.reviews.last(key)
+        if decision is not None:
+            self.note(decision)
+        return decision
+
     def note(self, decision: Decision) -> None:
         """Take a decision in that was just stored."""
         with self._lock:
             self._decisions = {**self._decisions, decision.key: decision}
+
+    @property
+    def decided(self) -> int:
+        """How many decisions are known; changes with every one."""
+        return sum(decision.number for decision in self._decisions.values())
 
     def state(self, photo: QueuedPhoto) -> State:
         """What was decided about the derivative as it is now; a new derivative is to be looked at again."""
@@ -219,11 +231,7 @@ def _photos_of(rows: pd.DataFrame) -> Iterator[QueuedPhoto]:
 def _counts(photos: list[QueuedPhoto], states: dict[str, State]) -> dict[str, int]:
     counts = Counter[str](states.values())
     for photo in photos:
-        counts.update(
-            name
-            for name in ("warnings", "damaged", "failed")
-            if photo.is_in(name, "open")  # type: ignore[arg-type]
-        )
+        counts.update(name for name in ("warnings", "damaged", "failed") if photo.is_in(name, "open"))
     return {name: len(photos) if name == "all" else counts[name] for name in FILTERS}
 
 

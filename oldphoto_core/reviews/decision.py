@@ -55,6 +55,9 @@ class Decision:
     """Of this decision, so that no two have the same bytes."""
 
     def __post_init__(self) -> None:
+        for name in ("key", "verdict", "reviewer", "time", "seen", "note", "mask", "id"):
+            if not isinstance(getattr(self, name), str):
+                raise ConfigError(f"{name} is {str(getattr(self, name))[:80]!r}; give text")
         if self.verdict not in get_args(Verdict):
             raise ConfigError(f"verdict is {self.verdict!r}; choose one of {', '.join(get_args(Verdict))}")
         if not self.reviewer.strip() or not self.reviewer.isprintable() or len(self.reviewer) > LONGEST_NAME:

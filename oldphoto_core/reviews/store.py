@@ -86,7 +86,10 @@ class Reviews:
         while True:
             last = (journal.numbers() or [0])[-1]
             if after is not None and last != after:
-                raise DecidedMeanwhile(_decided(decision.key, self.last(decision.key)))
+                there = self.last(decision.key)
+                if there is not None and there.id == decision.id:
+                    return there  # sent again, as the reply to the first time was lost
+                raise DecidedMeanwhile(_decided(decision.key, there))
             stored = replace(decision, number=last + 1)
             if journal.append(last, encode_decision(stored)):
                 break

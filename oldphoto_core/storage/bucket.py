@@ -114,13 +114,16 @@ class Bucket:
 
         return self._whole(key, version, hashed)
 
-    def download(self, key: str, path: str | os.PathLike[str], *, version: str | None = None) -> str:
+    def download(
+        self, key: str, path: str | os.PathLike[str], *, version: str | None = None, inside: bool = False
+    ) -> str:
         """`read` into a file of this machine, some MiB at a time.
 
         Args:
             key: Of the object.
             path: Of a file that is not there yet, in a folder that is; none is left when this fails.
             version: The version that it must be.
+            inside: As `read_inside`: what a link leads to outside of the bucket is refused with UnsafeLink.
 
         Returns:
             The sha256 of the bytes, in hex.
@@ -143,7 +146,7 @@ class Bucket:
                     file.flush()
                     return digest.hexdigest()
 
-                return self._whole(key, version, keep)
+                return self._whole(key, version, keep, self._store.read_inside if inside else None)
         except OSError as error:
             name = printable(os.fspath(path))
             raise StorageError(f"cannot write {name}: {why(error)}: make room, or name another file") from error

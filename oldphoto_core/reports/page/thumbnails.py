@@ -72,7 +72,7 @@ def write_thumbnails(
     """
     stem = thumbnail_stem(key)
     medium = {"before": before} if after is None else {"before": before, "after": after}
-    shown = {name: _upright(_in_srgb(_shrunk(rows), icc_profile), orientation) for name, rows in medium.items()}
+    shown = {name: _upright(in_srgb(_shrunk(rows), icc_profile), orientation) for name, rows in medium.items()}
     small = Image.fromarray(np.concatenate([_fitted(picture, SMALL) for picture in shown.values()], axis=1))
     report.write(f"{stem}-small.jpg", _jpeg(small))
     for name, picture in shown.items():
@@ -83,7 +83,7 @@ def write_thumbnails(
 
 def _shrunk(rows: Rows) -> Rgb:
     """HW3, its long side MEDIUM at most."""
-    parts = [_averaged(_eight_bits(strip), factor) for strip, factor in _strips(rows)]
+    parts = [_averaged(eight_bits(strip), factor) for strip, factor in _strips(rows)]
     picture = _fitted(np.concatenate(parts), MEDIUM)
     return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
 
@@ -121,12 +121,13 @@ def _fitted(picture: NDArray[Any], side: int) -> NDArray[Any]:
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], channels)
 
 
-def _eight_bits(strip: NDArray[Any]) -> Rgb:
+def eight_bits(strip: NDArray[Any]) -> Rgb:
+    """Levels of 8 bits, as screens show them."""
     return (strip >> 8).astype(np.uint8) if strip.dtype == np.uint16 else strip
 
 
-def _in_srgb(picture: Rgb, icc_profile: bytes | None) -> Rgb:
-    """By the master's profile, where it has a usable one for RGB; browsers are spared the profile's own bytes."""
+def in_srgb(picture: Rgb, icc_profile: bytes | None) -> Rgb:
+    """HW3 in sRGB by the master's profile, where it has a usable one for RGB; browsers need no profile then."""
     if icc_profile is None:
         return picture
     try:
