@@ -115,6 +115,7 @@
   let typing;
   search.addEventListener("input", () => {
     clearTimeout(typing);
+    state.turn += 1;  // a turn that is still under way would show what is not asked for any more
     grid.setAttribute("aria-busy", "true");
     typing = setTimeout(() => { state.query = search.value; turn(0); }, 150);
   });
