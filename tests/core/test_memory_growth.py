@@ -13,7 +13,7 @@ import pytest
 from fakes import InvertingRestorer, fill
 from waiting import wait_until
 
-from oldphoto_core.pipeline import engine, threads
+from oldphoto_core.pipeline import threads
 from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
 from oldphoto_core.storage import Bucket, LedgerRow
 
@@ -62,7 +62,7 @@ def test_no_kind_of_object_grows_with_the_photos_that_are_done(tmp_path: Path) -
 def test_dask_remembers_no_more_tasks_than_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dask.utils import key_split
 
-    monkeypatch.setattr(engine, "_TASKS_REMEMBERED", 50)
+    monkeypatch.setattr(threads, "_TASKS_REMEMBERED", 50)
     objects_left(tmp_path)
     # another run's threads may be at work in this process, and have a bound of their own
     assert key_split.cache_info().currsize <= 100
