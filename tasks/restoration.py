@@ -20,7 +20,7 @@ from oldphoto_core.runs.shard import ShardCallbacks
 def open_run(
     job: RestoreJob, cancel_orphaned_runs: Callable[[list[str]], None], workers: int, check: Callable[[], None]
 ) -> core.Run:
-    """Manifest and plan; `cancel_orphaned_runs` hears first of killed runs whose shards may still be worked on."""
+    """Manifest and plan; `cancel_orphaned_runs` is called first with killed runs whose shards may still be restored."""
     run = core.open_run(job, cancel_orphaned_runs, workers, check)
     get_run_logger().info("run %s: %d files found, %d to restore", run.run_id, run.found, run.planned)
     return run

@@ -108,4 +108,4 @@ def _restored(restorer: RestoresPhotos, pixels: Rgb, mask: NDArray[np.bool_], pa
 
 
 def _nobody(_done: int, _total: int) -> None:
-    """Hears of progress, and tells nobody."""
+    """Ignores progress."""
