@@ -30,6 +30,15 @@ def reflected(picture: NDArray[Any], size: int) -> NDArray[Any]:
     return larger.view(picture.dtype)
 
 
+def fine_detail(crop: Photo) -> float:
+    """Return how much of HWC is finer than about 4 pixels: mean distance of luminance from itself blurred, 0 to 255.
+
+    A mean of magnitudes, not of squares: texture all over counts for more than one hard edge.
+    """
+    luminance = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) if crop.shape[2] == 3 else crop[..., 0]
+    return float(cv2.absdiff(luminance, cv2.GaussianBlur(luminance, (0, 0), 2.0)).mean())
+
+
 def reduced_crop(photo: Photo, size: int, least_scale: float, rng: np.random.Generator) -> Photo:
     """A square of a photo HWC of at least `size` each way, as it is after the photo was reduced by a random factor.
 

@@ -18,7 +18,7 @@ from oldphoto_core.degradation import degrade, item_rng, paint_white, scratch_ma
 from oldphoto_core.errors import ConfigError, ScanError, TrainingError
 from oldphoto_core.scans import read_scan
 from oldphoto_core.scans.convert import to_rgb8
-from oldphoto_core.training.cutting import Mask, Photo, reduced_crop, reflected, window
+from oldphoto_core.training.cutting import Mask, Photo, fine_detail, reduced_crop, reflected, window
 from oldphoto_core.training.pair_set import PairSet
 from oldphoto_core.training.world import ALONE, World
 
@@ -71,12 +71,14 @@ class PhotoSet:
                 self.unreadable[key] = str(error)
         return found
 
-    def random_crop(self, size: int, rng: np.random.Generator, least_scale: float = 1.0) -> Photo:
+    def random_crop(self, size: int, rng: np.random.Generator, least_scale: float = 1.0, draws: int = 1) -> Photo:
         """A square crop of a photo drawn at random, perhaps flipped; what a small photo lacks is its reflection.
 
-        The photo is reduced by a random factor from 1 to `least_scale` first, as far as it is large enough.
+        The photo is reduced by a random factor from 1 to `least_scale` first, as far as it is large enough. Of several
+        `draws` from the photo the one with the most fine detail is taken.
         """
-        crop = reduced_crop(reflected(self.random_photo(rng), size), size, least_scale, rng)
+        photo = reflected(self.random_photo(rng), size)
+        crop = max((reduced_crop(photo, size, least_scale, rng) for _ in range(draws)), key=fine_detail)
         return crop[:, ::-1] if rng.random() < 0.5 else crop
 
     def random_photo(self, rng: np.random.Generator) -> Photo:
@@ -181,7 +183,7 @@ def to_mask(masks: Sequence[Mask]) -> Tensor:
 
 def _degraded(photos: PhotoSet, config: StageConfig, rng: np.random.Generator) -> tuple[Photo, Photo, Mask]:
     """What a piece of a photo is to become, the same piece degraded, and what of it is damaged."""
-    clean = photos.random_crop(config.canvas or config.crop, rng, config.least_scale)
+    clean = photos.random_crop(config.canvas or config.crop, rng, config.least_scale, config.crop_draws)
     monochrome = rng.random() < config.monochrome_share
     grey = not monochrome and rng.random() < config.grey_share
     clean = turned_grey(clean) if monochrome or grey else np.ascontiguousarray(clean)

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from photos import album
+from PIL import Image
 from waiting import wait_until
 
 from oldphoto_core.checkpoints import Registry, load_detector, load_model, photos_of, publish_version
@@ -115,6 +116,19 @@ def test_small_photos_are_reflected_up_to_the_crop(tmp_path: Path) -> None:
     crop = PhotoSet(Bucket(str(tmp_path)), ["small.png"]).random_crop(64, np.random.default_rng(0))
     assert crop.shape == (64, 64, 3)
     assert (crop == 40).all()
+
+
+def test_of_several_squares_drawn_from_a_photo_the_most_detailed_is_taken(tmp_path: Path) -> None:
+    photo = np.full((128, 512, 3), 120, np.uint8)
+    photo[:, 448:] = np.random.default_rng(1).integers(0, 256, (128, 64, 3))
+    Image.fromarray(photo).save(tmp_path / "sky-and-grass.png")
+    photos = PhotoSet(Bucket(str(tmp_path)), ["sky-and-grass.png"])
+
+    def share_with_grass(draws: int) -> float:
+        drawn = (photos.random_crop(64, np.random.default_rng(seed), draws=draws) for seed in range(40))
+        return float(np.mean([crop.std() > 5 for crop in drawn]))
+
+    assert share_with_grass(8) > share_with_grass(1) + 0.3
 
 
 @pytest.mark.long

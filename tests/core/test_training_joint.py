@@ -267,6 +267,7 @@ def test_arithmetic_is_decided_when_a_training_begins() -> None:
         {"target": "toned photo"},
         {"least_scale": 0.0},
         {"least_scale": 1.5},
+        {"crop_draws": 0},
         {"monochrome_share": 1.1},
         {"detail": True, "preset": "paper"},
     ],
