@@ -28,7 +28,7 @@ class MixedRecipe:
 
     published_share: float = 0.35
     """Share of photos that `published` degrades."""
-    well_kept_share: float = field(default=0.3, metadata={BEFORE: 0.0})
+    well_kept_share: float = field(default=0.5, metadata={BEFORE: 0.0})
     """Share of the others that are well kept (`ArchiveRecipe.well_kept`)."""
     archive: ArchiveRecipe = field(default_factory=ArchiveRecipe)
     """The recipe of the others."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
-from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
+from typing import Annotated, Any, ClassVar, Self, TypeVar, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ Span = tuple[float, float]
 
 Choice = TypeVar("Choice", bound=str)
 
+WELL_KEPT = 0.25
+"""How often what takes detail away happens to well kept photos, of how often it happens to others."""
 JITTER = 0.25
 """How far a single quantity may stray from its operation's severity."""
 
@@ -106,6 +108,10 @@ class Operation(ABC):
             if not (fine and all(isinstance(end, int | float) and bounds.least <= end <= bounds.most for end in ends)):
                 allowed = f"{wanted} from {bounds.least:g} to {bounds.most:g}"
                 raise ConfigError(f"{type(self).__name__}.{name} is {value}; give {allowed}")
+
+    def well_kept(self) -> Self:
+        """The operation in well kept photos: tone as in others, what takes detail away `WELL_KEPT` times as often."""
+        return self if self.is_tone else replace(self, probability=WELL_KEPT * self.probability)
 
     @abstractmethod
     def apply(self, image: Image, dice: Dice) -> Outcome:

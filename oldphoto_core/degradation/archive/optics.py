@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Self
 
 import cv2
 import numpy as np
@@ -13,6 +13,9 @@ from oldphoto_core.degradation.archive.canvas import Canvas, curve
 from oldphoto_core.degradation.archive.fields import long_side
 from oldphoto_core.degradation.archive.operation import Dice, Field, Operation, Outcome, Share, Span, Within
 from oldphoto_core.degradation.unstructured import Image
+
+FINE_QUALITY = 98
+"""JPEG quality that hardly changes a pixel."""
 
 
 def _filtered(image: Image, kernel: Field) -> Outcome:
@@ -122,6 +125,10 @@ class Jpeg(Operation):
     """How often."""
     quality: Annotated[Span, Within(1, 100)] = (92, 38)
     """As libjpeg counts it."""
+
+    def well_kept(self) -> Self:
+        """As often as in other photos, but better than the best of them."""
+        return replace(self, quality=(max(FINE_QUALITY, self.quality[0]), self.quality[0]))
 
     def apply(self, image: Image, dice: Dice) -> Outcome:
         """The operation of the recipe `published`."""

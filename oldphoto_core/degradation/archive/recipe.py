@@ -32,8 +32,6 @@ from oldphoto_core.errors import ConfigError
 
 PHASES = ("making", "ageing", "damage", "scanning")
 """Fields of the recipe in the order in which they happen."""
-WELL_KEPT = 0.25
-"""How often grain, blur, halftone and compression happen to well kept photos, of how often they happen to others."""
 SMEAR = 9
 """Width in pixels of the square over which scanning spreads a pixel noticeably: a JPEG block and its neighbour."""
 
@@ -50,13 +48,9 @@ class Phase:
         """The same by the names of their fields."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
-    def sharper(self) -> Self:
-        """The same phase, in which less detail is lost."""
-        less = {
-            name: replace(each, probability=WELL_KEPT * each.probability)
-            for name, each in self.by_name().items()
-            if not each.is_tone
-        }
+    def well_kept(self) -> Self:
+        """The same phase of the life of a well kept photo."""
+        less: dict[str, Any] = {name: each.well_kept() for name, each in self.by_name().items()}
         return replace(self, **less)
 
     def never(self) -> Self:
@@ -188,8 +182,8 @@ class ArchiveRecipe:
         )
 
     def well_kept(self) -> ArchiveRecipe:
-        """Photos as many in a collection are: what takes detail away happens `WELL_KEPT` times as often."""
-        return replace(self, making=self.making.sharper(), scanning=self.scanning.sharper())
+        """Photos as many in a collection are: faded as others, but little of their detail is lost."""
+        return replace(self, making=self.making.well_kept(), scanning=self.scanning.well_kept())
 
     def operations(self) -> tuple[Operation, ...]:
         """All operations in the order in which they happen."""

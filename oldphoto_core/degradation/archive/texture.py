@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Self
 
 import cv2
 import numpy as np
@@ -12,6 +12,9 @@ from oldphoto_core.degradation.archive.blending import DENSITY, GAMMA, is_grey, 
 from oldphoto_core.degradation.archive.fields import coordinates, long_side, noise
 from oldphoto_core.degradation.archive.operation import Dice, Operation, Outcome, Share, Span, Within
 from oldphoto_core.degradation.unstructured import Image
+
+FINE_GRAIN = 0.003
+"""Density of the finest grain: less than a level of 8 bits in mid-grey."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +32,10 @@ class Grain(Operation):
     """Standard deviation of the density (log10) where the density is 1."""
     size: Annotated[Span, Within(0.0001, 0.05)] = (0.0012, 0.0042)
     """Of a clump of grains, in long sides; below one pixel, neighbours are independent."""
+
+    def well_kept(self) -> Self:
+        """As often as in other photos, but finer than the weakest of them."""
+        return replace(self, density=(min(FINE_GRAIN, self.density[0]), self.density[0]))
 
     def apply(self, image: Image, dice: Dice) -> Outcome:
         """Noise scaled by a table of the level; a grey picture gets grey grain, a colour one also some per channel."""
