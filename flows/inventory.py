@@ -26,11 +26,11 @@ def inventory(
     log = get_run_logger()
     with CountProgress("examining") as examined:
 
-        def tell(link: str) -> None:
+        def log_link(link: str) -> None:
             examined.note(f"Dask dashboard: {link}")
             log.info("Dask dashboard: %s", link)
 
-        report = take_stock(source, out, dask, limit, lambda _row: examined.advance(), tell)
+        report = take_stock(source, out, dask, limit, lambda _row: examined.advance(), log_link)
     create_table_artifact(
         key="inventory",
         table=[{"what": name, "figure": figure} for name, figure in asdict(report).items()],

@@ -23,7 +23,7 @@ SECONDS_BETWEEN_LOOKS = 5.0
 
 
 class RunCancelled(RunStopped):
-    """Somebody told Prefect to cancel this run; what was done stays."""
+    """This run was cancelled through Prefect; what was done stays."""
 
 
 @contextmanager

@@ -18,7 +18,7 @@ def with_artifacts(progress: Progress, stage: str, folder: Bucket) -> Progress:
     `folder` is that of the stage. All artifacts of a stage have one key, so Prefect shows them as versions of one.
     """
 
-    def tell(step: int, steps: int, values: dict[str, float]) -> None:
+    def publish_validation(step: int, steps: int, values: dict[str, float]) -> None:
         progress(step, steps, values)
         if any(name in values for name in MEASURED):
             create_markdown_artifact(
@@ -27,7 +27,7 @@ def with_artifacts(progress: Progress, stage: str, folder: Bucket) -> Progress:
                 description=f"{stage}, step {step} of {steps}",
             )
 
-    return tell
+    return publish_validation
 
 
 def _page(folder: Bucket, stage: str, step: int, values: dict[str, float]) -> str:

@@ -31,7 +31,7 @@ def dask_client(
 
     Those listen on loopback, and take work from nobody but this process: certificates made for them alone see to that.
     To an address that begins with tls:// Dask's own configuration leads (`DASK_DISTRIBUTED__COMM__TLS__*`). `on_link`
-    hears where the dashboard is.
+    is called with the dashboard's URL.
 
     Raises:
         UsageError: what is no address of a scheduler.

@@ -75,7 +75,7 @@ FailedReason = Literal[
     "derivative missing",
     "no result",
 ]
-"""Why a ledger's row is `failed`. What each means is told in docs/bad-input.md."""
+"""Why a ledger's row is `failed`; docs/bad-input.md says what each means."""
 
 REASONS: dict[str, frozenset[str]] = {
     "restored": frozenset({""}),

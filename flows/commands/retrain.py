@@ -60,7 +60,7 @@ def retrain(
 
 
 def _check(config: Any, *, writes: bool) -> None:
-    """Wrong places and settings are told while the server starts."""
+    """Refuse wrong places and settings while the server starts."""
     from oldphoto_core.checkpoints import Registry
     from oldphoto_core.storage import Bucket
 

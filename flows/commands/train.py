@@ -137,7 +137,7 @@ def train(
 
 
 def _check_training(stage: str, preset: str, joint: bool, changes: dict[str, Any], *places: str) -> None:
-    """Wrong settings and places are told before a server is started."""
+    """Refuse wrong settings and places before a server is started."""
     from oldphoto_core.errors import SourceMissing
     from oldphoto_core.storage import Bucket
     from oldphoto_core.training.provenance import with_outlines

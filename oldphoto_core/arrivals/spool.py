@@ -57,7 +57,7 @@ class Gathering:
             raise ConfigError(f"max_keys is {self.max_keys}; give 1 or more")
 
     def is_over(self, first: float, last: float, now: float) -> bool:
-        """Whether a burst that began at `first` and was last heard of at `last` is over (seconds since 1970)."""
+        """Whether a burst that began at `first` and last grew at `last` is over (seconds since 1970)."""
         # a clock that was set back would otherwise hold arrivals until it has caught up
         return not 0 <= now - last < self.quiet_seconds or now - first >= self.longest_seconds
 

@@ -75,7 +75,7 @@ def synthesize_shards(
     """Makes every shard that is missing, writes `index.json`, and returns the counts and the rate in photos/s.
 
     `on_shard` gets each shard's sidecar as it is done; `dask` is the address of a running scheduler; `on_link`
-    hears where its dashboard is.
+    is called with its dashboard's URL.
     """
     from distributed import as_completed
 

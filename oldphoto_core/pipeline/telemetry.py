@@ -15,7 +15,7 @@ class Telemetry:
     """Of one call of the engine; filled while it works."""
 
     seconds: float = 0.0
-    """On the clock."""
+    """Wall time."""
     busy_seconds: float = 0.0
     """Of these, detector and network were at work."""
     photos: int = 0

@@ -93,8 +93,8 @@ class Dispatcher:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`on_trouble` hears, in one line each, what did not go well; `on_look` is called at every look, and may raise
-        what is to end the run."""
+        """`on_trouble` is called with a line for each thing that went wrong; `on_look` is called at every look, and may
+        raise what is to end the run."""
         self._shards = [_Shard(number, {photo.key for photo in photos}) for number, photos in enumerate(shards)]
         self._shard_of = {key: shard for shard in self._shards for key in shard.left}
         self._waiting = deque(self._shards)
@@ -108,7 +108,7 @@ class Dispatcher:
         """Attempts beyond the first ones."""
 
     def run(self, on_row: Callable[[LedgerRow], None]) -> None:
-        """Until nothing is left; `on_row` hears of each photo.
+        """Run until nothing is left; `on_row` is called with the row of each photo.
 
         Raises:
             OrchestratorAway, StorageError: orchestrator or store were away for longer than patience allows.
@@ -192,12 +192,12 @@ class Dispatcher:
         """As well as it goes: whatever ended this run is more important than what happens here."""
         self._waiting.clear()
         deadline = self._clock() + self._options.seconds_to_end
-        told = False
+        is_cancelled = False
         while self._started and self._clock() < deadline:
             try:
-                if not told:
+                if not is_cancelled:
                     self._runs.cancel(list(self._started))
-                    told = True
+                    is_cancelled = True
                 for name, sight in self._look().items():
                     if sight.state == "ended":
                         del self._started[name]

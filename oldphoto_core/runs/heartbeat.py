@@ -1,4 +1,4 @@
-"""What a process that restores shards has in flight, told to the process that watches it, over a pipe.
+"""What a process that restores shards has in flight, reported to the process that watches it, over a pipe.
 
 The watcher knows then what a dead process died of, and that a live one still gets on. One line each:
 
@@ -54,16 +54,16 @@ class Heartbeat:
         self.holding: set[str] = set()
         self.heard_any = False
         """Of this shard."""
-        self._heard = time.monotonic()
+        self._last_line = time.monotonic()
 
     @property
     def seconds_silent(self) -> float:
-        """Since anything was heard."""
-        return time.monotonic() - self._heard
+        """Seconds since the last line arrived."""
+        return time.monotonic() - self._last_line
 
     def take(self, line: str) -> None:
         """One line of the pipe; others than those above are only signs of life."""
-        self._heard = time.monotonic()
+        self._last_line = time.monotonic()
         sign, _, key = line.partition(" ")
         self.heard_any |= sign in ("+", "-", ".")
         if sign == "+":
@@ -74,7 +74,7 @@ class Heartbeat:
     def empty(self) -> None:
         """Before another shard."""
         self.holding.clear()
-        self._heard, self.heard_any = time.monotonic(), False
+        self._last_line, self.heard_any = time.monotonic(), False
 
 
 def _write(pipe: int, line: str) -> None:

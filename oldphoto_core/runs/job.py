@@ -61,14 +61,14 @@ class RestoreJob:
     """At most this many files of the source, in key order."""
 
     operator: str = ""
-    """Who is to be named in the records as having run it; nobody unless told: it is never taken from the system."""
+    """Who is to be named in the records as having run it; empty unless given: it is never taken from the system."""
 
     keys: str | tuple[str, ...] | None = None
     """Only these keys of the source: themselves, or the file or URL of a list with one key a line ("-": the standard
     input); None: all."""
 
     warn_failure_rate: float = 0.05
-    """Above this share (0 to 1) of failed photos somebody is told, once; the run goes on."""
+    """Above this share (0 to 1) of failed photos a warning is sent, once; the run goes on."""
 
     options: RestoreOptions = field(default_factory=RestoreOptions)
     """Mode, output format and policies."""

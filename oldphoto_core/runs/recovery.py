@@ -1,4 +1,4 @@
-"""Finalising runs that were killed, so that the ledgers tell the whole truth about a target.
+"""Finalising runs that were killed, so that the ledgers are complete.
 
 A killed run leaves derivatives whose rows it had no time to write. Their records were written just before them: where
 record and derivative agree, the photo was restored, and its row is made up for.

@@ -59,7 +59,7 @@ def clear_telemetry(run: Bucket) -> None:
 def metrics_of(
     measured: Iterable[tuple[int, Mapping[str, Any]]], seconds: float, photos: int, megapixels: float
 ) -> dict[str, Any]:
-    """Of a whole run that took `seconds` on the clock and restored that much.
+    """Return the figures of a whole run that took `seconds` of wall time and restored that much.
 
     Processes that were killed measured nothing: busy share and queues are of the others.
     """

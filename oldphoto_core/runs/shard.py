@@ -164,14 +164,14 @@ class _Shard:
         deaths = shard_store.deaths_of(self._run, self._number) if self._attempt > 1 else {}
         for photo in [photo for photo in left if len(deaths.get(photo.key, ())) >= DEATHS]:
             left.remove(photo)
-            self._add(_condemned(photo, deaths[photo.key], self._job, restorer))
+            self._add(_quarantined(photo, deaths[photo.key], self._job, restorer))
         # who was in flight at a death is suspected: the most suspected first, each alone
         suspects = sorted((p for p in left if p.key in deaths), key=lambda photo: -len(deaths[photo.key]))
-        innocent = [photo for photo in left if photo.key not in deaths]
+        unaffected = [photo for photo in left if photo.key not in deaths]
         self._ledger.flush()  # here and below: who dies next takes the rows with it that are not written yet
         with telemetry_written(self._run, self._number, self._attempt, self._callbacks.telemetry):
-            if innocent:
-                self._restore(innocent, restorer)
+            if unaffected:
+                self._restore(unaffected, restorer)
                 self._ledger.flush()
             if suspects:
                 self._callbacks = replace(self._callbacks, on_row=self._flush_after(self._callbacks.on_row))
@@ -238,7 +238,7 @@ def _check_model(restorer: RestoresPhotos, facts: RunFacts) -> None:
             )
 
 
-def _condemned(photo: Photo, deaths: list[str], job: RestoreJob, restorer: RestoresPhotos) -> LedgerRow:
+def _quarantined(photo: Photo, deaths: list[str], job: RestoreJob, restorer: RestoresPhotos) -> LedgerRow:
     reason: FailedReason = "timed out" if deaths[-1].startswith(shard_store.HUNG) else "crashes the decoder"
     return LedgerRow(
         key=photo.key,

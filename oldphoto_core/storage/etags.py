@@ -74,7 +74,7 @@ class ETags:
         self._unlike = 0
         self._before: dict[tuple[str, str], str] = {}
 
-    def tell(self, etag: str, reply: dict[str, Any]) -> bool:
+    def are_comparable(self, etag: str, reply: dict[str, Any]) -> bool:
         """Whether this ETag is worth comparing with the bytes, as far as is known."""
         secret = reply.get("ServerSideEncryption") in _ENCRYPTED or "SSECustomerAlgorithm" in reply
         return bool(parts_of(etag)) and not secret and (self._matched or self._unlike < UNLIKE)

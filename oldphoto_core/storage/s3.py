@@ -215,7 +215,7 @@ class S3Store:
 
     def _digest(self, key: str, etag: str, reply: dict[str, Any]) -> Digest | None:
         """What is made of the bytes to hold them against their ETag; None where that tells nothing."""
-        if not self._etags.tell(etag, reply):
+        if not self._etags.are_comparable(etag, reply):
             return None
         if "-" not in etag:
             return Digest()

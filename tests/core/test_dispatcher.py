@@ -77,7 +77,7 @@ def dispatch(pool: Pool, photos: list[list[Photo]], **options: float) -> tuple[D
     return dispatcher, heard
 
 
-def test_each_photo_is_heard_of_once_and_no_more_shards_are_out_than_allowed() -> None:
+def test_each_photo_is_reported_once_and_no_more_shards_are_out_than_allowed() -> None:
     photos = shards(9)
     pool = Pool(photos)
     _, heard = dispatch(pool, photos, in_flight=4)
