@@ -5,8 +5,12 @@
 The network hands its photos back, so that nothing but the pipeline is left. Memory is what this process has allocated
 and the system holds for it (anonymous resident pages; libraries, which come and go with other processes that use the
 same ones, are left out), after garbage was collected and freed memory was given back to the system, every thousand
-photos; the slope is that of the line through the values from `--from` on. `--trace` names the lines of code whose
-memory grew, and makes everything several times slower.
+photos; the slope is that of the line through the values from `--from` on.
+
+What is allocated from the C library and not freed is printed beside it: resident memory also moves in steps of
+megabytes that no photo causes, as when Python's table of interned strings, in which names of files come and go,
+doubles once.
+`--trace` names the lines of code whose memory grew, and makes everything several times slower.
 """
 
 from __future__ import annotations
@@ -43,7 +47,7 @@ class Nothing:
     device: str = "cpu"
     max_megapixels: float = 1000.0
     photos: int = 0
-    points: list[tuple[int, float]] = field(default_factory=list)
+    points: list[tuple[int, float, float]] = field(default_factory=list)
     snapshots: list[tracemalloc.Snapshot] = field(default_factory=list)
 
     def restore(self, pixels: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
@@ -51,8 +55,9 @@ class Nothing:
         del mask
         self.photos += 1
         if self.photos % EVERY == 0:
-            self.points.append((self.photos, own_memory()))
-            print(f"| {self.photos} | {self.points[-1][1] / 1e6:.1f} |", flush=True)
+            resident, held = own_memory(), held_memory()
+            self.points.append((self.photos, resident, held))
+            print(f"| {self.photos} | {resident / 1e6:.1f} | {held / 1e6:.1f} |", flush=True)
             if self.trace and self.photos >= self.first:
                 self.snapshots.append(tracemalloc.take_snapshot())
         return pixels + (pixels < np.iinfo(pixels.dtype).max)
@@ -73,11 +78,11 @@ def main() -> None:
         source = collect(Path(folder) / "old", chosen.photos)
         if chosen.trace:
             tracemalloc.start(12)
-        print("| photos | MB |\n|---|---|")
+        print("| photos | MB resident | MB held |\n|---|---|---|")
         run(source, Path(folder) / "new", report=chosen.report, isolate=chosen.isolate)
-    counts, sizes = np.array([point for point in restorer.points if point[0] >= chosen.first]).T
-    slope = np.polyfit(counts, sizes / 1e3, 1)[0]
-    print(f"\n{slope:.2f} KB a photo from photo {chosen.first} on; the bar is {BAR}")
+    counts, *sizes = np.array([point for point in restorer.points if point[0] >= chosen.first]).T
+    resident, held = (np.polyfit(counts, size / 1e3, 1)[0] for size in sizes)
+    print(f"\n{resident:.2f} KB resident and {held:.2f} KB held a photo from photo {chosen.first} on; the bar is {BAR}")
     if chosen.trace:
         show(*restorer.snapshots[:: len(restorer.snapshots) - 1], restorer.photos - chosen.first)
 
@@ -111,6 +116,26 @@ def own_memory() -> float:
     status = Path("/proc/self/status")
     anonymous = re.search(r"^RssAnon:\s*(\d+) kB", status.read_text(), re.MULTILINE) if status.exists() else None
     return 1024.0 * int(anonymous[1]) if anonymous else float(psutil.Process().memory_full_info().uss)
+
+
+class _Mallinfo(ctypes.Structure):
+    """glibc's `struct mallinfo2`."""
+
+    _fields_ = (
+        ("arena", ctypes.c_size_t), ("ordblks", ctypes.c_size_t), ("smblks", ctypes.c_size_t),
+        ("hblks", ctypes.c_size_t), ("hblkhd", ctypes.c_size_t), ("usmblks", ctypes.c_size_t),
+        ("fsmblks", ctypes.c_size_t), ("uordblks", ctypes.c_size_t), ("fordblks", ctypes.c_size_t), ("keepcost", ctypes.c_size_t),
+    )  # fmt: skip
+
+
+def held_memory() -> float:
+    """Bytes that are allocated from glibc and not freed, small Python objects aside; nan with another C library."""
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "mallinfo2"):
+        return float("nan")
+    libc.mallinfo2.restype = _Mallinfo
+    found = libc.mallinfo2()
+    return float(found.uordblks + found.hblkhd)
 
 
 def show(before: tracemalloc.Snapshot, after: tracemalloc.Snapshot, photos: int) -> None:
