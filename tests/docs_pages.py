@@ -20,7 +20,7 @@ from fakes import encoded, picture
 from photos import album, photo
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
 HOME = "/archive"
 """What the pages call the folder in which they are run."""
 
@@ -76,6 +76,11 @@ class Block:
             elif line and line != "...":
                 commands[-1].shown.append(line)
         return commands
+
+
+def name_of(page: Path) -> str:
+    """A page's path within docs/, as `reference/restore.md`."""
+    return page.relative_to(ROOT / "docs").as_posix()
 
 
 def blocks(page: Path) -> list[Block]:
