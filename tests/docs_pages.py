@@ -24,7 +24,7 @@ PAGES = sorted((ROOT / "docs").rglob("*.md"))
 HOME = "/archive"
 """What the pages call the folder in which they are run."""
 
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _VARYING = (
     (re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}"), "RUN"),
     (re.compile(r"\b[0-9a-f]{12,64}\b"), "DIGEST"),
