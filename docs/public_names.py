@@ -19,7 +19,7 @@ from docutils import nodes
 from docutils.statemachine import StringList
 from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
-from sphinx.ext.napoleon import Config, GoogleDocstring
+from sphinx.ext.napoleon.docstring import GoogleDocstring
 from sphinx.util.docutils import SphinxDirective
 
 _LITERAL = re.compile(r"(``.+?``|`[^`]+`)", re.DOTALL)
@@ -76,7 +76,7 @@ def _process(_app: Sphinx, what: str, _name: str, value: Any, _options: Any, lin
         lines.clear()  # the docstring of dict or str says nothing about the value
     lines[:] = markdown_to_rst("\n".join(lines)).splitlines()
     if what not in ("attribute", "data", "property"):  # where it takes what stands before a colon for a type
-        lines[:] = GoogleDocstring(lines, Config(), what=what).lines()
+        lines[:] = GoogleDocstring(lines).lines()
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -21,6 +21,8 @@ PROSE = [
     *PAGES,
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "benchmarks/README.md")),
 ]
+WORDS_IN_TEN_MINUTES = 1500
+"""With time left to type the commands."""
 OLDPHOTO: Any = typer.main.get_command(app)
 
 
@@ -82,6 +84,16 @@ def test_every_test_that_the_docs_call_to_witness_is_there() -> None:
 def test_the_map_names_every_page() -> None:
     text = (ROOT / "docs/index.md").read_text()
     assert [name for name in map(name_of, PAGES) if f"({name}" not in text and name != "index.md"] == []
+
+
+def test_every_reference_has_a_tutorial_that_is_read_in_ten_minutes() -> None:
+    references = sorted((ROOT / "docs/reference").glob("*.md"))
+    assert len(references) == 3
+    for reference in references:
+        tutorial = ROOT / "docs" / reference.name
+        assert f"(reference/{reference.name})" in tutorial.read_text()
+        assert len(tutorial.read_text().split()) <= WORDS_IN_TEN_MINUTES
+        assert any(block.language == "console" for block in blocks(tutorial))
 
 
 def test_the_table_of_operations_is_what_the_script_prints() -> None:

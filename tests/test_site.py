@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from docs_pages import PAGES, ROOT, name_of
@@ -42,6 +44,34 @@ def test_every_package_with_public_names_has_a_section_of_the_reference() -> Non
     documented = set(re.findall(r"^```\{public-names\} (\S+)$", pages, re.MULTILINE))
     assert len(public_modules()) > 10
     assert public_modules() - documented == set()
+
+
+@pytest.fixture
+def public_names(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The directive of docs/public_names.py."""
+    pytest.importorskip("sphinx", reason="the extra `docs` is not installed")
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    return importlib.import_module("public_names")
+
+
+@pytest.mark.parametrize(
+    ("markdown", "rst"),
+    [
+        ("Takes `image_HWC` and a `mask`.", "Takes ``image_HWC`` and a ``mask``."),
+        ("a * b, |c|, z_x and x_", r"a \* b, \|c\|, z_x and x\_"),
+        ("A tree:\n\n    Error\n    └── Other\n\nand more.", "A tree:\n\n::\n\n    Error\n    └── Other\n\nand more."),
+    ],
+)
+def test_docstrings_in_markdown_become_rst(public_names: ModuleType, markdown: str, rst: str) -> None:
+    assert public_names.markdown_to_rst(markdown) == rst
+
+
+def test_names_that_a_package_imports_on_first_use_are_documented(public_names: ModuleType) -> None:
+    from oldphoto_core import storage
+
+    assert public_names.public_names(storage) == sorted(storage.__all__)
+    assert public_names.kind_of(storage.Bucket) == "class"
+    assert public_names.kind_of(storage.read_ledger) == "function"
 
 
 @pytest.mark.long
