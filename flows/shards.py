@@ -24,7 +24,7 @@ from oldphoto_core.runs import run as core
 from oldphoto_core.runs.dispatcher import Dispatcher
 from oldphoto_core.runs.ledger_rows import LedgerTail
 from oldphoto_core.storage import LedgerRow
-from tasks.restoration import restore_shard, store_shards
+from tasks.restoration import restore_shard
 
 SECONDS_FOR_ORPHANS = 120.0
 
@@ -118,7 +118,8 @@ def _restore_in_pool(run: core.Run, pool: str, settle: OnRow, steering: Steering
     """Each shard as a run of its own, on whatever workers the pool has."""
     logger = get_run_logger()
     shards = PrefectShardRuns(run.job.target, run.run_id, pool)
-    store_shards(run)
+    core.store_shards(run)
+    logger.info("run %s: %d shards handed out", run.run_id, len(run.shards))
     follower = LedgerTail(run.bucket)
 
     def warn(line: str) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 from prefect import flow
+from prefect.logging import get_run_logger
 from pydantic import Field
 
 from flows.progress import CountProgress
+from oldphoto_core.evaluation import sheet as core
+from oldphoto_core.evaluation.named import named_methods
 from oldphoto_core.evaluation.sheet import SheetConfig
-from tasks.sheet import draw_sheet as draw_sheet_task
+from oldphoto_core.storage import Bucket
 
 
 @flow(name="draw sheet", persist_result=False, retries=0, log_prints=False)
@@ -30,4 +33,6 @@ def draw_sheet(
             else:
                 done.advance()
 
-        draw_sheet_task(methods, photos, place, name, form, config, on_photo)
+        drawn = core.draw_sheet(Bucket(photos), named_methods(methods), form, config, on_photo)
+        Bucket(place).write(name, drawn)
+    get_run_logger().info("sheet of %d methods", len(methods))

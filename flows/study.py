@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Annotated
 
 from prefect import flow
+from prefect.logging import get_run_logger
 from pydantic import Field
 
 from flows.progress import CountProgress
+from oldphoto_core.evaluation.named import named_methods
+from oldphoto_core.storage import Bucket
+from oldphoto_core.study import making as core
 from oldphoto_core.study.making import StudyConfig
 from oldphoto_core.study.study import Study
-from tasks.study import make_study as make_study_task
 
 
 @flow(name="make study", persist_result=False, retries=0, log_prints=False)
@@ -24,4 +27,7 @@ def make_study(
 ) -> Study:
     """Writes OUT/study.json and its pictures."""
     with CountProgress("restoring", count) as done:
-        return make_study_task(methods, photos, out, StudyConfig(count=count, seed=seed, side=side), done.advance)
+        config = StudyConfig(count=count, seed=seed, side=side)
+        study = core.make_study(Bucket(photos), Bucket(out), named_methods(methods), config, done.advance)
+    get_run_logger().info("study of %d photos by %d methods", len(study.photos), len(study.methods))
+    return study

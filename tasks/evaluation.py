@@ -13,7 +13,15 @@ from oldphoto_core.evaluation import run as core
 from oldphoto_core.storage import Bucket
 
 
-@task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
+@task(
+    task_run_name="evaluate-{config.recipe}-scratched-{config.scratched}",
+    tags={"evaluate"},
+    retries=0,
+    timeout_seconds=None,  # as long as the photos and methods need
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    log_prints=False,
+)
 def evaluate_models(
     clean: str,
     out: str,
@@ -29,7 +37,15 @@ def evaluate_models(
     return table
 
 
-@task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
+@task(
+    task_run_name="evaluate-real",
+    tags={"evaluate"},
+    retries=0,
+    timeout_seconds=None,  # as long as the photos and methods need
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    log_prints=False,
+)
 def evaluate_on_real(
     clean: str,
     old: str,

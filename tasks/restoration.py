@@ -1,4 +1,4 @@
-"""The steps of a restoration: open a run, restore its shards here or hand them out to other processes, close it."""
+"""The steps of a restoration: open a run, restore its shards here or in a process of a fleet, close it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,15 @@ from oldphoto_core.runs.job import RestoreJob
 from oldphoto_core.runs.shard import ShardCallbacks
 
 
-@task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
+@task(
+    task_run_name="open-run",
+    tags={"restore"},
+    retries=0,
+    timeout_seconds=None,  # listing a source of millions takes as long as its store
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    log_prints=False,
+)
 def open_run(
     job: RestoreJob, cancel_orphaned_runs: Callable[[list[str]], None], workers: int, check: Callable[[], None]
 ) -> core.Run:
@@ -26,28 +34,45 @@ def open_run(
     return run
 
 
-@task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
-def store_shards(run: core.Run) -> None:
-    """Write the shards down for other processes."""
-    core.store_shards(run)
-    get_run_logger().info("run %s: %d shards handed out", run.run_id, len(run.shards))
-
-
-@task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False, task_run_name="restore-shard-{number}")
+@task(
+    task_run_name="restore-shard-{number}",
+    tags={"restore"},
+    retries=0,
+    timeout_seconds=None,  # --photo-timeout bounds a photo
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    log_prints=False,
+)
 def restore_shard(run: core.Run, number: int, on_row: OnRow, on_part: OnPart, device: str = "") -> None:
     """Restore the photos of one shard; each is a row of the ledger and a call of `on_row`."""
     core.restore_shard(run, number, on_row, on_part, device)
     get_run_logger().info("run %s: shard %d of %d done", run.run_id, number + 1, len(run.shards))
 
 
-@task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
+@task(
+    task_run_name="restore-shard-{number}-attempt-{attempt}",
+    tags={"restore"},
+    retries=0,
+    timeout_seconds=None,  # --photo-timeout bounds a photo
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    log_prints=False,
+)
 def restore_stored_shard(target: str, run_id: str, number: int, attempt: int, callbacks: ShardCallbacks) -> None:
     """Restore what is left of a shard that another process handed out."""
     count = shard.restore_stored_shard(target, run_id, number, attempt, callbacks)
     get_run_logger().info("run %s: shard %d done at attempt %d, %d rows", run_id, number, attempt, count)
 
 
-@task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
+@task(
+    task_run_name="close-{run.run_id}",
+    tags={"restore"},
+    retries=0,
+    timeout_seconds=None,  # cut off, it would leave the run to the next one
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    log_prints=False,
+)
 def close_run(run: core.Run) -> Summary:
     """Merge the ledger, hold it against manifest and bucket, write the summary."""
     summary = core.close_run(run)

@@ -14,7 +14,15 @@ from oldphoto_core.training import StageConfig
 from oldphoto_core.training.loop import Progress
 
 
-@task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
+@task(
+    task_run_name="open-retraining",
+    tags={"retrain"},
+    retries=0,
+    timeout_seconds=None,  # reads what has arrived
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    log_prints=False,
+)
 def open_retraining(config: core.RetrainConfig) -> core.Plan:
     """The plan, new or of an interrupted retraining."""
     plan = core.open_retraining(config)
@@ -22,7 +30,15 @@ def open_retraining(config: core.RetrainConfig) -> core.Plan:
     return plan
 
 
-@task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False, task_run_name="train-{stage.stage}")
+@task(
+    task_run_name="train-{stage.stage}",
+    tags={"retrain"},
+    retries=0,
+    timeout_seconds=None,  # trains for hours, and resumes when it is called again
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    log_prints=False,
+)
 def train_challenger(plan: core.Plan, stage: StageConfig, progress: Progress, device: str) -> dict[str, Any]:
     """One stage, from its last checkpoint on."""
     spent = core.train_challenger(plan, stage, progress, device)
@@ -30,7 +46,15 @@ def train_challenger(plan: core.Plan, stage: StageConfig, progress: Progress, de
     return spent
 
 
-@task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False)
+@task(
+    task_run_name="judge-{plan.challenger}",
+    tags={"retrain"},
+    retries=0,
+    timeout_seconds=None,  # restores the held-out photos by both models
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    log_prints=False,
+)
 def conclude_retraining(plan: core.Plan, on_photo: Callable[[], None], check: Callable[[], None]) -> core.Outcome:
     """Both models on the same photos, then the decision. `check` raises Occupied if another retraining is at work."""
     verdict = core.judge_challenger(plan, on_photo)

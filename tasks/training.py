@@ -13,7 +13,15 @@ from oldphoto_core.training import process as core
 from oldphoto_core.training.loop import Progress
 
 
-@task(cache_policy=NO_CACHE, persist_result=False, retries=0, log_prints=False, task_run_name="train-{config.stage}")
+@task(
+    task_run_name="train-{config.stage}",
+    tags={"train"},
+    retries=0,
+    timeout_seconds=None,  # trains for hours, and resumes when it is called again
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    log_prints=False,
+)
 def train_stage(
     config: StageConfig, clean: str, old: str, out: str, progress: Progress, device: str, processes: int = 1
 ) -> dict[str, Any]:

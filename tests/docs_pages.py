@@ -20,11 +20,11 @@ from fakes import encoded, picture
 from photos import album, photo
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
 HOME = "/archive"
 """What the pages call the folder in which they are run."""
 
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _VARYING = (
     (re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}"), "RUN"),
     (re.compile(r"\b[0-9a-f]{12,64}\b"), "DIGEST"),
@@ -76,6 +76,11 @@ class Block:
             elif line and line != "...":
                 commands[-1].shown.append(line)
         return commands
+
+
+def name_of(page: Path) -> str:
+    """A page's path within docs/, as `reference/restore.md`."""
+    return page.relative_to(ROOT / "docs").as_posix()
 
 
 def blocks(page: Path) -> list[Block]:

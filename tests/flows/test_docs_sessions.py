@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docs_pages import PAGES, Command, blocks, folded, furnish
+from docs_pages import PAGES, Command, blocks, folded, furnish, name_of
 
 from oldphoto_core.storage import Bucket
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 RUN = ("console", "python")
-LONG = ("evaluation.md", "registry.md", "restore.md", "training.md")
+LONG = ("evaluation.md", "reference/restore.md", "reference/training.md", "registry.md", "restore.md", "training.md")
 """Pages that train, or restore with real weights again and again."""
 RUN_PAGES = [
-    pytest.param(page, id=page.name, marks=[pytest.mark.long] if page.name in LONG else [])
+    pytest.param(page, id=name_of(page), marks=[pytest.mark.long] if name_of(page) in LONG else [])
     for page in PAGES
     if any(block.language in RUN for block in blocks(page))
 ]
