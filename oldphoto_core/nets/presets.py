@@ -132,8 +132,8 @@ PRESETS: dict[str, Preset] = {
         name="dense",
         vae=lambda: CompactVAE(_DENSE_VAE),
         mapping=lambda block: CompactMapping(replace(_DENSE_MAPPING, partial_nonlocal=block)),
-        detail=lambda: DetailPath(DetailConfig(width=32, block="dense")),
-        halo=176,
+        detail=lambda: DetailPath(DetailConfig(width=48, blocks=4, block="dense")),
+        halo=192,
     ),
     "paper": Preset(
         "paper",

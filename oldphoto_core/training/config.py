@@ -101,6 +101,9 @@ class StageConfig:
     """lambda1 of the paper: L1 between the translated and the clean latent."""
     pixel: float = 10.0
     """L1 between the decoded translation and the clean photo; 0 in the paper, ours learns tone faster with it."""
+    balanced: bool = False
+    """The pixel term of `joint` grows with the logarithm of each crop's distance. Ruined crops would otherwise outweigh
+    well kept ones, which a network then smooths as if they were ruined; PSNR is a logarithm as well."""
     adversarial: Ramp = Ramp(value=0.0)
     """LSGAN term on images."""
     feature_matching: Ramp = Ramp(value=0.0)
@@ -316,7 +319,7 @@ def _compact(stage: StageName) -> StageConfig:
     if stage == "joint":
         return dataclasses.replace(
             base, steps=3000, crop=96, learning_rate=8e-4, averaging=0.998, kl=Ramp(value=1e-4), warm_up=50,
-            detail=True,
+            detail=True, balanced=True,
             latent_distance=Ramp(value=0.05), latent_adversarial=Ramp(value=0.01, start=300, warm=300),
         )  # fmt: skip
     return dataclasses.replace(base, steps=9000, batch=8, crop=128, crops_of_canvas=2)

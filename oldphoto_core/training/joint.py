@@ -26,6 +26,21 @@ class Restoration(nn.Module):
         self.detail = triplet.detail
 
 
+KNEE = 0.004
+"""Distance in [-1, 1], half a level of 8 bits, below which a crop is as good as restored."""
+USUAL = 0.04
+"""Distance at which the balanced term pulls about as strongly as the plain one: that of most crops in training."""
+
+
+def balanced(made: Tensor, clean: Tensor) -> Tensor:
+    """Return the mean over crops N3HW in [-1, 1] of the logarithm of their mean absolute distance, at least 0.
+
+    Its slope is relative: a tenth less of a crop's distance is worth as much whether the crop was ruined or well kept.
+    """
+    distance = (made - clean).abs().mean(dim=(1, 2, 3))
+    return USUAL * torch.log1p(distance / KNEE).mean()
+
+
 class JointStage(Stage):
     """`joint`: E_RX, T and G_Y together on pairs, after they were trained one by one; E_Y is frozen, G_RX left out.
 
@@ -44,7 +59,10 @@ class JointStage(Stage):
             compile_in_place(self._truth)
 
     def losses(self, batch: Batch, step: int, noise: torch.Generator) -> tuple[Losses, Losses]:
-        """pixel * |G_Y(T(z_x)) - y| + lambda1 * |T(z_x) - z_y|_1 + KL + image terms + the latent term."""
+        """pixel * |G_Y(T(z_x)) - y| + lambda1 * |T(z_x) - z_y|_1 + KL + image terms + the latent term.
+
+        The pixel term is `balanced` where the config says so.
+        """
         config, networks = self.config, cast(Restoration, self.networks["generator"])
         images = batch.degraded if batch.old is None else torch.cat([batch.old, batch.degraded])
         old = 0 if batch.old is None else len(batch.old)
@@ -54,7 +72,8 @@ class JointStage(Stage):
         if networks.detail is not None:
             made = networks.detail(batch.degraded, made, batch.mask).float()
         terms = {"l1": F.l1_loss(made, batch.clean), "kl": latents.float().square().mean()}
-        loss = config.pixel * terms["l1"] + config.kl.at(step) * terms["kl"]
+        pixel = balanced(made, batch.clean) if config.balanced else terms["l1"]
+        loss = config.pixel * pixel + config.kl.at(step) * terms["kl"]
         if weight := config.latent_distance.at(step):
             with torch.no_grad():
                 wanted = self._truth(batch.clean).float()

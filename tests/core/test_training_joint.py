@@ -26,6 +26,7 @@ from oldphoto_core.training.assembling import publish
 from oldphoto_core.training.config import TRIPLET, Ramp, StageConfig
 from oldphoto_core.training.cutting import reduced_crop
 from oldphoto_core.training.data import Batch, Batches, PhotoSet
+from oldphoto_core.training.joint import balanced
 from oldphoto_core.training.pair_set import with_pairs
 from oldphoto_core.training.provenance import pinned
 from oldphoto_core.training.run import configs_for
@@ -284,3 +285,15 @@ def test_the_published_recipe_keeps_to_clean_photos_as_they_are() -> None:
             continue
         assert (config.target, config.monochrome_share, config.least_scale) == ("clean", 0.0, 1.0)
         assert config.stage == "scratches" or config.recipe == PublishedRecipe()
+
+
+def test_a_tenth_less_is_worth_as_much_in_a_well_kept_crop_as_in_a_ruined_one() -> None:
+    clean = torch.zeros(2, 3, 8, 8)
+    distances = torch.tensor([0.02, 0.2]).view(2, 1, 1, 1)
+
+    def gain(*shares: float) -> float:
+        share = torch.tensor(shares).view(2, 1, 1, 1)
+        return float(balanced(clean + distances, clean) - balanced(clean + share * distances, clean))
+
+    assert gain(0.9, 1.0) == pytest.approx(gain(1.0, 0.9), rel=0.25)
+    assert float(balanced(clean, clean)) == 0.0
