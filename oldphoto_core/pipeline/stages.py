@@ -153,7 +153,7 @@ def _on_part(task: PhotoTask, done: int, total: int) -> None:
     """A part is done: the network cannot be stopped within one, but is between them."""
     task.check_time()
     if isinstance(task.buffer, DiskBuffer):
-        task.place.on_part(task.photo.key, done, total)
+        task.place.callbacks.on_part(task.photo.key, done, total)
 
 
 def deliver(task: PhotoTask) -> None:
