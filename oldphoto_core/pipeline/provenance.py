@@ -47,12 +47,12 @@ def record_of(task: PhotoTask, output: str, derivative: bytes | Path) -> dict[st
         # a copy is its master, byte for byte
         facts = source_facts = _facts_of_copy(task, derivative)
     elif task.multipage is not None:
-        pages = pages_of_record(task.multipage, task.files, derivative)
+        pages = pages_of_record(task.multipage)
         facts, source_facts = (next(page[part] for page in pages if page[part]) for part in ("derivative", "source"))
     else:
         assert task.source_facts is not None
-        # what stands in the file is in part the master's, so decoders read it
-        facts, source_facts = asdict(task.files.facts(derivative)), asdict(task.source_facts)
+        assert task.derivative_facts is not None
+        facts, source_facts = asdict(task.derivative_facts), asdict(task.source_facts)
     return {
         "schema": SCHEMA,
         "status": "copied" if task.error else "restored",
@@ -121,6 +121,7 @@ def done_page(task: PhotoTask) -> DonePage:
     """What is to be said of the page that was just encoded."""
     assert task.multipage is not None
     assert task.source_facts is not None
+    assert task.derivative_facts is not None
     chosen = task.multipage.is_chosen
     about_page = (MASK_PAGE,) if task.multipage.header.is_mask else ()
     return DonePage(
@@ -128,6 +129,7 @@ def done_page(task: PhotoTask) -> DonePage:
         restored=chosen,
         megapixels=task.megapixels,
         source=asdict(task.source_facts),
+        derivative=asdict(task.derivative_facts),
         mask_coverage=_known(task.mask_coverage) if chosen else None,
         finding=task.finding if chosen else None,
         difference=task.difference if chosen else None,
