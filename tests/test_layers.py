@@ -14,7 +14,7 @@ CORE = ROOT / "oldphoto_core"
 FLOORS = [
     {"names"},
     {"errors"},
-    {"folders", "proxies"},
+    {"folders", "proxies", "http_guard"},
     {"nets", "clusters", "colour_difference"},
     {"scans"},
     {"storage"},
@@ -67,6 +67,12 @@ def test_the_core_does_not_know_what_runs_it(path: Path) -> None:
 
 def test_tasks_do_not_know_flows() -> None:
     assert not {(p.name, m) for p in files(ROOT / "tasks") for m in imports(p) if m.split(".")[0] == "flows"}
+
+
+@pytest.mark.parametrize("folder", ["flows", "tasks"])
+def test_flows_and_tasks_do_not_know_how_they_reach_machines(folder: str) -> None:
+    known = {module.split(".")[0] for path in files(ROOT / folder) for module in imports(path, types=True)}
+    assert "infra" not in known
 
 
 def test_flows_touch_no_pixel_and_no_tensor() -> None:

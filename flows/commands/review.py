@@ -97,8 +97,8 @@ def review(
 
 def _serve(app: object, access: Access, port: int, certificate: Path | None, key: Path | None) -> None:
     """Answer until the command is ended."""
-    from infra.http_guard import HttpLimits, server
     from oldphoto_core.errors import UsageError
+    from oldphoto_core.http_guard import HttpLimits, server
 
     files = {"certificate": str(certificate or ""), "key": str(key or "")}
     try:
