@@ -18,8 +18,8 @@ from pathlib import Path
 import jsonschema
 from measuring import enlarged
 
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.inference.blending import difference
-from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.pipeline.provenance import sha256_of
 from oldphoto_core.reports.record import decode_record, encode_record, record_schema
 from oldphoto_core.restoration import (

@@ -51,8 +51,8 @@ from measuring import (
 from stage_clocks import Stages, by_layers, by_modules
 
 from oldphoto_core import Restorer
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.checkpoints import Detector
-from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.inference.finder import DamageFinder
 from oldphoto_core.nets import count_flops, preset_named
 from oldphoto_core.restoration import NetworkOptions, Photo, RestoreOptions, restore_photos

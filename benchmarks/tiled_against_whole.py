@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from oldphoto_core import Restorer
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.checkpoints import load_model
-from oldphoto_core.inference.canvas import ArrayCanvas, Subject
+from oldphoto_core.inference.canvas import Subject
 from oldphoto_core.inference.layers import LayerByLayer
 from oldphoto_core.inference.planes import Size
 from oldphoto_core.inference.tiling import Tiles

@@ -14,7 +14,7 @@ CORE = ROOT / "oldphoto_core"
 FLOORS = [
     {"names"},
     {"errors"},
-    {"folders", "proxies", "http_guard"},
+    {"folders", "proxies", "http_guard", "canvas"},
     {"nets", "clusters", "colour_difference"},
     {"scans"},
     {"storage"},

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.errors import UsageError
 from oldphoto_core.inference import blending
-from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.inference.contracts import JudgesColours, RestoresCanvases, RestoresPhotos
 from oldphoto_core.inference.models import load_restorer
 from oldphoto_core.inference.network_options import NetworkOptions

@@ -9,11 +9,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.errors import ScanError, UsageError
 from oldphoto_core.evaluation.baselines import opencv_restore
 from oldphoto_core.evaluation.compare import OPENCV_STRENGTHS, Method
 from oldphoto_core.evaluation.rivals import RIVALS
-from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.inference.contracts import FindsDamage, RestoresPhotos
 from oldphoto_core.inference.models import load_restorer
 from oldphoto_core.inference.network_options import NetworkOptions

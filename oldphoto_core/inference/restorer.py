@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oldphoto_core.canvas import ArrayCanvas, Canvas
 from oldphoto_core.checkpoints import Detector, Model, ModelCard, load_detector, load_model, load_tone, place_of
 from oldphoto_core.checkpoints.store import DETECTOR, TONE
 from oldphoto_core.detection.finding import Finding
 from oldphoto_core.detection.options import DetectionOptions
 from oldphoto_core.errors import MaskMismatch, ModelError, ScanTooLarge, UnsupportedScan
-from oldphoto_core.inference.canvas import ArrayCanvas, Canvas, OnProgress, Subject
+from oldphoto_core.inference.canvas import OnProgress, Subject
 from oldphoto_core.inference.finder import DamageFinder
 from oldphoto_core.inference.network_options import DEFAULT_NETWORK, Arithmetic, NetworkOptions
 from oldphoto_core.inference.runner import Runner, is_out_of_memory

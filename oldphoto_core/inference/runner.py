@@ -12,11 +12,12 @@ import psutil
 import torch
 from torch import Tensor, nn
 
+from oldphoto_core.canvas import Canvas
 from oldphoto_core.checkpoints import Model
 from oldphoto_core.devices import keep_freed_memory, multiplies_bfloat16, place, resolve_device
 from oldphoto_core.errors import ScanTooLarge, UsageError
 from oldphoto_core.folders import use_private_compiler_cache
-from oldphoto_core.inference.canvas import Canvas, Subject, levels
+from oldphoto_core.inference.canvas import Subject, levels
 from oldphoto_core.inference.layers import LayerByLayer
 from oldphoto_core.inference.network_options import Arithmetic, NetworkOptions
 from oldphoto_core.inference.planes import Size

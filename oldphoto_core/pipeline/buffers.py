@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from oldphoto_core.canvas import Canvas
 from oldphoto_core.errors import MaskMismatch
 from oldphoto_core.inference import blending
-from oldphoto_core.inference.canvas import Canvas, OnProgress
+from oldphoto_core.inference.canvas import OnProgress
 from oldphoto_core.inference.contracts import JudgesColours, JudgesDamage, RestoresCanvases, SaysArithmetic
 from oldphoto_core.scans import UnusableProfileError, working_space
 from oldphoto_core.tone.colours import is_neutral

@@ -17,7 +17,8 @@ from oldphoto_core.scans import RawPixels, spool_damage, write_mask_file, write_
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from oldphoto_core.inference.canvas import Canvas, OnProgress
+    from oldphoto_core.canvas import Canvas
+    from oldphoto_core.inference.canvas import OnProgress
     from oldphoto_core.pipeline.photo_files import PhotoFiles
     from oldphoto_core.scans import Label, OutputFormat, ScanHeader, SpooledScan
     from oldphoto_core.scans.masks import MaskFormat

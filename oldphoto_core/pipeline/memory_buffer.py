@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oldphoto_core.inference.canvas import ArrayCanvas, Canvas, OnProgress
+from oldphoto_core.canvas import ArrayCanvas, Canvas
+from oldphoto_core.inference.canvas import OnProgress
 from oldphoto_core.inference.contracts import RestoresCanvases
 from oldphoto_core.inference.srgb_view import equalised
 from oldphoto_core.pipeline.buffers import PageOf, PhotoBuffer

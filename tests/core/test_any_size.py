@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from oldphoto_core import Restorer
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.checkpoints import Model, ModelCard, load_model
 from oldphoto_core.errors import ScanTooLarge, UsageError
 from oldphoto_core.inference import runner
-from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.inference.tiling import Tiles
 from oldphoto_core.nets import preset_named
 from oldphoto_core.nets.published import PublishedRestoration

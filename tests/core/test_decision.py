@@ -16,6 +16,7 @@ from fakes import DetectingRestorer, encoded, picture, scratched
 from photos import photo
 from torch import nn
 
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.checkpoints import Detector, ModelCard
 from oldphoto_core.detection import search
 from oldphoto_core.detection.decision import Classifier, Decision, Decisions, Rules
@@ -26,7 +27,6 @@ from oldphoto_core.detection.options import DetectionOptions
 from oldphoto_core.detection.search import Candidates, mark
 from oldphoto_core.detection.surroundings import Range
 from oldphoto_core.errors import ConfigError, DamagedWeights, UsageError
-from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.inference.finder import DamageFinder
 from oldphoto_core.pipeline.options import RestoreOptions
 from oldphoto_core.reports.record import record_schema

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from fakes import DetectingRestorer, InvertingRestorer, decoded, encoded, fill
 
+from oldphoto_core.canvas import Canvas
 from oldphoto_core.errors import RunStopped, ScanError
-from oldphoto_core.inference.canvas import Canvas
 from oldphoto_core.pipeline.threads import photos_on_threads
 from oldphoto_core.restoration import Photo, RestoreOptions, ShardCallbacks, restore_photos
 from oldphoto_core.runs.mask_index import MaskIndex

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from fakes import InvertingRestorer, decoded, encoded, fill
 
-from oldphoto_core.inference.canvas import Canvas
+from oldphoto_core.canvas import Canvas
 from oldphoto_core.pipeline import stages
 from oldphoto_core.restoration import Photo, RestoreOptions, ShardCallbacks, restore_photos
 from oldphoto_core.runs.mask_index import MaskIndex

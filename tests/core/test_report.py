@@ -11,8 +11,8 @@ import pytest
 from fakes import decoded, encoded, fill, picture, register, scratched
 from runs import put, restore
 
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.errors import UsageError
-from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.reports.page.build import CHUNK, write_report
 from oldphoto_core.reports.page.thumbnails import thumbnail_stem, write_thumbnails
 from oldphoto_core.restoration import job_of

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from photos import photo
 
 from oldphoto_core import Restorer
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.checkpoints import Model, ModelCard
 from oldphoto_core.errors import ConfigError
-from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.restoration import NetworkOptions, RestoreOptions
 from oldphoto_core.tone import ToneOptions, colours_of, measure
 

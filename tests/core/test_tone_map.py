@@ -17,10 +17,10 @@ from test_modes import ALL_FROM_DISK
 from test_tone import is_neutral, neutral, painted, scratch, sepia
 
 from oldphoto_core import Restorer
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.checkpoints import Model, ModelCard, load_model, load_tone, save_model, verify_model
 from oldphoto_core.checkpoints.store import TONE
 from oldphoto_core.errors import ConfigError, DamagedWeights, UnsupportedScan
-from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.nets.presets import count_parameters
 from oldphoto_core.nets.tone import ToneNet, through_curves
 from oldphoto_core.reports.record import record_schema
