@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+from docs_pages import PAGES
+from test_docs import commands
 
 from flows.commands import demo, restore, retrain, review, train
 from flows.evaluate import evaluate as evaluate_flow
@@ -95,3 +98,22 @@ def test_options_of_commands_that_import_nothing_heavy_have_the_defaults_of_thei
         if hasattr(config, name) and parameter.default not in (None, inspect.Parameter.empty):
             expected = getattr(config, name)
             assert parameter.default == getattr(expected, "name", expected), name
+
+
+ROW = re.compile(r"^\| `(--[a-z-]+)[^`|]*(?:\\\|[^`|]*)*` \| `?([\w.]+)`? \|", re.MULTILINE)
+"""Of a table about options: the option, and a default that is one word or number."""
+
+
+def defaults_of(option: str) -> set[str]:
+    """As commands have them, numbers as short as can be; of options that have no value unless given, none."""
+    found = [each.default for _, command in commands() for each in command.params if option in each.opts]
+    return {f"{default:g}" if isinstance(default, int | float) else str(default) for default in found if default}
+
+
+def test_defaults_that_the_docs_tell_are_those_of_the_options() -> None:
+    tables = [(page.name, part) for page in PAGES for part in page.read_text().split("\n\n") if "| default |" in part]
+    told = [(page, *row) for page, table in tables for row in ROW.findall(table)]
+    known = [(page, option, default) for page, option, default in told if defaults_of(option)]
+    assert len(known) > 20
+    zero_or_none = ("0", "none", "off", "all")
+    assert [row for row in known if row[2] not in (*defaults_of(row[1]), *zero_or_none)] == []
