@@ -42,17 +42,8 @@ def record_of(task: PhotoTask, output: str, derivative: bytes | Path) -> dict[st
     Plain values, as `reports/schemas/record-2.json` describes them.
     """
     place, photo = task.place, task.photo
-    pages: list[dict[str, Any]] = []
-    if task.error:
-        # a copy is its master, byte for byte
-        facts = source_facts = _facts_of_copy(task, derivative)
-    elif task.multipage is not None:
-        pages = pages_of_record(task.multipage)
-        facts, source_facts = (next(page[part] for page in pages if page[part]) for part in ("derivative", "source"))
-    else:
-        assert task.source_facts is not None
-        assert task.derivative_facts is not None
-        facts, source_facts = asdict(task.derivative_facts), asdict(task.source_facts)
+    pages = pages_of_record(task.multipage) if task.multipage is not None and not task.error else []
+    source_facts, facts = _facts(task, pages, derivative)
     return {
         "schema": SCHEMA,
         "status": "copied" if task.error else "restored",
@@ -80,6 +71,19 @@ def record_of(task: PhotoTask, output: str, derivative: bytes | Path) -> dict[st
         **({"review": photo.review.as_record()} if photo.review is not None and not task.error else {}),
         **({"pages": pages} if pages else {}),
     }
+
+
+def _facts(task: PhotoTask, pages: list[dict[str, Any]], file: bytes | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of master and derivative; of several pages, those of the first one that has them."""
+    if task.error:
+        copied = _facts_of_copy(task, file)
+        return copied, copied  # byte for byte
+    if pages:
+        source, derivative = (next(page[part] for page in pages if page[part]) for part in ("source", "derivative"))
+        return source, derivative
+    assert task.source_facts is not None
+    assert task.derivative_facts is not None
+    return asdict(task.source_facts), asdict(task.derivative_facts)
 
 
 def _model(task: PhotoTask) -> dict[str, Any]:
