@@ -27,7 +27,13 @@ from pipeline_overhead import collect
 
 from oldphoto_core.pipeline import buffers, memory_buffer, stages
 from oldphoto_core.pipeline.photo_files import PhotoFiles
-from oldphoto_core.restoration import RestoreJob, RestoreOptions, close_run, open_run, register_restorer, restore_shard
+from oldphoto_core.restoration import (
+    close_run,
+    job_of,
+    open_run,
+    register_restorer,
+    restore_shard,
+)
 from oldphoto_core.storage import Bucket
 
 BAR = 0.05
@@ -79,10 +85,10 @@ def main() -> None:
 
 def run(source: Path, target: Path, model: str, report: bool) -> None:
     """From inventory to summary, and the report."""
-    job = RestoreJob(source=str(source), target=str(target), model=model, options=RestoreOptions(report=report))
+    job = job_of(source=str(source), target=str(target), model=model, report=report)
     opened = open_run(job)
     for number in range(len(opened.shards)):
-        restore_shard(opened, number, lambda row: None)
+        restore_shard(opened, number)
     summary = close_run(opened)
     assert summary["failed"] == 0, summary["failed_reasons"]
 

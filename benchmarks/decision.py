@@ -26,6 +26,7 @@ from detection import SEED, composites, held_out, unharmed
 from numpy.typing import NDArray
 from rich.progress import track
 
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.checkpoints import load_detector, read_card
 from oldphoto_core.checkpoints.store import DETECTOR
 from oldphoto_core.degradation import ArchiveRecipe, item_rng
@@ -34,7 +35,6 @@ from oldphoto_core.detection.features import FEATURES, features_of
 from oldphoto_core.detection.frame import Frame, frame_of
 from oldphoto_core.detection.search import Candidates, mark
 from oldphoto_core.detection.surroundings import range_of
-from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.inference.finder import DamageFinder
 from oldphoto_core.training.data import PhotoSet
 from oldphoto_core.training.detection.thin_structures import draw_thin_structures

@@ -21,7 +21,7 @@ from pipeline_overhead import collect
 
 from infra.fleet import Fleet
 from oldphoto_core.reports.summary import Summary
-from oldphoto_core.restoration import RestoreJob, close_run, open_run, restore_shard
+from oldphoto_core.restoration import RestoreJob, close_run, job_of, open_run, restore_shard
 
 PHOTOS = 1000
 
@@ -38,7 +38,7 @@ def main() -> None:
         folder = Path(name)
         source = collect(folder, chosen.source, chosen.photos)
         job = {"source": str(source), "model": chosen.model, "shard_photos": chosen.shard_photos}
-        alone = in_one_process(RestoreJob(**job, target=str(folder / "alone")))
+        alone = in_one_process(job_of(**job, target=str(folder / "alone")))
         fleet = on_a_fleet(folder, {**job, "target": str(folder / "fleet")})
     shards = -(-PHOTOS // chosen.shard_photos)
     work, more = alone.seconds * PHOTOS / chosen.photos, fleet.beside - alone.beside
@@ -71,7 +71,7 @@ def in_one_process(job: RestoreJob) -> Took:
     restorer_of(job)
     run = open_run(job)
     for number in range(len(run.shards)):
-        restore_shard(run, number, lambda _row: None)
+        restore_shard(run, number)
     return took(close_run(run))
 
 

@@ -108,9 +108,9 @@ def peak_bytes(preset: str, megapixels: float) -> int:
     """Restores one photo whole."""
     from measuring import random_model
 
-    from oldphoto_core import Restorer
+    from oldphoto_core.restoration import NetworkOptions, Restorer
 
-    restorer = Restorer(random_model(preset), device="cpu", memory=1e12)
+    restorer = Restorer(random_model(preset), NetworkOptions(device="cpu", memory=1e12))
     side = round((megapixels * 1e6) ** 0.5)
     restorer.restore(np.full((side, side, 3), 30_000, np.uint16))
     return largest()
@@ -127,14 +127,16 @@ def make_scan(folder: Path, megapixels: float, photo: Path | None) -> None:
 def from_file_to_file(folder: Path, model: str, memory: float) -> None:
     """Restores what lies in folder/source; prints peak, seconds and megapixels."""
     from oldphoto_core import Restorer
-    from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
+    from oldphoto_core.restoration import Photo, RestoreOptions, ShardCallbacks, restore_photos
     from oldphoto_core.storage import Bucket, LedgerRow
 
     restorer = Restorer.load(model, device="cpu", memory=memory)
     source, rows = Bucket(folder / "source"), list[LedgerRow]()
     photos = [Photo(one.key, one.version, one.size) for one in source.list()]
     started = time.perf_counter()
-    restore_photos(restorer, source, Bucket(folder / "target"), photos, RestoreOptions(), rows.append)
+    restore_photos(
+        restorer, source, Bucket(folder / "target"), photos, RestoreOptions(), ShardCallbacks(on_row=rows.append)
+    )
     spent = time.perf_counter() - started
     if rows[0].status != "restored":
         sys.exit(f"{rows[0].reason}: {rows[0].detail}")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flows.prefect_session import prefect_session
-from oldphoto_core.restoration import load_restorer
+from oldphoto_core.restoration import NetworkOptions, load_restorer
 from oldphoto_core.samples import make_collection
 from oldphoto_core.scans import read_scan
 from oldphoto_core.storage import Bucket, is_image_key
@@ -86,7 +86,7 @@ def collect(folder: Path, given: Path | None, count: int) -> Path:
 
 def network_alone(source: Path, model: str) -> tuple[float, Cost]:
     """Megapixels and their cost."""
-    restorer = load_restorer(model)
+    restorer = load_restorer(NetworkOptions(model=model))
     scans = [read_scan(file.read_bytes()).pixels for file in sorted(source.iterdir())]
     restorer.restore(scans[0])
     clock = Clock()

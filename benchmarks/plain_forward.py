@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from oldphoto_core import Restorer
 from oldphoto_core.nets.norms import EPSILON, SpatialNorm
+from oldphoto_core.restoration import NetworkOptions
 
 HEADER = (
     "| mapping | megapixels | plain (MP/s) | restorer (MP/s) | ratio | relative difference |",
@@ -51,7 +52,7 @@ def compare(megapixels: float, runs: int, *, block: bool) -> dict[str, Any]:
     """Best of `runs` of both, and how far their outputs are from one another."""
     model = random_model("paper", block=block)
     plain = plain_form(model.networks)
-    fast = networks_of(Restorer(model, device="cpu", precision="float32", memory=1e12))
+    fast = networks_of(Restorer(model, NetworkOptions(device="cpu", precision="float32", memory=1e12)))
     values = torch.from_numpy(pixels_of(enlarged(megapixels)).astype("float32")).permute(2, 0, 1)[None]
     height, width = (side // 4 * 4 for side in values.shape[2:])
     image = (values[:, :, :height, :width] / 32767.5 - 1).contiguous()

@@ -18,11 +18,18 @@ from pathlib import Path
 import jsonschema
 from measuring import enlarged
 
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.inference.blending import difference
-from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.pipeline.provenance import sha256_of
 from oldphoto_core.reports.record import decode_record, encode_record, record_schema
-from oldphoto_core.restoration import Photo, RestoreOptions, load_restorer, restore_photos
+from oldphoto_core.restoration import (
+    NetworkOptions,
+    Photo,
+    RestoreOptions,
+    ShardCallbacks,
+    load_restorer,
+    restore_photos,
+)
 from oldphoto_core.scans import read_facts, read_scan
 from oldphoto_core.storage import Bucket, LedgerRow
 
@@ -74,7 +81,14 @@ def restored(folder: Path, model: str) -> LedgerRow:
     rows: list[LedgerRow] = []
     source = Bucket(folder / "old")
     photos = [Photo(item.key, item.version, item.size) for item in source.list()]
-    restore_photos(load_restorer(model), source, Bucket(folder / "new"), photos, RestoreOptions(), rows.append)
+    restore_photos(
+        load_restorer(NetworkOptions(model=model)),
+        source,
+        Bucket(folder / "new"),
+        photos,
+        RestoreOptions(),
+        ShardCallbacks(on_row=rows.append),
+    )
     return rows[0]
 
 

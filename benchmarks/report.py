@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from oldphoto_core.inference.canvas import ArrayCanvas
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.reports.page.build import write_report
 from oldphoto_core.reports.page.thumbnails import thumbnail_stem, write_thumbnails
 from oldphoto_core.reports.summary import RunFacts, summarise

@@ -75,7 +75,7 @@ def report_of_the_demo(folder: str) -> str:
     )
     run = open_run(job)
     for number in range(len(run.shards)):
-        restore_shard(run, number, lambda row: None)
+        restore_shard(run, number)
     close_run(run)
     return Path(run.bucket.url, "report/index.html").as_uri()
 

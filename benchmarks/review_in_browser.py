@@ -58,7 +58,7 @@ def restored_demo(folder: str) -> str:
     job = RestoreJob(source=places.source.url, target=places.restored.url, options=RestoreOptions())
     run = open_run(job)
     for number in range(len(run.shards)):
-        restore_shard(run, number, lambda row: None)
+        restore_shard(run, number)
     close_run(run)
     return places.restored.url
 

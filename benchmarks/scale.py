@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from oldphoto_core.reports.summary import Summary
-from oldphoto_core.restoration import RestoreJob, RestoreOptions, close_run, open_run, register_restorer
+from oldphoto_core.restoration import RestoreJob, close_run, job_of, open_run, register_restorer
 from oldphoto_core.runs.run import Run
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, ObjectInfo, bucket
 from oldphoto_core.storage.ledger import as_frame
@@ -93,7 +93,7 @@ def measured(step: str, keys: int, folder: Path) -> str:
     """One line of the table."""
     stand_in(keys, folder)
     register_restorer("stub", lambda device: StubRestorer())  # type: ignore[arg-type, return-value]
-    job = RestoreJob(source="memory://source", target=str(folder), model="stub", options=RestoreOptions(report=False))
+    job = job_of(source="memory://source", target=str(folder), model="stub", report=False)
     if step == "again":
         earlier_run(job, keys)
     before = baseline()

@@ -11,7 +11,7 @@ from measuring import networks_of, seconds, synchronise
 from torch import nn
 
 from oldphoto_core import Restorer
-from oldphoto_core.inference.canvas import ArrayCanvas
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.nets.winograd import WinogradConv2d
 
 

@@ -51,11 +51,11 @@ from measuring import (
 from stage_clocks import Stages, by_layers, by_modules
 
 from oldphoto_core import Restorer
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.checkpoints import Detector
-from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.inference.finder import DamageFinder
 from oldphoto_core.nets import count_flops, preset_named
-from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
+from oldphoto_core.restoration import NetworkOptions, Photo, RestoreOptions, restore_photos
 from oldphoto_core.scans import read_scan, write_scan
 from oldphoto_core.storage import Bucket
 
@@ -83,7 +83,7 @@ class Row:
 def measure(preset: str, device: str, options: argparse.Namespace, *, parts: bool, compiled: bool = False) -> Row:
     """Best of some runs of restoring one photo, whole or in parts."""
     memory = options.memory if parts else EVERYTHING
-    restorer = Restorer(random_model(preset), device=device, memory=memory, compiled=compiled)
+    restorer = Restorer(random_model(preset), NetworkOptions(device=device, memory=memory), compiled=compiled)
     data = jpeg(getattr(options, preset))
     scan = read_scan(data)
     timed = partial(by_layers if parts and preset == "paper" else by_modules, restorer, scan.pixels)
@@ -121,7 +121,7 @@ def jpeg(megapixels: float) -> bytes:
 
 def batch(device: str, photos: int) -> dict[str, float]:
     """JPEGs of 2 megapixels from file to file: MP/s, and the share of the time in which the network was computing."""
-    restorer = Restorer(random_model("compact"), device=device, memory=4e9)
+    restorer = Restorer(random_model("compact"), NetworkOptions(device=device, memory=4e9))
     stages = Stages(networks_of(restorer), restorer.device)
     data = jpeg(BATCH_MEGAPIXELS)
     restorer.restore(read_scan(data).pixels)
@@ -131,7 +131,7 @@ def batch(device: str, photos: int) -> dict[str, float]:
             source.write(f"{number:04}.jpg", data)
         listed = [Photo(one.key, one.version, one.size) for one in source.list()]
         stages.begin()
-        restore_photos(restorer, source, target, listed, RestoreOptions(), lambda _row: None)
+        restore_photos(restorer, source, target, listed, RestoreOptions())
     synchronise(device)
     # from the network's first photo to its last: Dask's start is paid once a run
     span = stages.span()

@@ -24,12 +24,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from oldphoto_core import Restorer
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.checkpoints import load_model
-from oldphoto_core.inference.canvas import ArrayCanvas, Subject
+from oldphoto_core.inference.canvas import Subject
 from oldphoto_core.inference.layers import LayerByLayer
 from oldphoto_core.inference.planes import Size
 from oldphoto_core.inference.tiling import Tiles
 from oldphoto_core.nets import preset_named
+from oldphoto_core.restoration import NetworkOptions
 
 Floats = NDArray[np.float32]
 HEADER = (
@@ -58,7 +60,7 @@ class Case:
     def restored(self, memory: float) -> Floats:
         """HWC in [0, 1] or a little beyond, as the network gives it."""
         model = load_model("starter") if self.preset == "compact" else random_model(self.preset)
-        restorer = Restorer(model, device="cpu", memory=memory)
+        restorer = Restorer(model, NetworkOptions(device="cpu", memory=memory))
         result = ArrayCanvas(np.full(self.pixels.shape, np.nan, np.float32))
         mask = None if self.mask is None else ArrayCanvas(self.mask[..., None])
         rounding = "oldphoto_core.restoration.{}.levels"

@@ -15,15 +15,19 @@ from oldphoto_core.evaluation.compare import held_out
 from oldphoto_core.storage import Bucket
 from tasks.evaluation import evaluate_models, evaluate_on_real
 
+DEFAULTS = EvaluationConfig()
+
 
 @flow(name="evaluate", persist_result=False, retries=0, log_prints=False)
 def evaluate(
     clean: Annotated[str, Field(description="Bucket of clean photos")],
     out: Annotated[str, Field(description="Bucket that receives tables and contact sheets")],
     models: Annotated[list[str], Field(description="Models by name, folder or URL")],
-    recipe: Annotated[str, Field(description="Name of the degradation recipe")] = "published",
-    seed: Annotated[int, Field(description="Seed of the degradation")] = 7,
-    holdout: Annotated[int, Field(ge=0, description="Last photos of each name prefix; 0 = every photo")] = 40,
+    recipe: Annotated[str, Field(description="Name of the degradation recipe")] = DEFAULTS.recipe,
+    seed: Annotated[int, Field(description="Seed of the degradation")] = DEFAULTS.seed,
+    holdout: Annotated[
+        int, Field(ge=0, description="Last photos of each name prefix; 0 = every photo")
+    ] = DEFAULTS.holdout or 0,
     old: Annotated[str | None, Field(description="Bucket of real old photos, which have no original")] = None,
     backbones: Annotated[Backbones | None, Field(description="Files of the networks behind LPIPS and FID")] = None,
     rivals: Annotated[list[str] | None, Field(description="Rivals without a model, by name")] = None,

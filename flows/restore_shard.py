@@ -10,8 +10,8 @@ from pydantic import Field
 
 from flows.logs import log_as_asked
 from flows.server import RunCancelled, Steering, wait_for_server
+from oldphoto_core.pipeline.callbacks import ShardCallbacks
 from oldphoto_core.runs.heartbeat import beat, with_heartbeat
-from oldphoto_core.runs.shard import ShardCallbacks
 from oldphoto_core.storage import LedgerRow
 from tasks.restoration import restore_stored_shard
 

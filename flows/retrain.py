@@ -18,14 +18,16 @@ from oldphoto_core.errors import TooFewPhotos
 from oldphoto_core.retraining import Outcome, Plan, RetrainConfig, make_plan, occupied
 from tasks.retraining import conclude_retraining, open_retraining, train_challenger
 
+DEFAULTS = RetrainConfig(incoming="", clean="", registry="")
+
 
 @flow(name="retrain", persist_result=False, retries=0, log_prints=False)
 def retrain(
     incoming: Annotated[str, Field(description="Bucket in which old photos arrive")],
     clean: Annotated[str, Field(description="Bucket of clean photos")],
     registry: Annotated[str, Field(description="Registry that has the champion")],
-    old: Annotated[str | None, Field(description="Bucket of earlier old photos")] = None,
-    minimum: Annotated[int, Field(ge=1, description="New photos below which nothing is trained")] = 50,
+    old: Annotated[str | None, Field(description="Bucket of earlier old photos")] = DEFAULTS.old,
+    minimum: Annotated[int, Field(ge=1, description="New photos below which nothing is trained")] = DEFAULTS.minimum,
     dry_run: Annotated[bool, Field(description="Only say what would be done")] = False,
     device: Annotated[str, Field(description="auto, cpu, cuda or cuda:N")] = "auto",
     settings: Annotated[dict[str, Any] | None, Field(description="Further fields of RetrainConfig")] = None,

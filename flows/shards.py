@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import replace
 
 from prefect.events import emit_event
 from prefect.logging import get_run_logger
@@ -19,7 +20,7 @@ from flows.shard_runs import PrefectShardRuns, cancel, orphaned_runs
 from oldphoto_core.devices import local_devices
 from oldphoto_core.errors import RunStopped
 from oldphoto_core.names import visible
-from oldphoto_core.pipeline.engine import OnPart, OnRow
+from oldphoto_core.pipeline.callbacks import OnRow, ShardCallbacks
 from oldphoto_core.runs import run as core
 from oldphoto_core.runs.dispatcher import Dispatcher
 from oldphoto_core.runs.ledger_rows import LedgerTail
@@ -51,7 +52,7 @@ def restore_shards(run: core.Run, check: Callable[[], None]) -> None:
         if run.job.pool:
             _restore_in_pool(run, run.job.pool, settle, steering)
         else:
-            _restore_here(run, settle, progress.part)
+            _restore_here(run, ShardCallbacks(on_row=settle, on_part=progress.part))
 
 
 def _warn(run: core.Run, failed: int, last: LedgerRow) -> None:
@@ -72,17 +73,17 @@ def _warn(run: core.Run, failed: int, last: LedgerRow) -> None:
     )
 
 
-def _restore_here(run: core.Run, settle: OnRow, part: OnPart) -> None:
+def _restore_here(run: core.Run, callbacks: ShardCallbacks) -> None:
     """One shard after another, on each device of this machine."""
-    devices = local_devices(run.job.device)
+    devices = local_devices(run.job.network.device)
     if len(devices) > 1:
-        _restore_on_devices(run, devices, settle, part)
+        _restore_on_devices(run, devices, callbacks)
         return
     for number in range(len(run.shards)):
-        restore_shard(run, number, settle, part)
+        restore_shard(run, number, callbacks)
 
 
-def _restore_on_devices(run: core.Run, devices: list[str], settle: OnRow, part: OnPart) -> None:
+def _restore_on_devices(run: core.Run, devices: list[str], callbacks: ShardCallbacks) -> None:
     """A thread for each device, which takes one shard after another; what ends one of them ends all."""
     numbers: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in range(len(run.shards)):
@@ -91,7 +92,7 @@ def _restore_on_devices(run: core.Run, devices: list[str], settle: OnRow, part: 
 
     def settle_in_turn(row: LedgerRow) -> None:
         with one_at_a_time:
-            settle(row)
+            callbacks.on_row(row)
         if over.is_set():
             raise RunStopped("the run ended on another device")
 
@@ -101,7 +102,7 @@ def _restore_on_devices(run: core.Run, devices: list[str], settle: OnRow, part: 
                 number = numbers.get_nowait()
             except queue.Empty:
                 return
-            restore_shard(run, number, settle_in_turn, part, device)
+            restore_shard(run, number, replace(callbacks, on_row=settle_in_turn), device)
 
     with ThreadPoolExecutor(len(devices)) as threads:
         # each with this flow's context, so that its tasks are this flow's

@@ -14,16 +14,18 @@ from oldphoto_core.degradation.synthesis import SynthesisConfig, plan_shards
 from oldphoto_core.storage import Bucket
 from tasks.synthesis import synthesize_shards
 
+DEFAULTS = SynthesisConfig()
+
 
 @flow(name="synthesize", persist_result=False, retries=0, log_prints=False)
 def synthesize(
     clean: Annotated[str, Field(description="Bucket of clean photos")],
     target: Annotated[str, Field(description="Bucket that receives the shards")],
-    count: Annotated[int, Field(ge=0, description="Pairs in all; 0 = one for each photo")] = 0,
-    seed: Annotated[int, Field(description="Seed of every item")] = 1,
-    recipe: Annotated[str, Field(description="Name of the degradation recipe")] = "published",
-    crop: Annotated[int, Field(ge=16, description="Side of the crop of each photo, in pixels")] = 256,
-    pairs_per_shard: Annotated[int, Field(ge=1, description="Pairs in one tar file")] = 64,
+    count: Annotated[int, Field(ge=0, description="Pairs in all; 0 = one for each photo")] = DEFAULTS.count,
+    seed: Annotated[int, Field(description="Seed of every item")] = DEFAULTS.seed,
+    recipe: Annotated[str, Field(description="Name of the degradation recipe")] = DEFAULTS.recipe.name,
+    crop: Annotated[int, Field(ge=16, description="Side of the crop of each photo, in pixels")] = DEFAULTS.crop,
+    pairs_per_shard: Annotated[int, Field(ge=1, description="Pairs in one tar file")] = DEFAULTS.pairs_per_shard,
     outlines: Annotated[str | None, Field(description="Bucket of outlines that film_damage draws")] = None,
     dask: Annotated[str | None, Field(description="Address of a running Dask scheduler")] = None,
 ) -> dict[str, Any]:

@@ -19,10 +19,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from infra.http_guard import server
 from infra.receiving import LOG, Door, Longest, Quiet, Source, SpoolFolder, Target, opened
 from oldphoto_core.arrivals import BadNotification, Gathering
 from oldphoto_core.errors import OldPhotoError, StorageError, UsageError
+from oldphoto_core.http_guard import server
 
 MAX_BYTES = 2**20
 """Of a body: S3 sends one record a message, EventBridge 256 KiB at most."""

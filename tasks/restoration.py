@@ -8,12 +8,11 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from oldphoto_core.pipeline.engine import OnPart, OnRow
+from oldphoto_core.pipeline.callbacks import ShardCallbacks
 from oldphoto_core.reports.summary import Summary
 from oldphoto_core.runs import run as core
 from oldphoto_core.runs import shard
 from oldphoto_core.runs.job import RestoreJob
-from oldphoto_core.runs.shard import ShardCallbacks
 
 
 @task(
@@ -43,9 +42,9 @@ def open_run(
     persist_result=False,
     log_prints=False,
 )
-def restore_shard(run: core.Run, number: int, on_row: OnRow, on_part: OnPart, device: str = "") -> None:
-    """Restore the photos of one shard; each is a row of the ledger and a call of `on_row`."""
-    core.restore_shard(run, number, on_row, on_part, device)
+def restore_shard(run: core.Run, number: int, callbacks: ShardCallbacks, device: str = "") -> None:
+    """Restore the photos of one shard; each is a row of the ledger and a call of `callbacks.on_row`."""
+    core.restore_shard(run, number, callbacks, device)
     get_run_logger().info("run %s: shard %d of %d done", run.run_id, number + 1, len(run.shards))
 
 

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
-    from oldphoto_core.inference.canvas import Canvas
+    from oldphoto_core.canvas import Canvas
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any
 from fakes import encoded, picture, register
 
 from oldphoto_core.reports.summary import Summary
-from oldphoto_core.restoration import RestoreJob, RestoreOptions, close_run, open_run, restore_shard
+from oldphoto_core.restoration import RestoreOptions, close_run, job_of, open_run, restore_shard
 from oldphoto_core.storage import Bucket
 
 register()
@@ -27,9 +27,9 @@ def restore(source: Bucket, target: Bucket, **job: Any) -> Summary:
     """
     options = {"isolate": False} | {name: job.pop(name) for name in list(job) if name in RestoreOptions.__slots__}
     job = {"model": "invert", "source": source.url, "target": target.url, **job}
-    run = open_run(RestoreJob(**job, options=RestoreOptions(**options)))
+    run = open_run(job_of(**job, **options))
     for number in range(len(run.shards)):
-        restore_shard(run, number, lambda row: None)
+        restore_shard(run, number)
     return close_run(run)
 
 

@@ -14,7 +14,7 @@ CORE = ROOT / "oldphoto_core"
 FLOORS = [
     {"names"},
     {"errors"},
-    {"folders", "proxies"},
+    {"folders", "proxies", "http_guard", "canvas"},
     {"nets", "clusters", "colour_difference"},
     {"scans"},
     {"storage"},
@@ -28,16 +28,14 @@ FLOORS = [
     {"retraining", "study"},
 ]
 """From the ground up; a room may use the floors below its own."""
-TYPES_IN_A_CIRCLE = {"oldphoto_core.storage.temporary"}
-"""Files that name, for type checkers alone, a type of a file that imports them; there must be no more."""
 FULL = 20
 """Files of a room at most; rooms that have more are to be parted."""
 
 
-def imports(path: Path, *, lazy: bool = True, types: bool = False) -> Iterator[str]:
-    """Modules that a file imports, also inside functions unless `lazy` is off; for type checkers only with `types`."""
+def imports(path: Path, *, types: bool = False) -> Iterator[str]:
+    """Modules that a file imports, also inside functions; for type checkers only with `types`."""
     tree = ast.parse(path.read_text())
-    for node in _nodes(tree, lazy, types):
+    for node in _nodes(tree, types):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -45,14 +43,12 @@ def imports(path: Path, *, lazy: bool = True, types: bool = False) -> Iterator[s
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _nodes(node: ast.AST, lazy: bool, types: bool) -> Iterator[ast.AST]:
+def _nodes(node: ast.AST, types: bool) -> Iterator[ast.AST]:
     for child in ast.iter_child_nodes(node):
         if not types and isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
             continue
-        if not lazy and isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
         yield child
-        yield from _nodes(child, lazy, types)
+        yield from _nodes(child, types)
 
 
 def files(folder: Path) -> list[Path]:
@@ -71,6 +67,12 @@ def test_the_core_does_not_know_what_runs_it(path: Path) -> None:
 
 def test_tasks_do_not_know_flows() -> None:
     assert not {(p.name, m) for p in files(ROOT / "tasks") for m in imports(p) if m.split(".")[0] == "flows"}
+
+
+@pytest.mark.parametrize("folder", ["flows", "tasks"])
+def test_flows_and_tasks_do_not_know_how_they_reach_machines(folder: str) -> None:
+    known = {module.split(".")[0] for path in files(ROOT / folder) for module in imports(path, types=True)}
+    assert "infra" not in known
 
 
 def test_flows_touch_no_pixel_and_no_tensor() -> None:
@@ -96,7 +98,7 @@ def test_no_room_imports_upward() -> None:
     assert not upward
 
 
-def test_no_file_of_the_core_imports_in_a_circle() -> None:
+def test_no_file_of_the_core_imports_in_a_circle_not_even_in_functions_or_for_type_checkers() -> None:
     modules = {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in files(CORE)}
     graph = {name: _known(name, path, modules) for name, path in modules.items()}
     done: set[str] = set()
@@ -113,8 +115,7 @@ def test_no_file_of_the_core_imports_in_a_circle() -> None:
 
 
 def _known(name: str, path: Path, modules: dict[str, Path]) -> set[str]:
-    types = name not in TYPES_IN_A_CIRCLE
-    named = {m if m in modules else m.rpartition(".")[0] for m in imports(path, lazy=False, types=types)}
+    named = {m if m in modules else m.rpartition(".")[0] for m in imports(path, types=True)}
     # a package's __init__ stands for its files: what they import from it is their own affair
     return {m for m in named if m in modules and m != name and not name.startswith(f"{m}.")}
 

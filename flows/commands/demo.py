@@ -8,6 +8,7 @@ import typer
 
 from flows.commands.restore import report
 from flows.commands.terminal import say, show
+from oldphoto_core.inference.network_options import DEFAULT_NETWORK, NetworkOptions
 
 
 def register(app: typer.Typer) -> None:
@@ -17,7 +18,9 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     folder: Annotated[str, typer.Argument(help="Where the collection and the results go.")] = "demo",
-    model: Annotated[str, typer.Option(metavar="NAME", help="Weights by name, or where they lie.")] = "starter",
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help="Weights by name, or where they lie.")
+    ] = DEFAULT_NETWORK.model,
 ) -> None:
     """Make a small collection of old photos, restore it, and show the result: no network, bucket or account needed."""
     from flows.prefect_session import prefect_session
@@ -26,7 +29,7 @@ def demo(
 
     places = lay_out(folder)
     say(f"made {places.count} old photos in {places.source} ({places.damaged} damaged, masks in {places.masks})")
-    with prefect_session(say, meanwhile=lambda: load_restorer(model)):
+    with prefect_session(say, meanwhile=lambda: load_restorer(NetworkOptions(model=model))):
         from flows.restore import restore
 
         # masks as a person has checked them: what the detector finds by itself is shown in docs/detection.md

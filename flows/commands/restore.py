@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.commands.check import show_check
 from flows.commands.terminal import RegistryOption, above_zero, known_device, parsed_size, say, show
+from oldphoto_core.detection.options import FrameChoice, Sensitivity
 from oldphoto_core.errors import RunStopped
+from oldphoto_core.inference.network_options import Precision
+from oldphoto_core.pipeline.options import ExistingPolicy, FailurePolicy, Mode
+from oldphoto_core.runs.job import DEFAULTS
 from oldphoto_core.scans.formats import OutputFormat
+from oldphoto_core.tone.options import ColourChoice, Tint
 
 if TYPE_CHECKING:
     from oldphoto_core.reports.summary import Summary
 
+NETWORK, OPTIONS = DEFAULTS.network, DEFAULTS.options
 FAILURES_SHOWN = 20
 NOT_THE_FLOWS = ("context", "registry", "check", "json", "no_report")
 """Parameters of the command that the flow does not have under these names."""
@@ -34,95 +40,90 @@ def restore(
     ],
     masks: Annotated[
         str | None, typer.Option(metavar="URL", help="Masks of what is damaged (white): KEY.png for the photo KEY.")
-    ] = None,
+    ] = DEFAULTS.masks,
     reviews: Annotated[
         bool,
         typer.Option("--reviews", help="Do what curators decided: redo what was sent back, leave what they accepted."),
-    ] = False,
+    ] = DEFAULTS.reviews,
     mode: Annotated[
-        Literal["full", "scratches"],
-        typer.Option(help="The whole picture, or only what is damaged: every other pixel stays the master's."),
-    ] = "full",
+        Mode, typer.Option(help="The whole picture, or only what is damaged: every other pixel stays the master's.")
+    ] = OPTIONS.mode,
     masks_only: Annotated[
         bool, typer.Option("--masks-only", help="Use the given masks alone, and not the model's detector.")
-    ] = False,
+    ] = not OPTIONS.detect,
     sensitivity: Annotated[
-        Literal["low", "normal", "high"],
+        Sensitivity,
         typer.Option(help="How readily the detector calls a pixel damaged; low spares what may be content."),
-    ] = "normal",
+    ] = OPTIONS.sensitivity,
     frame: Annotated[
-        Literal["auto", "off"], typer.Option(help="Find no damage outside the picture's frame; off: also there.")
-    ] = "auto",
+        FrameChoice, typer.Option(help="Find no damage outside the picture's frame; off: also there.")
+    ] = OPTIONS.frame,
     max_damage: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="A photo damaged over more than this share of it fails.")
-    ] = 0.5,
+        float, typer.Option(min=0.0, max=1.0, help="A photo damaged over more than over this share of it fails.")
+    ] = OPTIONS.max_damage,
     model: Annotated[
         str, typer.Option(metavar="NAME", help="Weights by name or place, or champion, NAME@VERSION of the registry.")
-    ] = "starter",
+    ] = NETWORK.model,
     registry: RegistryOption = None,
-    device: Annotated[str, typer.Option(callback=known_device, help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Annotated[str, typer.Option(callback=known_device, help="auto, cpu, cuda or cuda:N.")] = NETWORK.device,
     pool: Annotated[
         str | None, typer.Option(metavar="NAME", help="Work pool of Prefect whose workers restore; none: this process.")
-    ] = None,
+    ] = DEFAULTS.pool,
     shard_photos: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="At most so many photos a shard, which a worker takes at a time."),
-    ] = None,
+    ] = DEFAULTS.shard_photos,
     memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Memory that a photo may take, as 2G; larger ones go in parts.")
     ] = None,
-    precision: Annotated[
-        Literal["auto", "float32", "float16", "bfloat16"], typer.Option(help="Of the network's arithmetic.")
-    ] = "auto",
+    precision: Annotated[Precision, typer.Option(help="Of the network's arithmetic.")] = NETWORK.precision,
     format: Annotated[  # noqa: A002 - the name users give
         OutputFormat, typer.Option(help="Format of the results; a new one is appended.")
-    ] = "keep",
+    ] = OPTIONS.format,
     pages: Annotated[
         str, typer.Option(metavar="1,3-5", help="Pages of a TIFF of several to restore; others stay as they are.")
-    ] = "",
+    ] = OPTIONS.pages,
     max_growth: Annotated[
         float, typer.Option(metavar="TIMES", help="Most that a JPEG or lossy WebP may grow; 0: any, at full quality.")
-    ] = 1.5,
+    ] = OPTIONS.max_growth,
     colour: Annotated[
-        Literal["auto", "monochrome", "colour"],
+        ColourChoice,
         typer.Option(help="Monochrome photos are restored in lightness alone: judged of each photo, or stated."),
-    ] = "auto",
-    tint: Annotated[
-        Literal["keep", "neutral"], typer.Option(help="A monochrome photo keeps its tint, or gets R = G = B.")
-    ] = "keep",
+    ] = OPTIONS.colour,
+    tint: Annotated[Tint, typer.Option(help="A monochrome photo keeps its tint, or gets R = G = B.")] = OPTIONS.tint,
     tone: Annotated[
         float | None,
         typer.Option(min=0.0, max=1.0, help="How much of the predicted tone map is applied; 0 leaves tone alone."),
-    ] = None,
+    ] = OPTIONS.tone,
     existing: Annotated[
-        Literal["skip", "overwrite", "abort"], typer.Option(help="What to do about results that are there already.")
-    ] = "skip",
+        ExistingPolicy, typer.Option(help="What to do about results that are there already.")
+    ] = OPTIONS.existing,
     on_failure: Annotated[
-        Literal["skip", "copy", "abort"],
+        FailurePolicy,
         typer.Option(help="A photo that fails: leave it out, put a copy of the original there, or stop."),
-    ] = "skip",
+    ] = OPTIONS.on_failure,
     copy_linked: Annotated[
         bool, typer.Option("--copy-linked", help="With --on-failure copy: also what links lead to outside of SOURCE.")
-    ] = False,
+    ] = OPTIONS.copy_linked,
     max_failure_rate: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Stop once more than this share of the photos has failed.")
-    ] = 1.0,
+    ] = OPTIONS.max_failure_rate,
     warn_failure_rate: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Above this share of failed photos Prefect gets an event, once.")
-    ] = 0.05,
+    ] = DEFAULTS.warn_failure_rate,
     max_megapixels: Annotated[
         float, typer.Option(callback=above_zero, metavar="N", help="Larger photos fail, before they are decoded.")
-    ] = 500.0,
+    ] = OPTIONS.max_megapixels,
     photo_timeout: Annotated[
         float | None, typer.Option(callback=above_zero, metavar="SECONDS", help="A photo that takes longer fails.")
-    ] = None,
+    ] = OPTIONS.photo_timeout,
     isolate: Annotated[
         bool, typer.Option(help="Decode in processes of their own: a file that crashes the decoder fails alone.")
-    ] = True,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many photos.")] = None,
+    ] = OPTIONS.isolate,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many photos.")] = DEFAULTS.limit,
     no_report: Annotated[
         bool, typer.Option("--no-report", help="Make no thumbnails, and no report to look at.")
-    ] = False,
+    ] = not OPTIONS.report,
     keys: Annotated[
         str | None,
         typer.Option(metavar="FILE|URL", help="Only the photos of this list, a key a line; -: from stdin."),
@@ -131,7 +132,7 @@ def restore(
     json: Annotated[bool, typer.Option("--json", help="With --check: everything as JSON, a row per file.")] = False,
     operator: Annotated[
         str, typer.Option(metavar="NAME", help="Who is named in the records; nobody unless given here.")
-    ] = "",
+    ] = DEFAULTS.operator,
 ) -> None:
     """Restore a collection of old photos. A rerun does only what is left to do.
 
@@ -145,9 +146,8 @@ def restore(
     from oldphoto_core.runs.job import check_places, job_of
     from oldphoto_core.storage.key_list import as_file
 
-    model = place_of(model, registry)
     allowed = None if memory is None else parsed_size(memory)
-    choices |= {"model": model, "memory": allowed, "report": not no_report}
+    choices |= {"model": place_of(model, registry), "memory": allowed, "report": not no_report}
     if keys is not None:
         # a stream can be read only once, and the list is read more often; it is removed when the command ends
         choices["keys"] = context.with_resource(as_file(keys))
@@ -158,7 +158,7 @@ def restore(
         show_check(job, as_json=json)
         return
     check_places(job)
-    with prefect_session(say, meanwhile=lambda: load_restorer(model, device, allowed, precision)):
+    with prefect_session(say, meanwhile=lambda: load_restorer(job.network)):
         from prefect import tags
         from prefect.exceptions import CancelledRun
 

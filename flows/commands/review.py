@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.commands.terminal import RegistryOption, known_device, parsed_size, say, show
+from oldphoto_core.inference.network_options import DEFAULT_NETWORK, NetworkOptions
 
 if TYPE_CHECKING:
     from oldphoto_core.desk.guard import Access
@@ -52,11 +53,11 @@ def review(
     key: Annotated[Path | None, typer.Option(metavar="FILE", help="Private key of the certificate, PEM.")] = None,
     model: Annotated[
         str, typer.Option(metavar="NAME", help="Weights of previews; as `restore` takes them.")
-    ] = "starter",
+    ] = DEFAULT_NETWORK.model,
     registry: RegistryOption = None,
     device: Annotated[
         str, typer.Option(callback=known_device, help="Of previews: auto, cpu, cuda or cuda:N.")
-    ] = "auto",
+    ] = DEFAULT_NETWORK.device,
     memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Memory that a preview may take, as 2G.")] = None,
     isolate: Annotated[
         bool, typer.Option(help="Decode in processes of their own: a file that crashes the decoder harms nothing else.")
@@ -86,16 +87,18 @@ def review(
     from oldphoto_core.desk.pictures import Pictures
     from oldphoto_core.desk.preview import Previewer
 
-    previewer = Previewer(place_of(model, registry), device, None if memory is None else parsed_size(memory))
+    network = NetworkOptions(
+        model=place_of(model, registry), device=device, memory=None if memory is None else parsed_size(memory)
+    )
     with Pictures(queue, source=Bucket(source) if source else None, isolated=isolate) as pictures:
-        served = application(Desk(queue, pictures, previewer, reviewer=reviewer), access)
+        served = application(Desk(queue, pictures, Previewer(network), reviewer=reviewer), access)
         _serve(served, access, port, certificate, key)
 
 
 def _serve(app: object, access: Access, port: int, certificate: Path | None, key: Path | None) -> None:
     """Answer until the command is ended."""
-    from infra.http_guard import HttpLimits, server
     from oldphoto_core.errors import UsageError
+    from oldphoto_core.http_guard import HttpLimits, server
 
     files = {"certificate": str(certificate or ""), "key": str(key or "")}
     try:

@@ -80,8 +80,8 @@ def serve(
     invited_only: Annotated[bool, typer.Option("--invited-only", help="Only holders of a link take part.")] = False,
 ) -> None:
     """Serve a study until Ctrl-C. Beyond loopback only holders of a link take part, and --run-by must be given."""
-    from infra.http_guard import server
     from oldphoto_core.errors import UsageError
+    from oldphoto_core.http_guard import server
     from oldphoto_core.study.server import opened
 
     host, port = _address(listen)

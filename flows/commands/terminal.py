@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from oldphoto_core.inference.network_options import is_device
 from oldphoto_core.names import visible, visible_json
 
 RegistryOption = Annotated[
@@ -82,6 +83,6 @@ def above_zero(number: float | None) -> float | None:
 
 def known_device(name: str) -> str:
     """Callback of `--device`: refuses what is no device before anything heavy is imported."""
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+    if not is_device(name):
         raise typer.BadParameter(f"{name!r} is no device: choose auto, cpu, cuda or cuda:N")
     return name

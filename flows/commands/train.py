@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from flows.commands.terminal import DaskOption, known_device, names_of, say, show, show_text
+from oldphoto_core.inference.network_options import DEFAULT_NETWORK
 
 if TYPE_CHECKING:
     from oldphoto_core.degradation import Recipe
@@ -169,7 +170,9 @@ def _check_pairs(bucket: Bucket, configs: list[StageConfig], recipe: Recipe | No
 def evaluate(
     clean: Annotated[str, typer.Option(metavar="URL", help="Clean photos.")],
     out: Annotated[str, typer.Option(metavar="URL", help="Receives tables and contact sheets.")],
-    models: Annotated[str, typer.Option(metavar="A,B,...", help="Models by name, folder or URL.")] = "starter",
+    models: Annotated[
+        str, typer.Option(metavar="A,B,...", help="Models by name, folder or URL.")
+    ] = DEFAULT_NETWORK.model,
     rivals: Annotated[str, typer.Option(metavar="A,B,...", help="Rivals without a model: sequential, dip.")] = "",
     recipe: Annotated[str, typer.Option(help="How photos are degraded.")] = "published",
     seed: Annotated[int, typer.Option(help="Of the degradation.")] = 7,

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.errors import UsageError
 from oldphoto_core.inference import blending
-from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.inference.contracts import JudgesColours, RestoresCanvases, RestoresPhotos
 from oldphoto_core.inference.models import load_restorer
+from oldphoto_core.inference.network_options import NetworkOptions
 from oldphoto_core.tone import ToneOptions
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ class Part:
 class Previewer:
     """Restores parts of photos with one model, one at a time; the model is loaded when it is first needed."""
 
-    def __init__(self, model: str, device: str = "auto", memory: int | None = None) -> None:
-        self._model, self._device, self._memory = model, device, memory
+    def __init__(self, network: NetworkOptions) -> None:
+        self._network = network
         self._working = threading.Lock()
 
     def png(self, master: Pyramid, part: Part, mask: NDArray[np.bool_]) -> bytes:
@@ -79,7 +80,7 @@ class Previewer:
         left, top, right, bottom = part.widened(master.size)
         pixels = master.region(left, top, right - left, bottom - top)
         with self._working:
-            restorer = load_restorer(self._model, self._device, self._memory)
+            restorer = load_restorer(self._network)
             restored = _restored(restorer, pixels, mask, part)
         y, x = part.top - top, part.left - left
         shown = restored[y : y + part.height, x : x + part.width]

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from oldphoto_core.tone.grid import Grid, Readable, slabs
+from oldphoto_core.canvas import Readable
+from oldphoto_core.tone.grid import Grid, slabs
 from oldphoto_core.tone.luma import TOP, lightness
 
 THUMBNAIL = 512

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from oldphoto_core.canvas import Readable
 from oldphoto_core.detection.components import SUMS, Components, Labels, Table, label, sums_of
 from oldphoto_core.detection.decision import Decision
 from oldphoto_core.detection.frame import Frame
 from oldphoto_core.detection.surroundings import HALO, Range, grey_of, surroundings
-from oldphoto_core.tone.grid import Readable
 
 SLAB = 2**20
 """Pixels that are looked at once, at least a row."""

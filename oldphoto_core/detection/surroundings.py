@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from oldphoto_core.canvas import Readable
 from oldphoto_core.detection.frame import Frame
-from oldphoto_core.tone.grid import Grid, Readable, slabs
+from oldphoto_core.tone.grid import Grid, slabs
 from oldphoto_core.tone.luma import TOP, lightness
 
 REACH = 7

@@ -9,13 +9,14 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.errors import ScanError, UsageError
 from oldphoto_core.evaluation.baselines import opencv_restore
 from oldphoto_core.evaluation.compare import OPENCV_STRENGTHS, Method
 from oldphoto_core.evaluation.rivals import RIVALS
-from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.inference.contracts import FindsDamage, RestoresPhotos
 from oldphoto_core.inference.models import load_restorer
+from oldphoto_core.inference.network_options import NetworkOptions
 
 Photo = NDArray[np.uint8]
 FindMask = Callable[[Photo], NDArray[np.bool_]]
@@ -60,7 +61,7 @@ def named_methods(names: Sequence[str]) -> NamedMethods:
         elif name in RIVALS:
             methods[name] = RIVALS[name][1]
         else:
-            restorer = load_restorer(name)
+            restorer = load_restorer(NetworkOptions(model=name))
             methods[name] = partial(_restored, restorer)
             if not detector and isinstance(restorer, FindsDamage) and restorer.detector_digest:
                 find, detector = partial(_found, restorer), name

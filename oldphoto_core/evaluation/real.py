@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.evaluation.bootstrap import mean_interval
 from oldphoto_core.evaluation.compare import EvaluationConfig, Method, centre, crops, evaluation_keys, held_out
 from oldphoto_core.evaluation.gap import domain_gap
 from oldphoto_core.evaluation.natural import Naturalness
-from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.names import visible
 from oldphoto_core.nets.presets import VAE
 from oldphoto_core.scans import read_scan

@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from oldphoto_core.inference.canvas import highest_level
+from oldphoto_core.canvas import highest_level
 
 if TYPE_CHECKING:
-    from oldphoto_core.inference.canvas import Canvas
+    from oldphoto_core.canvas import Canvas
 
 DAMAGED = 255
 """In a plane: all of the pixel is the network's."""

@@ -4,62 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from oldphoto_core.canvas import ArrayCanvas, Canvas, highest_level
 from oldphoto_core.nets.luminance import luminance
 from oldphoto_core.nets.padding import reflected, side_for
 
 OnProgress = Callable[[int, int], None]
 """Called with how much of one photo is done, of how much."""
-
-
-class Canvas(Protocol):
-    """Pixels of a picture, HWC uint8 or uint16 with 1 or 3 channels, in memory or on disk (`scans.RawPixels`)."""
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Height, width, channels."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """uint8 or uint16."""
-
-    def read(self, top: int, bottom: int) -> NDArray[Any]:
-        """HWC of the rows from `top` to before `bottom`."""
-
-    def write(self, top: int, rows: NDArray[Any]) -> None:
-        """Puts HWC rows in place, from `top` on."""
-
-
-@dataclass(frozen=True, slots=True)
-class ArrayCanvas:
-    """An array in memory."""
-
-    pixels: NDArray[Any]
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Height, width, channels."""
-        height, width, channels = self.pixels.shape
-        return height, width, channels
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of the array."""
-        return self.pixels.dtype
-
-    def read(self, top: int, bottom: int) -> NDArray[Any]:
-        """A view."""
-        return self.pixels[top:bottom]
-
-    def write(self, top: int, rows: NDArray[Any]) -> None:
-        """Copied in."""
-        self.pixels[top : top + len(rows)] = rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +74,3 @@ def levels(restored: Tensor, like: Canvas) -> NDArray[Any]:
     top = highest_level(like.dtype)
     scaled = values.add(1.0).mul_(top / 2.0).round_().clamp_(0, top).permute(1, 2, 0)
     return scaled.contiguous().numpy().astype(like.dtype)
-
-
-def highest_level(dtype: np.dtype[Any]) -> int:
-    """Of uint8 or uint16: 255 or 65535."""
-    return 65535 if dtype == np.uint16 else 255

@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from oldphoto_core.canvas import Canvas
     from oldphoto_core.detection.finding import Finding
     from oldphoto_core.detection.options import DetectionOptions
-    from oldphoto_core.inference.canvas import Canvas
     from oldphoto_core.tone import Colours, ToneOptions
 
 

@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from oldphoto_core.canvas import ArrayCanvas, Canvas, highest_level
 from oldphoto_core.checkpoints import Detector
 from oldphoto_core.detection.decision import Decision, Decisions
 from oldphoto_core.detection.finding import Finding
@@ -31,7 +32,7 @@ from oldphoto_core.detection.options import DetectionOptions
 from oldphoto_core.detection.search import Candidates, mark, mark_by_threshold
 from oldphoto_core.detection.surroundings import range_of
 from oldphoto_core.devices import place
-from oldphoto_core.inference.canvas import ArrayCanvas, Canvas, Subject, highest_level
+from oldphoto_core.inference.canvas import Subject
 from oldphoto_core.inference.tiling import Tiles, least_side, restore_tiles
 from oldphoto_core.nets.luminance import luminance
 from oldphoto_core.nets.standardised import for_inference

@@ -12,13 +12,14 @@ from collections.abc import Callable
 from threading import Lock
 
 from oldphoto_core.inference.contracts import RestoresPhotos
-from oldphoto_core.inference.network_options import Precision
+from oldphoto_core.inference.network_options import NetworkOptions
 
 RestorerFactory = Callable[[str], RestoresPhotos]
 """Takes the device ("auto", "cpu", "cuda" or "cuda:N") and gives a restorer."""
 
 _registered: dict[str, RestorerFactory] = {}
-_kept: dict[str, tuple[tuple[object, ...], RestoresPhotos]] = {}
+_kept: dict[str, tuple[NetworkOptions, RestoresPhotos]] = {}
+"""By device."""
 _loading = Lock()
 
 
@@ -28,29 +29,26 @@ def register_restorer(name: str, factory: RestorerFactory) -> None:
     _kept.clear()
 
 
-def load_restorer(
-    model: str, device: str = "auto", memory: int | None = None, precision: Precision = "auto"
-) -> RestoresPhotos:
-    """The restorer of that name, kept for the next shard, one a device.
+def load_restorer(options: NetworkOptions) -> RestoresPhotos:
+    """The restorer that the options name, kept for the next shard, one a device.
 
-    Raises UnknownModel, DamagedWeights, UsageError. `memory` (bytes) and `precision` are for weights; registered
-    restorers know for themselves.
+    Raises UnknownModel, DamagedWeights, UsageError. All but model and device is for weights; registered restorers know
+    for themselves.
     """
-    wanted = (model, memory, precision)
     with _loading:
-        kept, restorer = _kept.get(device, (None, None))
-        if kept != wanted or restorer is None:
-            _kept.pop(device, None)  # never two models on one device
-            restorer = _load(model, device, memory, precision)
-            _kept[device] = (wanted, restorer)
+        kept, restorer = _kept.get(options.device, (None, None))
+        if kept != options or restorer is None:
+            _kept.pop(options.device, None)  # never two models on one device
+            restorer = _load(options)
+            _kept[options.device] = (options, restorer)
         return restorer
 
 
-def _load(model: str, device: str, memory: int | None, precision: Precision) -> RestoresPhotos:
+def _load(options: NetworkOptions) -> RestoresPhotos:
     for module in filter(None, os.environ.get("OLDPHOTO_IMPORT", "").split(",")):
         importlib.import_module(module.strip())
-    if model in _registered:
-        return _registered[model](device)
+    if options.model in _registered:
+        return _registered[options.model](options.device)
     from oldphoto_core.inference.restorer import Restorer
 
-    return Restorer.load(model, device=device, memory=memory, precision=precision)
+    return Restorer.of(options)

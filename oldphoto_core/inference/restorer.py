@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oldphoto_core.canvas import ArrayCanvas, Canvas
 from oldphoto_core.checkpoints import Detector, Model, ModelCard, load_detector, load_model, load_tone, place_of
 from oldphoto_core.checkpoints.store import DETECTOR, TONE
 from oldphoto_core.detection.finding import Finding
 from oldphoto_core.detection.options import DetectionOptions
 from oldphoto_core.errors import MaskMismatch, ModelError, ScanTooLarge, UnsupportedScan
-from oldphoto_core.inference.canvas import ArrayCanvas, Canvas, OnProgress, Subject
+from oldphoto_core.inference.canvas import OnProgress, Subject
 from oldphoto_core.inference.finder import DamageFinder
-from oldphoto_core.inference.network_options import Arithmetic, Precision
+from oldphoto_core.inference.network_options import DEFAULT_NETWORK, Arithmetic, NetworkOptions
 from oldphoto_core.inference.runner import Runner, is_out_of_memory
 from oldphoto_core.inference.toning import Draft, finish, seen_by_network
 from oldphoto_core.nets.architectures import PUBLISHED
@@ -36,10 +37,8 @@ class Restorer:
     def __init__(
         self,
         model: Model,
+        options: NetworkOptions | None = None,
         *,
-        device: str = "auto",
-        memory: float | None = None,
-        precision: Precision = "auto",
         compiled: bool = False,
         max_megapixels: float = math.inf,
         detector: Detector | None = None,
@@ -49,21 +48,18 @@ class Restorer:
 
         Args:
             model: Networks and card.
-            detector: What finds the damage; without it only masks say where it is.
-            tone: What predicts the tone map of a photo; without it tone is left alone.
-            device: auto, cpu, cuda or cuda:N.
-            memory: Bytes that restoring one photo may take on the device; what does not fit is restored in parts.
-                By default a share of what is free now.
-            precision: Of the network's arithmetic; `network_options` says what auto means.
+            options: How to run them; what they say of the model's name does not count here.
             compiled: Compile the network for its tiles (torch.compile); minutes before the first tile.
             max_megapixels: Larger photos are refused.
+            detector: What finds the damage; without it only masks say where it is.
+            tone: What predicts the tone map of a photo; without it tone is left alone.
         """
         self.card: ModelCard = model.card
         self.name: str = model.card.name
         self.digest: str = _digest(model.card, tone)
         self.card_digest: str = model.card.digest
         self.max_megapixels = max_megapixels
-        self._runner = Runner(model, device, memory, precision, compiled=compiled)
+        self._runner = Runner(model, options or DEFAULT_NETWORK, compiled=compiled)
         self.device = self._runner.device
         self.memory = self._runner.memory
         self._tone = tone
@@ -75,27 +71,29 @@ class Restorer:
 
     @classmethod
     def load(
-        cls,
-        model: str | Path = "starter",
-        *,
-        device: str = "auto",
-        memory: float | None = None,
-        precision: Precision = "auto",
-        max_megapixels: float = math.inf,
+        cls, model: str | Path = DEFAULT_NETWORK.model, *, max_megapixels: float = math.inf, **choices: Any
     ) -> Restorer:
         """A model by name, folder or URL; of the registry `champion`, `previous` or NAME@VERSION.
+
+        Args:
+            model: As `NetworkOptions.model`.
+            max_megapixels: Larger photos are refused.
+            choices: The other fields of `NetworkOptions`: `device`, `memory`, `precision`.
 
         Raises:
             UnknownModel: no such model; the message lists those there are.
             DamagedWeights: the weights are not those that their card describes.
-            UsageError: no such device here, or too little memory for any tile.
+            UsageError: no such device here, too little memory for any tile, or a choice that makes no sense.
         """
-        model = place_of(str(model))  # once, so that networks and detector are of the same version
+        return cls.of(NetworkOptions(model=str(model), **choices), max_megapixels=max_megapixels)
+
+    @classmethod
+    def of(cls, options: NetworkOptions, *, max_megapixels: float = math.inf) -> Restorer:
+        """The model that the options name, run as they say. Raises as `load`."""
+        model = place_of(options.model)  # once, so that networks and detector are of the same version
         return cls(
             load_model(model),
-            device=device,
-            memory=memory,
-            precision=precision,
+            options,
             max_megapixels=max_megapixels,
             detector=load_detector(model),
             tone=load_tone(model),

@@ -12,13 +12,14 @@ import psutil
 import torch
 from torch import Tensor, nn
 
+from oldphoto_core.canvas import Canvas
 from oldphoto_core.checkpoints import Model
 from oldphoto_core.devices import keep_freed_memory, multiplies_bfloat16, place, resolve_device
 from oldphoto_core.errors import ScanTooLarge, UsageError
 from oldphoto_core.folders import use_private_compiler_cache
-from oldphoto_core.inference.canvas import Canvas, Subject, levels
+from oldphoto_core.inference.canvas import Subject, levels
 from oldphoto_core.inference.layers import LayerByLayer
-from oldphoto_core.inference.network_options import Arithmetic, Precision
+from oldphoto_core.inference.network_options import Arithmetic, NetworkOptions
 from oldphoto_core.inference.planes import Size
 from oldphoto_core.inference.tiling import Tiles, least_side, restore_tiles
 from oldphoto_core.nets.architectures import architecture_named
@@ -34,13 +35,11 @@ NEVER_ROUNDED = ("before_NL",)
 class Runner:
     """A model's networks, placed."""
 
-    def __init__(
-        self, model: Model, device: str, memory: float | None, precision: Precision, *, compiled: bool
-    ) -> None:
+    def __init__(self, model: Model, options: NetworkOptions, *, compiled: bool) -> None:
         """See `Restorer`."""
-        self.device = resolve_device(device)
+        self.device = resolve_device(options.device)
         self.architecture = architecture_named(model.card.preset)
-        self._precision = precision
+        self._precision = options.precision
         self._bears_bfloat16 = self.architecture.bears_bfloat16 and model.card.detail
         networks = exact = model.networks
         if not self._on_cuda:
@@ -48,7 +47,7 @@ class Runner:
             exact = with_fewer_products(networks, exact=NEVER_ROUNDED)
         self._networks, self._exact = place(networks, self.device), place(exact, self.device)
         self._compiled = _compiled(self._networks) if compiled else None
-        self.memory = memory or MEMORY_SHARE * self._free()
+        self.memory = options.memory or MEMORY_SHARE * self._free()
         self._pixels = self.memory / self.architecture.bytes_per_pixel
         if self.megapixels < self._least:
             needed = self._least * self.architecture.bytes_per_pixel

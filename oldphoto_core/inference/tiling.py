@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oldphoto_core.inference.canvas import Canvas, Subject, levels
+from oldphoto_core.canvas import Canvas
+from oldphoto_core.inference.canvas import Subject, levels
 from oldphoto_core.nets.nonlocal_attention import shared_evidence
 from oldphoto_core.nets.tiles import Span, cut, spread
 

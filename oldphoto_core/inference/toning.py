@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from oldphoto_core.canvas import ArrayCanvas, Canvas
 from oldphoto_core.folders import temporary_folder
-from oldphoto_core.inference.canvas import ArrayCanvas, Canvas
 from oldphoto_core.scans import RawPixels
 from oldphoto_core.tone.colours import Colours
 from oldphoto_core.tone.finish import Finish

@@ -1,4 +1,4 @@
-"""One photo's pixels between its file and its derivative's, in memory (`in_memory`) or on disk (`spool`)."""
+"""One photo's pixels between its file and its derivative's, in memory or on disk: what both have in common."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from oldphoto_core.canvas import Canvas
 from oldphoto_core.errors import MaskMismatch
 from oldphoto_core.inference import blending
-from oldphoto_core.inference.canvas import Canvas, OnProgress
-from oldphoto_core.inference.contracts import JudgesColours, JudgesDamage, SaysArithmetic
+from oldphoto_core.inference.canvas import OnProgress
+from oldphoto_core.inference.contracts import JudgesColours, JudgesDamage, RestoresCanvases, SaysArithmetic
 from oldphoto_core.scans import UnusableProfileError, working_space
 from oldphoto_core.tone.colours import is_neutral
 from oldphoto_core.tone.measures import measure
@@ -50,6 +51,8 @@ class PhotoBuffer(ABC):
     """What its pixels go through to the network and back; None: they are sRGB, or count as such."""
     about_colours: str = ""
     """What its record must say of that, for people."""
+    stated: ScanHeader | None = None
+    """What the master, or its page, says of itself, once that was read."""
     facts: FileFacts | None = None
     """Of the master's file, once it is decoded."""
 
@@ -61,9 +64,16 @@ class PhotoBuffer(ABC):
     of: PageOf | None = None
     """What it is a page of, as its mask is of a file of masks; None: a photo by itself."""
 
+    @property
     @abstractmethod
+    def file(self) -> bytes | Path:
+        """The master's, until it is decoded."""
+
     def header(self, files: PhotoFiles) -> ScanHeader:
-        """Of the master."""
+        """What the master, or its page, says of itself; its file is asked once."""
+        if self.stated is None:
+            self.stated = self.of.header if self.of else files.header(self.file)
+        return self.stated
 
     @abstractmethod
     def decode(self, files: PhotoFiles) -> None:
@@ -115,6 +125,13 @@ class PhotoBuffer(ABC):
     @abstractmethod
     def restore(self, restorer: RestoresPhotos, on_part: OnProgress) -> None:
         """The network, on the whole picture."""
+
+    def _restore_canvas(self, restorer: RestoresCanvases, photo: Canvas, result: Canvas, on_part: OnProgress) -> None:
+        """The same by rows, for networks that can; `photo` is what they see."""
+        if isinstance(restorer, JudgesColours):
+            restorer.restore_canvas(photo, result, self.mask, on_part, self.colours)
+        else:
+            restorer.restore_canvas(photo, result, self.mask, on_part)
 
     def arithmetic(self, restorer: RestoresPhotos) -> str | None:
         """What the network computes it in, if it says that."""

@@ -10,6 +10,9 @@ from oldphoto_core.tone.measures import ToneMeasures
 if TYPE_CHECKING:
     from oldphoto_core.tone import Colours
 
+MUCH = 0.002
+"""Share of a monochrome photo with colours of its own from which a warning says that they are lost."""
+
 
 def decision_of(colours: Colours | None) -> dict[str, Any] | None:
     """What was decided, as a record says it; None: nothing was."""
@@ -59,6 +62,23 @@ def columns(decisions: list[dict[str, Any] | None], tones: list[dict[str, Any] |
         "blotch": max((one["blotch"] for one in found), default=math.nan),
         "tone_warning": "; ".join(warned),
     }
+
+
+def colour_warnings(
+    colour: dict[str, Any] | None, toning: dict[str, Any], measures: ToneMeasures | None
+) -> tuple[str, ...]:
+    """What people must know of a page's colours, from what was decided; nothing where the network's own are kept."""
+    if colour is None:
+        return ()
+    lost: tuple[str, ...] = ()
+    if colour["restored_as"] == "monochrome" and colour["off_curve"] > MUCH:
+        lost = (
+            f"restored as a monochrome photo: {colour['off_curve']:.1%} of it had other colours (a stamp, a target, a"
+            " border, a stain), which are lost; --colour colour keeps them",
+        )
+    if toning.get("asked") and not toning["network"]:
+        lost = (*lost, f"--tone {toning['asked']:g} changed nothing: the model has no tone network")
+    return (*lost, *(measures.warnings if measures is not None else ()))
 
 
 def _measured(tone: dict[str, Any]) -> ToneMeasures:

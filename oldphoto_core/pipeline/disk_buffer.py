@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from oldphoto_core.errors import ScanTooLarge
 from oldphoto_core.folders import temporary_folder
 from oldphoto_core.inference import blending
-from oldphoto_core.inference.contracts import JudgesColours, RestoresCanvases, RestoresPhotos
+from oldphoto_core.inference.contracts import RestoresCanvases, RestoresPhotos
 from oldphoto_core.inference.srgb_view import SrgbView
 from oldphoto_core.pipeline.buffers import PageOf, PhotoBuffer
 from oldphoto_core.scans import RawPixels, spool_damage, write_mask_file, write_spooled
@@ -17,7 +17,8 @@ from oldphoto_core.scans import RawPixels, spool_damage, write_mask_file, write_
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from oldphoto_core.inference.canvas import Canvas, OnProgress
+    from oldphoto_core.canvas import Canvas
+    from oldphoto_core.inference.canvas import OnProgress
     from oldphoto_core.pipeline.photo_files import PhotoFiles
     from oldphoto_core.scans import Label, OutputFormat, ScanHeader, SpooledScan
     from oldphoto_core.scans.masks import MaskFormat
@@ -39,15 +40,15 @@ class DiskBuffer(PhotoBuffer):
         self.master = of.file if of else self.folder / "master"
         self._planes: list[RawPixels] = []
 
-    def header(self, files: PhotoFiles) -> ScanHeader:
-        """Of the master, which has been put in place."""
-        return files.header(self.master)
+    @property
+    def file(self) -> Path:
+        """Where the master lies, which has been put in place."""
+        return self.master
 
     def decode(self, files: PhotoFiles) -> None:
         """The master's pixels, and room for those restored; the master itself is not needed any more."""
-        self._check_room(self.of.header if self.of else self.header(files))
-        self.scan = files.spooled(self.master, self.folder, self.page)
-        self.facts = files.facts(self.master, self.page)
+        self._check_room(self.header(files))
+        self.scan, self.facts = files.spooled_master(self.master, self.folder, self.page)
         if self.of is None:
             self.master.unlink()
         self._choose_space()
@@ -66,11 +67,7 @@ class DiskBuffer(PhotoBuffer):
         """The network, which must be one that restores canvases."""
         assert isinstance(restorer, RestoresCanvases)
         view = self._view
-        photo, result = view or self.photo, view or self.result
-        if isinstance(restorer, JudgesColours):
-            restorer.restore_canvas(photo, result, self.mask, on_part, self.colours)
-        else:
-            restorer.restore_canvas(photo, result, self.mask, on_part)
+        self._restore_canvas(restorer, view or self.photo, view or self.result, on_part)
 
     def bring_back(self) -> None:
         """Nothing: rows are brought back as they are written."""

@@ -12,13 +12,14 @@ import logging
 import queue
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from itertools import pairwise
 
 from oldphoto_core.errors import Occupied, RunStopped, is_shortage
 from oldphoto_core.inference.contracts import RestoresPhotos
 from oldphoto_core.names import visible
+from oldphoto_core.pipeline.callbacks import ShardCallbacks
 from oldphoto_core.pipeline.options import RestoreOptions
 from oldphoto_core.pipeline.photo import Photo
 from oldphoto_core.pipeline.photo_limit import photos_at_once
@@ -26,14 +27,10 @@ from oldphoto_core.pipeline.photo_task import PhotoTask, Stage
 from oldphoto_core.pipeline.provenance import ledger_row
 from oldphoto_core.pipeline.run_context import RunContext
 from oldphoto_core.pipeline.stages import COPY_ORIGINAL, STAGES
-from oldphoto_core.pipeline.telemetry import QUEUES, Telemetry
+from oldphoto_core.pipeline.telemetry import QUEUES
 from oldphoto_core.pipeline.threads import DaskStages, dask_threads, default_threads, number_of_photo
 from oldphoto_core.scans import Decoders
-from oldphoto_core.storage import Bucket, LedgerRow
-
-OnRow = Callable[[LedgerRow], None]
-OnPart = Callable[[str, int, int], None]
-OnBegin = Callable[[str], None]
+from oldphoto_core.storage import Bucket
 
 _BYTES_PER_MEGAPIXEL = 6_000_000  # an uncompressed 16-bit colour scan: files wait under the same bound as pixels
 _SECONDS_TO_FINISH = 60.0
@@ -52,33 +49,27 @@ def restore_photos(
     target: Bucket,
     photos: Iterable[Photo],
     options: RestoreOptions,
-    on_row: OnRow,
+    callbacks: ShardCallbacks | None = None,
     *,
     masks: Bucket | None = None,
     run_id: str = "",
     operator: str = "",
-    on_part: OnPart = lambda _key, _done, _total: None,
-    on_begin: OnBegin = lambda _key: None,
     one_by_one: bool = False,
-    telemetry: Telemetry | None = None,
-    check: Callable[[], None] = lambda: None,
 ) -> None:
-    """Restore every photo into `target`; `on_row` is called on this thread, once per photo, when it is done with.
+    """Restore every photo into `target`; `callbacks` get each one's row when it is done with.
 
-    `on_begin` is called with each photo that is started; `on_part` with how far a photo is that is restored from disk,
-    in parts: first the search for damage, if there is a detector, then the restoration. Records name `operator`.
-    `one_by_one`: no photo is read before the one ahead of it is done with. `telemetry` is filled on the way.
+    Records name `operator`. `one_by_one`: no photo is read before the one ahead of it is done with.
 
-    An exception out of `on_row` (or Ctrl-C) ends the call: photos being written are finished and reported, the rest is
-    left alone. Raises RunStopped when `options.on_failure` is `abort` and a photo failed.
-
-    `check` is called before each write to `target`, on any thread. What it raises is Occupied, which ends the call:
-    the photos that were not written are neither reported nor failed, but another process's affair.
+    An exception out of `callbacks.on_row` (or Ctrl-C) ends the call: photos being written are finished and reported,
+    the rest is left alone. Raises RunStopped when `options.on_failure` is `abort` and a photo failed, Occupied when
+    `callbacks.check` does: the photos that were not written are neither reported nor failed, but another process's
+    affair.
     """
     threads = options.threads or default_threads()
+    callbacks = callbacks or ShardCallbacks()
     with dask_threads(threads) as client, Decoders(threads, isolated=options.isolate) as decoders:
-        place = RunContext(restorer, source, target, options, decoders, run_id, masks, operator, check, on_part)
-        pipeline = _Pipeline(DaskStages(client), place, photos, on_row, on_begin, one_by_one, telemetry or Telemetry())
+        place = RunContext(restorer, source, target, options, decoders, callbacks, run_id, masks, operator)
+        pipeline = _Pipeline(DaskStages(client), place, photos, one_by_one)
         try:
             pipeline.run()
         finally:
@@ -93,17 +84,13 @@ class _Pipeline:
         threads: DaskStages,
         place: RunContext,
         photos: Iterable[Photo],
-        on_row: OnRow,
-        on_begin: OnBegin,
         one_by_one: bool,
-        telemetry: Telemetry,
     ) -> None:
         self._threads = threads
         self._place = place
-        self._on_row = on_row
-        self._on_begin = on_begin
+        self._callbacks = place.callbacks
+        self._telemetry = place.callbacks.telemetry
         self._one_by_one = one_by_one
-        self._telemetry = telemetry
         self._waiting = deque(photos)
         self._open: dict[int, PhotoTask] = {}
         self._fetching: dict[int, int] = {}  # number -> bytes
@@ -154,7 +141,7 @@ class _Pipeline:
             if (held and held + size > limit * _BYTES_PER_MEGAPIXEL) or (self._one_by_one and self._open):
                 break
             task = PhotoTask(self._waiting.popleft(), self._place)
-            self._on_begin(task.photo.key)
+            self._callbacks.on_begin(task.photo.key)
             number = number_of_photo()
             self._open[number] = task
             self._fetching[number] = size
@@ -259,7 +246,7 @@ class _Pipeline:
         row = ledger_row(self._open[number])
         self._forget(number)
         self._telemetry.photos += 1
-        self._on_row(row)
+        self._callbacks.on_row(row)
         if row.status == "failed" and self._place.options.on_failure == "abort":
             raise RunStopped(f"stopped at the first failure, as asked: {row.key}: {row.detail}")
 

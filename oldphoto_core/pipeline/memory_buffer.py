@@ -1,4 +1,4 @@
-"""One photo whose file, pixels, mask and result are arrays, as most are; larger ones are in `spool`."""
+"""One photo whose file, pixels, mask and result are arrays, as most are; larger ones are in `disk_buffer`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oldphoto_core.inference.canvas import ArrayCanvas, Canvas, OnProgress
-from oldphoto_core.inference.contracts import JudgesColours, RestoresCanvases
+from oldphoto_core.canvas import ArrayCanvas, Canvas
+from oldphoto_core.inference.canvas import OnProgress
+from oldphoto_core.inference.contracts import RestoresCanvases
 from oldphoto_core.inference.srgb_view import equalised
 from oldphoto_core.pipeline.buffers import PageOf, PhotoBuffer
 from oldphoto_core.scans import damage_of, write_mask, write_scan
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from oldphoto_core.inference.contracts import RestoresPhotos
     from oldphoto_core.pipeline.photo_files import PhotoFiles
-    from oldphoto_core.scans import Label, OutputFormat, Scan, ScanHeader
+    from oldphoto_core.scans import Label, OutputFormat, Scan
     from oldphoto_core.scans.masks import MaskFormat
     from oldphoto_core.storage import Bucket, ObjectInfo
 
@@ -34,18 +37,18 @@ class MemoryBuffer(PhotoBuffer):
         self._shown: ArrayCanvas | None = None
         self._made: NDArray[Any] | None = None
 
-    def header(self, files: PhotoFiles) -> ScanHeader:
-        """Of the master."""
-        return files.header(self._data)
+    @property
+    def file(self) -> bytes | Path:
+        """The master's bytes, or where the file lies that it is a page of."""
+        return self._data
 
     def decode(self, files: PhotoFiles) -> None:
         """The master's pixels, and what networks see of them."""
-        self.scan = files.scan(self._data, self.page)
+        self.scan, self.facts = files.master(self._data, self.page)
         self._photo = self._shown = ArrayCanvas(self.scan.pixels)
         self._choose_space()
         if self.space is not None:
             self._shown = ArrayCanvas(self.space.shown(self.scan.pixels))
-        self.facts = files.facts(self._data, self.page)
         self._data = b""
 
     def take_mask(self, masks: Bucket, given: ObjectInfo, files: PhotoFiles) -> None:
@@ -60,12 +63,9 @@ class MemoryBuffer(PhotoBuffer):
         """The network; one that restores canvases says between its parts how far it is."""
         assert self.scan is not None
         pixels = self.shown.read(0, self.scan.height)
-        if isinstance(restorer, JudgesColours):
+        if isinstance(restorer, RestoresCanvases):
             restored = np.empty_like(pixels)
-            restorer.restore_canvas(self.shown, ArrayCanvas(restored), self.mask, on_part, self.colours)
-        elif isinstance(restorer, RestoresCanvases):
-            restored = np.empty_like(pixels)
-            restorer.restore_canvas(self.shown, ArrayCanvas(restored), self.mask, on_part)
+            self._restore_canvas(restorer, self.shown, ArrayCanvas(restored), on_part)
         else:
             restored = restorer.restore(pixels, self._damaged())
         if restored.shape != pixels.shape or restored.dtype != pixels.dtype:

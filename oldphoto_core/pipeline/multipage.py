@@ -45,6 +45,8 @@ class DonePage:
     megapixels: float
     source: dict[str, Any]
     """Facts; none of a page that was taken over and that nobody here can read."""
+    derivative: dict[str, Any]
+    """The same of the derivative's page."""
     mask_coverage: float | None = None
     finding: Finding | None = None
     """What the detector says of its mask."""
@@ -112,12 +114,14 @@ class MultipageMaster:
             while self.number and not self.is_chosen and can_copy(data, self.number):
                 self._derivative_book().add_copy(data, self.number)
                 self._add_no_mask()
+                facts = _facts_of(files, self.master, self.number)
                 self.done.append(
                     DonePage(
                         number=self.number,
                         restored=False,
                         megapixels=self.header.megapixels,
-                        source=_facts_of(files, self.master, self.number),
+                        source=facts,
+                        derivative=facts,  # the page is a copy
                         warnings=(MASK_PAGE,) if self.header.is_mask else (),
                     )
                 )
@@ -204,16 +208,14 @@ def check_holds(pages: int, format_: str) -> None:
         raise UnsupportedScan(f"a TIFF of {pages} pages, and {format_} holds one: choose --format keep or tiff")
 
 
-def pages_of_record(book: MultipageMaster, files: PhotoFiles, derivative: bytes | Path) -> list[dict[str, Any]]:
+def pages_of_record(book: MultipageMaster) -> list[dict[str, Any]]:
     """What a record says of each page."""
     return [
         {
             "page": page.number,
             "status": "restored" if page.restored else "copied",
             "source": page.source,
-            "derivative": asdict(files.facts(derivative, page.number))
-            if page.restored
-            else _facts_of(files, derivative, page.number),
+            "derivative": page.derivative,
             "mask_coverage": page.mask_coverage,
             **found_of(page.finding),
             "changed_share": page.difference.changed_share if page.difference else 0.0,

@@ -44,6 +44,7 @@ _LOSSLESS_CHOICES = sorted(
 )
 
 _CUSTOMARY_GROWTH = 1.5
+_DETECTION, _TONE = DetectionOptions(), ToneOptions()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,24 +69,24 @@ class RestoreOptions:
     detect: bool = True
     """Whether the model's detector, if it has one, looks for damage; False: given masks alone say what is damaged."""
 
-    sensitivity: Sensitivity = "normal"
+    sensitivity: Sensitivity = _DETECTION.sensitivity
     """How readily the detector calls a pixel damaged: `low` spares what may be content, `high` marks faint damage, too.
     """
 
-    frame: FrameChoice = "auto"
+    frame: FrameChoice = _DETECTION.frame
     """Whether the frame of the picture is looked for, outside of which the detector finds nothing."""
 
     max_damage: float = 0.5
     """A photo of which more than this share (0 to 1) is damaged fails as `too damaged`; 1: never."""
 
-    colour: ColourChoice = "auto"
+    colour: ColourChoice = _TONE.colour
     """Whether a photo is monochrome, and so restored in lightness alone: judged from the photo, or stated. Published
     weights treat no photo so unless `colour` or `tint` is given."""
 
-    tint: Tint = "keep"
+    tint: Tint = _TONE.tint
     """What a monochrome photo is tinted with: its own tint, or nothing (R = G = B)."""
 
-    tone: float | None = None
+    tone: float | None = _TONE.tone
     """How much of the tone map that the model's tone network predicts is applied, from 0 (tone is left alone) to 1.
     None: 0 in mode scratches, else `tone.options.DEFAULT_TONE`; models without a tone network leave tone alone."""
 

@@ -84,7 +84,7 @@ def label_of(task: PhotoTask) -> Label:
 
 def _put(task: PhotoTask, key: str, content: bytes | Path) -> None:
     target = task.place.target
-    task.place.check()  # a process that was stopped meanwhile may have been replaced
+    task.place.callbacks.check()  # a process that was stopped meanwhile may have been replaced
     if isinstance(content, Path):
         target.upload(key, content)
     else:

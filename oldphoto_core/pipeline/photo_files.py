@@ -31,6 +31,16 @@ class PhotoFiles:
         """What its record says of a file, or of one of its pages."""
         return self.decoders.read_facts(file, page=page, seconds=self.seconds)
 
+    def master(self, file: bytes | Path, page: int | None = None) -> tuple[Scan, FileFacts]:
+        """A master, or one of its pages, in memory, and what its record says of it."""
+        return self.decoders.read_scan_and_facts(file, max_pixels=self.max_pixels, page=page, seconds=self.seconds)
+
+    def spooled_master(self, path: Path, folder: Path, page: int | None = None) -> tuple[SpooledScan, FileFacts]:
+        """A master on disk, or one of its pages, its pixels in `folder`, and what its record says of it."""
+        return self.decoders.spool_scan_and_facts(
+            path, folder, max_pixels=self.max_pixels, page=page, seconds=self.seconds
+        )
+
     def scan(self, file: bytes | Path, page: int | None = None) -> Scan:
         """A file, or one of its pages, in memory."""
         return self.decoders.read_scan(file, max_pixels=self.max_pixels, page=page, seconds=self.seconds)

@@ -59,6 +59,8 @@ class PhotoTask:
     """Its pages, where there are several."""
     source_sha256: str = ""
     source_facts: FileFacts | None = None
+    derivative_facts: FileFacts | None = None
+    """Of the file, or of that of a page, that was encoded last."""
     mask_file: dict[str, Any] | None = None
     """Key, sha256 and bytes of the mask that was put into the target; None: the given one lies there."""
     megapixels: float = 0.0

@@ -5,19 +5,21 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oldphoto_core.detection.finding import found_of
 from oldphoto_core.errors import REASONS, FailedReason, ScanError, StorageError
 from oldphoto_core.nets.nonlocal_attention import SEED
-from oldphoto_core.pipeline.colour_facts import columns, tone_of
+from oldphoto_core.pipeline.colour_facts import colour_warnings, columns, tone_of
 from oldphoto_core.pipeline.multipage import MASK_PAGE, DonePage, pages_of_record
-from oldphoto_core.reports.record import build_record
+from oldphoto_core.pipeline.options import RestoreOptions
+from oldphoto_core.reports.record import SCHEMA, software_versions
 from oldphoto_core.storage import LedgerRow
 
 if TYPE_CHECKING:
-    from oldphoto_core.pipeline.options import RestoreOptions
+    from oldphoto_core.inference.blending import Difference
     from oldphoto_core.pipeline.photo_task import PhotoTask
 
 _CONVERSIONS = {
@@ -29,32 +31,23 @@ _CONVERSIONS = {
 _SPREAD = "its samples were spread over 16 bits before anything else"
 """The same of 9 to 15 bits."""
 
-MUCH = 0.002
-"""Share of a monochrome photo with colours of its own from which a warning says that they are lost."""
-
-_OPTIONS = ("mode", "format", "max_growth", "detect", "max_damage", "colour", "tint")
+_ALWAYS_NAMED = ("mode", "format", "max_growth", "detect", "max_damage", "colour", "tint")
+_NAMED_IF_GIVEN = ("pages", "sensitivity", "frame", "tone")
+"""Options of a record."""
 
 
 def record_of(task: PhotoTask, output: str, derivative: bytes | Path) -> dict[str, Any]:
-    """The record of a photo whose derivative is about to be put at `photos/<output>`; of a copy, where it failed."""
+    """The record of a photo whose derivative is about to be put at `photos/<output>`; of a copy, where it failed.
+
+    Plain values, as `reports/schemas/record-2.json` describes them.
+    """
     place, photo = task.place, task.photo
-    chosen = {name: getattr(place.options, name) for name in _OPTIONS}
-    pages: list[dict[str, Any]] = []
-    if task.error:
-        # a copy is its master, byte for byte
-        facts = source_facts = _facts_of_copy(task, derivative)
-    elif task.multipage is not None:
-        pages = pages_of_record(task.multipage, task.files, derivative)
-        facts, source_facts = (next(page[part] for page in pages if page[part]) for part in ("derivative", "source"))
-    else:
-        assert task.source_facts is not None
-        # what stands in the file is in part the master's, so decoders read it
-        facts, source_facts = asdict(task.files.facts(derivative)), asdict(task.source_facts)
-    return build_record(
-        status="copied" if task.error else "restored",
-        run_id=place.run_id,
-        operator=place.operator,
-        source={
+    pages = pages_of_record(task.multipage) if task.multipage is not None and not task.error else []
+    source_facts, facts = _facts(task, pages, derivative)
+    return {
+        "schema": SCHEMA,
+        "status": "copied" if task.error else "restored",
+        "source": {
             "bucket": place.source.url,
             "key": photo.key,
             "version": photo.version,
@@ -62,35 +55,77 @@ def record_of(task: PhotoTask, output: str, derivative: bytes | Path) -> dict[st
             "bytes": photo.size,
             **source_facts,
         },
-        derivative={**identity(f"photos/{output}", derivative, task.output_sha256), **facts},
-        model={
-            "name": place.restorer.name,
-            "digest": place.restorer.digest,
-            # registered networks need no card and choose their arithmetic themselves
-            "card_digest": getattr(place.restorer, "card_digest", None),
-            "precision": task.arithmetic,
-            "seed": SEED,
-        },
-        options={**chosen, **_given(place.options), "digest": place.digest(photo)},
-        mask=_mask(task),
-        mask_file=None if task.error else task.mask_file,
-        difference=_difference(task),
-        colour=None if task.error else _first(pages, "colour") or task.colour,
-        tone=None if task.error else _first(pages, "tone") or tone_of(task.measures, task.toning),
-        seconds=task.seconds,
-        stage_seconds=task.stage_seconds,
-        device=place.restorer.device,
-        warnings=_warnings(task),
-        pages=pages,
-        review=photo.review.as_record() if photo.review is not None and not task.error else None,
-        changed_share=_known(task.multipage.changed_share) if task.multipage is not None and not task.error else None,
-    )
+        "derivative": {**identity(f"photos/{output}", derivative, task.output_sha256), **facts},
+        "model": _model(task),
+        "options": {**_options(place.options), "digest": place.digest(photo)},
+        "mask": _mask(task),
+        **_result(task, pages),
+        "seconds": round(task.seconds, 3),
+        "stage_seconds": {stage: round(spent, 4) for stage, spent in task.stage_seconds.items()},
+        "device": place.restorer.device,
+        "software": software_versions(),
+        "run_id": place.run_id,
+        "operator": place.operator or None,
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "warnings": list(_warnings(task)),
+        **({"review": photo.review.as_record()} if photo.review is not None and not task.error else {}),
+        **({"pages": pages} if pages else {}),
+    }
+
+
+def _facts(task: PhotoTask, pages: list[dict[str, Any]], file: bytes | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of master and derivative; of several pages, those of the first one that has them."""
+    if task.error:
+        copied = _facts_of_copy(task, file)
+        return copied, copied  # byte for byte
+    if pages:
+        source, derivative = (next(page[part] for page in pages if page[part]) for part in ("source", "derivative"))
+        return source, derivative
+    assert task.source_facts is not None
+    assert task.derivative_facts is not None
+    return asdict(task.source_facts), asdict(task.derivative_facts)
+
+
+def _model(task: PhotoTask) -> dict[str, Any]:
+    restorer = task.place.restorer
+    return {
+        "name": restorer.name,
+        "digest": restorer.digest,
+        # registered networks need no card and choose their arithmetic themselves
+        "card_digest": getattr(restorer, "card_digest", None),
+        "precision": task.arithmetic,
+        "seed": SEED,
+    }
+
+
+def _options(options: RestoreOptions) -> dict[str, Any]:
+    """What was asked for; some options are named only where they were given."""
+    chosen = {name: getattr(options, name) for name in _ALWAYS_NAMED}
+    defaults = RestoreOptions()
+    return chosen | {
+        name: given for name in _NAMED_IF_GIVEN if (given := getattr(options, name)) != getattr(defaults, name)
+    }
+
+
+def _result(task: PhotoTask, pages: list[dict[str, Any]]) -> dict[str, Any]:
+    """What was made of the master; nothing of a copy."""
+    if task.error:
+        return dict.fromkeys(("mask_file", "changed_share", "difference", "colour", "tone"))
+    whole = task.difference.changed_share if task.difference is not None else None
+    return {
+        "mask_file": task.mask_file,
+        "changed_share": whole if task.multipage is None else _known(task.multipage.changed_share),
+        "difference": _difference(task.difference),
+        "colour": _first(pages, "colour") or task.colour or None,
+        "tone": _first(pages, "tone") or tone_of(task.measures, task.toning) or None,
+    }
 
 
 def done_page(task: PhotoTask) -> DonePage:
     """What is to be said of the page that was just encoded."""
     assert task.multipage is not None
     assert task.source_facts is not None
+    assert task.derivative_facts is not None
     chosen = task.multipage.is_chosen
     about_page = (MASK_PAGE,) if task.multipage.header.is_mask else ()
     return DonePage(
@@ -98,6 +133,7 @@ def done_page(task: PhotoTask) -> DonePage:
         restored=chosen,
         megapixels=task.megapixels,
         source=asdict(task.source_facts),
+        derivative=asdict(task.derivative_facts),
         mask_coverage=_known(task.mask_coverage) if chosen else None,
         finding=task.finding if chosen else None,
         difference=task.difference if chosen else None,
@@ -122,14 +158,6 @@ def _first(pages: list[dict[str, Any]], part: str) -> dict[str, Any] | None:
     return next((page[part] for page in pages if page[part]), None)
 
 
-def _given(options: RestoreOptions) -> dict[str, Any]:
-    """Options that a record names only where they were given."""
-    pages = {"pages": options.pages} if options.pages else {}
-    chosen = {"sensitivity": options.sensitivity} if options.sensitivity != "normal" else {}
-    framed = {"frame": options.frame} if options.frame != "auto" else {}
-    return pages | chosen | framed | ({} if options.tone is None else {"tone": options.tone})
-
-
 def identity(key: str, content: bytes | Path, sha256: str = "") -> dict[str, Any]:
     """Key, sha256 and bytes of something in the target."""
     size = len(content) if isinstance(content, bytes) else content.stat().st_size
@@ -152,12 +180,10 @@ def _facts_of_copy(task: PhotoTask, file: bytes | Path) -> dict[str, Any]:
         return {}
 
 
-def _difference(task: PhotoTask) -> dict[str, Any] | None:
-    if task.difference is None or task.error:
+def _difference(it: Difference | None) -> dict[str, Any] | None:
+    if it is None:
         return None
-    it = task.difference
     return {
-        "changed_share": it.changed_share,
         "levels": it.peak,
         "mean": [round(mean, 6) for mean in it.means],
         "max": list(it.maxima),
@@ -184,7 +210,7 @@ def _about(task: PhotoTask) -> tuple[str, ...]:
     converted = task.scan.converted if task.scan else None
     said = () if converted is None else (f"the master {_is(converted)}",)
     about_colours = [task.buffer.about_colours] if task.buffer and task.buffer.about_colours else []
-    return (*said, *about_colours, *_colour_warnings(task), *task.notes)
+    return (*said, *about_colours, *colour_warnings(task.colour, task.toning, task.measures), *task.notes)
 
 
 def _mask(task: PhotoTask) -> dict[str, Any] | None:
@@ -250,19 +276,3 @@ def _colour_columns(task: PhotoTask) -> dict[str, Any]:
         return {}
     done = [page for page in task.multipage.done if page.restored] if task.multipage is not None else [task]
     return columns([page.colour for page in done], [tone_of(page.measures, page.toning) for page in done])
-
-
-def _colour_warnings(task: PhotoTask) -> tuple[str, ...]:
-    """What people must know of the colours of the page that is worked on; nothing where the network's own are kept."""
-    colour = task.colour
-    if colour is None:
-        return ()
-    lost: tuple[str, ...] = ()
-    if colour["restored_as"] == "monochrome" and colour["off_curve"] > MUCH:
-        lost = (
-            f"restored as a monochrome photo: {colour['off_curve']:.1%} of it had other colours (a stamp, a target, a"
-            " border, a stain), which are lost; --colour colour keeps them",
-        )
-    if task.toning.get("asked") and not task.toning["network"]:
-        lost = (*lost, f"--tone {task.toning['asked']:g} changed nothing: the model has no tone network")
-    return (*lost, *(task.measures.warnings if task.measures is not None else ()))

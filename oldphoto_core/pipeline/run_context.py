@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from oldphoto_core.inference.contracts import FindsDamage, RestoresPhotos, detec
 from oldphoto_core.reports.page.thumbnails import REPORT
 
 if TYPE_CHECKING:
+    from oldphoto_core.pipeline.callbacks import ShardCallbacks
     from oldphoto_core.pipeline.options import RestoreOptions
     from oldphoto_core.pipeline.photo import Photo
     from oldphoto_core.scans import Decoders
@@ -31,14 +31,11 @@ class RunContext:
     target: Bucket
     options: RestoreOptions
     decoders: Decoders
+    callbacks: ShardCallbacks
     run_id: str = ""
     masks: Bucket | None = None
     operator: str = ""
     """Who is named in the records."""
-    check: Callable[[], None] = lambda: None
-    """Called before each write to the target; raises Occupied once another process may be writing there."""
-    on_part: Callable[[str, int, int], None] = lambda _key, _done, _total: None
-    """Called with how many parts of a photo on disk are searched for damage, then restored, of how many."""
 
     @property
     def in_memory_megapixels(self) -> float:

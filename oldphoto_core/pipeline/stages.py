@@ -28,7 +28,7 @@ from oldphoto_core.pipeline.photo import check_size
 from oldphoto_core.pipeline.photo_task import PhotoTask, Stage
 from oldphoto_core.pipeline.provenance import done_page, sum_up
 from oldphoto_core.pipeline.thumbnails import show
-from oldphoto_core.scans import photos_of
+from oldphoto_core.scans import photos_of, written_facts
 
 LARGE_FILE = 64 * 2**20
 """Bytes of a file from which it is fetched to disk."""
@@ -92,10 +92,12 @@ def _turn_page(task: PhotoTask) -> None:
 def _choose_memory_or_disk(task: PhotoTask, data: bytes) -> None:
     from_disk = _is_for_disk(task)
     if from_disk and isinstance(task.buffer, MemoryBuffer):
-        task.buffer = DiskBuffer()
+        task.buffer, stated = DiskBuffer(), task.buffer.stated
         task.buffer.master.write_bytes(data)
+        task.buffer.stated = stated
     elif isinstance(task.buffer, DiskBuffer) and not from_disk:
         spool, task.buffer = task.buffer, MemoryBuffer(task.buffer.master.read_bytes())
+        task.buffer.stated = spool.stated
         spool.discard()
 
 
@@ -153,7 +155,7 @@ def _on_part(task: PhotoTask, done: int, total: int) -> None:
     """A part is done: the network cannot be stopped within one, but is between them."""
     task.check_time()
     if isinstance(task.buffer, DiskBuffer):
-        task.place.on_part(task.photo.key, done, total)
+        task.place.callbacks.on_part(task.photo.key, done, total)
 
 
 def deliver(task: PhotoTask) -> None:
@@ -192,7 +194,10 @@ def _encoded(task: PhotoTask) -> bytes | Path:
     allowed = round(options.max_growth * task.photo.size) or None
     format_ = options.output_format(task.photo.key, buffer.scan.format)
     label = None if task.is_left_alone else label_of(task)
-    return buffer.encode(format_, label, allowed, task.notes.append)
+    file = buffer.encode(format_, label, allowed, task.notes.append)
+    assert task.source_facts is not None
+    task.derivative_facts = written_facts(file, buffer.scan, task.source_facts)
+    return file
 
 
 def _keep_page(task: PhotoTask) -> None:

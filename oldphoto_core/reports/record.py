@@ -1,11 +1,10 @@
-"""The provenance record of one derivative: what it was made from, by what, and how much was changed."""
+"""Provenance records as files: their schema and their encoding. `pipeline.provenance` says what is in one."""
 
 from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
@@ -16,66 +15,6 @@ from oldphoto_core.scans.formats import FORMATS, OutputFormat
 SCHEMA = "oldphoto-record/2"
 KNOWN_SCHEMAS = (SCHEMA, "oldphoto-record/1")
 """Of records that are read; /1 lacks most facts of the files, the difference and the operator."""
-
-
-def build_record(
-    *,
-    run_id: str,
-    source: Mapping[str, Any],
-    derivative: Mapping[str, Any],
-    model: Mapping[str, Any],
-    options: Mapping[str, Any],
-    mask: Mapping[str, Any] | None,
-    mask_file: Mapping[str, Any] | None,
-    difference: Mapping[str, Any] | None,
-    seconds: float,
-    device: str,
-    status: str = "restored",
-    operator: str = "",
-    stage_seconds: Mapping[str, float] | None = None,
-    warnings: tuple[str, ...] = (),
-    pages: Sequence[Mapping[str, Any]] = (),
-    changed_share: float | None = None,
-    colour: Mapping[str, Any] | None = None,
-    tone: Mapping[str, Any] | None = None,
-    review: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """A record as plain values, as `schemas/record-2.json` describes them.
-
-    `status` is `restored`, or `copied` for an original that could not be restored. `pages` are those of a master of
-    several, and `changed_share` is over all of them; else it is that of `difference`. `review` is what a curator had
-    decided about the photo before.
-    """
-    if changed_share is None and difference:
-        changed_share = difference["changed_share"]
-    reviewed = {"review": dict(review)} if review else {}
-    paged = {"pages": [dict(page) for page in pages]} if pages else {}
-    return {
-        "schema": SCHEMA,
-        "status": status,
-        "source": dict(source),
-        "derivative": dict(derivative),
-        "model": dict(model),
-        "options": dict(options),
-        "mask": dict(mask) if mask else None,
-        "mask_file": dict(mask_file) if mask_file else None,
-        "changed_share": changed_share,
-        "difference": {name: value for name, value in difference.items() if name != "changed_share"}
-        if difference
-        else None,
-        "colour": dict(colour) if colour else None,
-        "tone": dict(tone) if tone else None,
-        "seconds": round(seconds, 3),
-        "stage_seconds": {stage: round(spent, 4) for stage, spent in (stage_seconds or {}).items()},
-        "device": device,
-        "software": software_versions(),
-        "run_id": run_id,
-        "operator": operator or None,
-        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "warnings": list(warnings),
-        **reviewed,
-        **paged,
-    }
 
 
 def mask_key(key: str, *, paged: bool) -> str:

@@ -12,7 +12,7 @@ import os
 import time
 from dataclasses import replace
 
-from oldphoto_core.runs.shard import ShardCallbacks
+from oldphoto_core.pipeline.callbacks import ShardCallbacks
 from oldphoto_core.storage import LedgerRow
 
 PIPE = "OLDPHOTO_HANDS"

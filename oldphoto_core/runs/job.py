@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, get_args
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
 
 from oldphoto_core.errors import ConfigError, UsageError
 from oldphoto_core.inference.contracts import JudgesDamage, RestoresPhotos, detector_digest, detector_of
 from oldphoto_core.inference.models import load_restorer
-from oldphoto_core.inference.network_options import Precision
+from oldphoto_core.inference.network_options import NetworkOptions
 from oldphoto_core.pipeline.options import RestoreOptions
 from oldphoto_core.storage import Bucket, look_up, read_key_list, take_inventory
 from oldphoto_core.storage.key_list import is_stream
@@ -39,23 +39,11 @@ class RestoreJob:
     reviews: bool = False
     """Whether the decisions in the target's `reviews/` count."""
 
-    model: str = "starter"
-    """Name of the weights, or a path to them."""
-
-    device: str = "auto"
-    """"auto", "cpu", "cuda" or "cuda:N"."""
-
     pool: str | None = None
     """Name of the pool of workers that restore the shards; None: the process that runs the job does."""
 
     shard_photos: int | None = None
     """At most so many photos a shard, which is what a worker takes at a time; None: 200, with a pool 50."""
-
-    memory: int | None = None
-    """Bytes that restoring a photo may take; None: a share of what is free. What does not fit is restored in parts."""
-
-    precision: Precision = "auto"
-    """Of the network's arithmetic: float32 on a CPU and float16 on CUDA, unless named."""
 
     limit: int | None = None
     """At most this many files of the source, in key order."""
@@ -70,14 +58,13 @@ class RestoreJob:
     warn_failure_rate: float = 0.05
     """Above this share (0 to 1) of failed photos a warning is sent, once; the run goes on."""
 
+    network: NetworkOptions = field(default_factory=NetworkOptions)
+    """Which network restores, and how it is run."""
+
     options: RestoreOptions = field(default_factory=RestoreOptions)
     """Mode, output format and policies."""
 
     def __post_init__(self) -> None:
-        if self.memory is not None and self.memory < 1:
-            raise ConfigError(f"memory is {self.memory}; give a number of bytes above 0, or leave it out")
-        if self.precision not in get_args(Precision):
-            raise ConfigError(f"precision is {self.precision!r}; choose one of {', '.join(get_args(Precision))}")
         if not 0.0 <= self.warn_failure_rate <= 1.0:
             raise ConfigError(f"warn_failure_rate is {self.warn_failure_rate}; give a share between 0 and 1")
         if self.shard_photos is not None and self.shard_photos < 1:
@@ -102,12 +89,17 @@ class RestoreJob:
                 "--masks-only uses given masks alone, and none are given; name their bucket with --masks URL"
             )
 
+    def on(self, device: str) -> RestoreJob:
+        """The same on another device."""
+        return replace(self, network=replace(self.network, device=device))
 
-_OPTIONS = frozenset(option.name for option in fields(RestoreOptions))
+
+DEFAULTS = RestoreJob(source="", target="")
+"""What holds where nobody says: command and flow take their defaults from here. Both places are always said."""
 
 
 def job_of(**choices: Any) -> RestoreJob:
-    """The job of what command and flow call by flat names: the fields of a job and of its options, side by side.
+    """The job of what command and flow call by flat names: the fields of a job, its network and its options together.
 
     `masks_only` is `detect` the other way round; `keys` may be a list.
 
@@ -118,8 +110,13 @@ def job_of(**choices: Any) -> RestoreJob:
         choices["detect"] = not choices.pop("masks_only")
     if isinstance(choices.get("keys"), list):
         choices["keys"] = tuple(choices["keys"])
-    options = {name: choices.pop(name) for name in _OPTIONS & choices.keys()}
-    return RestoreJob(**choices, options=RestoreOptions(**options))
+    network, options = (_taken(choices, kind) for kind in (NetworkOptions, RestoreOptions))
+    return RestoreJob(**choices, network=NetworkOptions(**network), options=RestoreOptions(**options))
+
+
+def _taken(choices: dict[str, Any], kind: type[NetworkOptions | RestoreOptions]) -> dict[str, Any]:
+    """Those that are fields of a dataclass; they are choices no more."""
+    return {each.name: choices.pop(each.name) for each in fields(kind) if each.name in choices}
 
 
 def manifest_of(job: RestoreJob) -> pd.DataFrame:
@@ -163,7 +160,7 @@ def check_places(job: RestoreJob, *, writable: bool = True) -> None:
 
 def restorer_of(job: RestoreJob) -> RestoresPhotos:
     """The network of a job. Raises UnknownModel, DamagedWeights; UsageError when it cannot do what is asked."""
-    restorer = load_restorer(job.model, job.device, job.memory, job.precision)
+    restorer = load_restorer(job.network)
     if job.options.mode == "scratches" and job.masks is None and not detector_digest(restorer):
         raise UsageError(
             f"mode scratches fills what is found damaged, and model {restorer.name} has no detector; give masks with"

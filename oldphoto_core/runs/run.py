@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import RunStopped
 from oldphoto_core.inference.contracts import detector_digest
-from oldphoto_core.pipeline.engine import OnPart, OnRow
+from oldphoto_core.pipeline.callbacks import ShardCallbacks
 from oldphoto_core.pipeline.options import RestoreOptions
+from oldphoto_core.pipeline.telemetry import Telemetry
 from oldphoto_core.reports.summary import RunFacts, Summary, encode
 from oldphoto_core.reviews.store import HISTORY
 from oldphoto_core.reviews.wishes import wishes_of
@@ -26,7 +27,7 @@ from oldphoto_core.runs.plan import MAX_SHARD_PHOTOS, Plan, cut_shards, make_pla
 from oldphoto_core.runs.recovery import FACTS, settle_killed_runs
 from oldphoto_core.runs.run_metrics import telemetry_written
 from oldphoto_core.runs.run_report import report_of_closed
-from oldphoto_core.runs.shard import ShardCallbacks, restore_listed
+from oldphoto_core.runs.shard import restore_listed
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, read_ledger, write_manifest
 from oldphoto_core.storage.temporary import sweep
 
@@ -180,21 +181,18 @@ def plan_job(job: RestoreJob, restorer: RestoresPhotos, lost: Iterable[LedgerRow
     return manifest, plan
 
 
-def restore_shard(
-    run: Run, number: int, on_row: OnRow, on_part: OnPart = lambda _key, _done, _total: None, device: str = ""
-) -> None:
-    """Restore shard `number` of the run; each photo's row is in the ledger before `on_row` is called with it.
+def restore_shard(run: Run, number: int, callbacks: ShardCallbacks | None = None, device: str = "") -> None:
+    """Restore shard `number` of the run; each photo's row is in the ledger before `callbacks` get it.
 
-    `on_part` is called with how far a photo is that is too large to be restored in one go. `device` is another than the
-    job's.
+    `device` is another than the job's. Telemetry and check of the callbacks are the run's own, one for each shard.
     """
-    job = replace(run.job, device=device or run.job.device)
-    with LedgerWriter(run.bucket, f"shard-{number:05d}", check=run.check) as ledger:
-        callbacks = ShardCallbacks(on_row=on_row, on_part=on_part)
-        with telemetry_written(run.bucket, number, 1, callbacks.telemetry):
-            restore_listed(
-                job, restorer_of(job), run.shards[number], ledger, run.run_id, callbacks, shard=number, check=run.check
-            )
+    job = run.job.on(device) if device else run.job
+    callbacks = replace(callbacks or ShardCallbacks(), check=run.check, telemetry=Telemetry())
+    with (
+        LedgerWriter(run.bucket, f"shard-{number:05d}", check=run.check) as ledger,
+        telemetry_written(run.bucket, number, 1, callbacks.telemetry),
+    ):
+        restore_listed(job, restorer_of(job), run.shards[number], ledger, run.run_id, callbacks, shard=number)
 
 
 def store_shards(run: Run) -> None:

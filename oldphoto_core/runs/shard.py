@@ -10,16 +10,15 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import DamagedWeights, FailedReason, RunStopped, SourceMissing
 from oldphoto_core.inference.contracts import RestoresPhotos, detector_digest
 from oldphoto_core.names import visible
-from oldphoto_core.pipeline.engine import OnBegin, OnPart, OnRow, restore_photos
+from oldphoto_core.pipeline.callbacks import OnRow, ShardCallbacks
+from oldphoto_core.pipeline.engine import restore_photos
 from oldphoto_core.pipeline.photo import Photo
-from oldphoto_core.pipeline.telemetry import Telemetry
 from oldphoto_core.runs import shard_store
 from oldphoto_core.runs.job import RestoreJob, restorer_of
 from oldphoto_core.runs.missing_rows import rows_of_records
@@ -39,20 +38,6 @@ DEATHS = 3
 _SECONDS_BETWEEN_LOOKS = 10.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShardCallbacks:
-    """What is called while a shard is restored, on the thread that restores."""
-
-    on_row: OnRow = lambda _row: None
-    """A photo is done with, and its row is in the hands of the ledger. What it raises ends the shard."""
-    on_part: OnPart = lambda _key, _done, _total: None
-    """So many parts of a large photo are done, of how many."""
-    on_begin: OnBegin = lambda _key: None
-    """A photo is started."""
-    telemetry: Telemetry = field(default_factory=Telemetry)
-    """Filled on the way."""
-
-
 def restore_listed(
     job: RestoreJob,
     restorer: RestoresPhotos,
@@ -63,12 +48,8 @@ def restore_listed(
     *,
     shard: int,
     one_by_one: bool = False,
-    check: Callable[[], None] = lambda: None,
 ) -> None:
-    """Restore these photos; each one's row is in the ledger before `callbacks` get it.
-
-    `check` as in `restore_photos`.
-    """
+    """Restore these photos; each one's row is in the ledger before `callbacks` get it."""
 
     def settle(row: LedgerRow) -> None:
         ledger.add(row)
@@ -81,15 +62,11 @@ def restore_listed(
         Bucket(job.target),
         photos,
         job.options,
-        settle,
+        replace(callbacks, on_row=settle),
         masks=Bucket(job.masks) if job.masks is not None else None,
         run_id=run_id,
         operator=job.operator,
-        on_part=callbacks.on_part,
-        on_begin=callbacks.on_begin,
         one_by_one=one_by_one,
-        telemetry=callbacks.telemetry,
-        check=check,
     )
 
 
@@ -151,7 +128,7 @@ class _Shard:
     ) -> None:
         self._run, self._run_id, self._number, self._attempt = run, run_id, number, attempt
         self._job, self._ledger, self._lease = job, ledger, lease
-        self._callbacks = replace(callbacks, on_row=self._checked(callbacks.on_row))
+        self._callbacks = replace(callbacks, on_row=self._checked(callbacks.on_row), check=lease.check)
         self._looked = time.monotonic()
         self._rows = 0
 
@@ -188,7 +165,6 @@ class _Shard:
             self._callbacks,
             shard=self._number,
             one_by_one=one_by_one,
-            check=self._lease.check,
         )
 
     def _left(self, photos: list[Photo]) -> list[Photo]:

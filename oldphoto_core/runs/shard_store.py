@@ -21,10 +21,9 @@ from types import TracebackType
 from typing import Any
 
 from oldphoto_core.errors import NoConditions, Occupied
-from oldphoto_core.pipeline.options import RestoreOptions
 from oldphoto_core.pipeline.photo import Photo
 from oldphoto_core.reviews.wishes import review_of
-from oldphoto_core.runs.job import RestoreJob
+from oldphoto_core.runs.job import RestoreJob, job_of
 from oldphoto_core.storage import Bucket, ObjectInfo
 from oldphoto_core.storage.lease import Lease
 from oldphoto_core.storage.parallel import SMALL_THREADS, for_each
@@ -41,14 +40,15 @@ HUNG = "no progress"
 
 def store_shards(run: Bucket, job: RestoreJob, shards: Sequence[Sequence[Photo]]) -> None:
     """Write down what is to be done, so that a shard is named by its number alone."""
-    run.write(JOB, _encode(asdict(replace(job, keys=None))))
+    plain = asdict(replace(job, keys=None))
+    run.write(JOB, _encode({**plain.pop("network"), **plain}))
     for_each(lambda shard: run.write(_photos_key(shard[0]), _encode(shard[1])), _listed(shards))
 
 
 def read_job(run: Bucket) -> RestoreJob:
     """Raises SourceMissing when the run is closed, or no shard of it was handed out."""
     plain = json.loads(run.read(JOB))
-    return RestoreJob(**{**plain, "options": RestoreOptions(**plain["options"])})
+    return job_of(**plain.pop("options"), **plain)
 
 
 def read_photos(run: Bucket, number: int) -> list[Photo]:

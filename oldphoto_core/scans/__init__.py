@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from oldphoto_core.scans.carried import Encoding, Resolution
     from oldphoto_core.scans.colour import WorkingSpace, working_space
+    from oldphoto_core.scans.derivative_facts import written_facts
     from oldphoto_core.scans.facts import FileFacts, read_facts
     from oldphoto_core.scans.foresight import Foreseen, SparseCopy, TooScattered, foresee
     from oldphoto_core.scans.formats import Format, OutputFormat, file_extension
@@ -77,6 +78,7 @@ __all__ = [
     "write_mask_file",
     "write_scan",
     "write_spooled",
+    "written_facts",
 ]
 
 _HOMES = {
@@ -105,6 +107,7 @@ _HOMES = {
     "selection": ("PageSelection",),
     "views": ("FileView",),
     "writer": ("write_scan", "write_spooled"),
+    "derivative_facts": ("written_facts",),
     "metadata.xmp": ("Label",),
 }
 

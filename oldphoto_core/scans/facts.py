@@ -8,9 +8,10 @@ from pathlib import Path
 
 from PIL import ImageCms
 
-from oldphoto_core.scans.carried import Unit
+from oldphoto_core.scans.carried import Carried, Unit
 from oldphoto_core.scans.formats import FORMATS, Format
 from oldphoto_core.scans.headers import read_stored
+from oldphoto_core.scans.scan import ScanHeader
 from oldphoto_core.scans.tiff.pages import page_view
 from oldphoto_core.scans.views import Data, FileView
 from oldphoto_core.scans.vips import translated
@@ -64,6 +65,11 @@ def read_facts(file: bytes | Path, page: int | None = None) -> FileFacts:
 
 def _facts(data: Data, page: int | None) -> FileFacts:
     header, carried = read_stored(data, page)
+    return facts_of(header, carried, profile_name(carried.icc_profile), _compression(data, header.format, page))
+
+
+def facts_of(header: ScanHeader, carried: Carried, profile: str | None, compression: str) -> FileFacts:
+    """Facts from what a file states of itself, nothing converted, and the names of its profile and compression."""
     colours = carried.converted if carried.converted in ("CMYK", "CIELab") else "RGB" if header.bands > 2 else "grey"
     channels = {"grey": 1, "CMYK": 4}.get(colours, 3)
     resolution = carried.resolution
@@ -76,8 +82,8 @@ def _facts(data: Data, page: int | None) -> FileFacts:
         bits=header.bits,
         sample="float" if carried.converted == "float" else "integer",
         alpha=header.bands > channels and not carried.encoding.unspecified_channel,
-        profile=profile_name(carried.icc_profile),
-        compression=_compression(data, header.format, page),
+        profile=profile,
+        compression=compression,
         lossless=carried.encoding.lossless,
         pixels_per_mm=(round(resolution.x_per_mm, 6), round(resolution.y_per_mm, 6)) if resolution else None,
         resolution_unit=resolution.unit if resolution else None,

@@ -17,7 +17,7 @@ from oldphoto_core.scans.formats import FORMATS, Format, OutputFormat, derivativ
 from oldphoto_core.scans.formats.writing import LOSSLESS
 from oldphoto_core.scans.metadata.xmp import Label, with_label
 from oldphoto_core.scans.raw import RawPixels
-from oldphoto_core.scans.scan import Pixels, Scan, SpooledScan
+from oldphoto_core.scans.scan import Pixels, Scan, ScanHeader, SpooledScan
 from oldphoto_core.scans.views import FileView
 from oldphoto_core.scans.vips import image_of, translated
 
@@ -113,6 +113,14 @@ def write_spooled(
             growth.encode_within(encode, writer.quality(scan.encoding), max_bytes, growth.carried_bytes(scan), warn)
             with FileView(encoded.name) as data, open(path, "wb") as file:
                 file.writelines(writer.insert(data, carrying))
+
+
+def stated_header(scan: Scan | SpooledScan, target: Format) -> ScanHeader:
+    """What a derivative of that format says of itself: size, channels and depth of its picture."""
+    writer = writer_of(target)
+    alpha = scan.alpha is not None and writer.holds_alpha and _holds_channel(scan, target)
+    bits = scan.bits if writer.holds_16_bits else 8
+    return ScanHeader(target, scan.width, scan.height, scan.channels + alpha, bits)
 
 
 def _save(scan: SpooledScan, pixels: RawPixels, path: str, target: Format, quality: int) -> None:

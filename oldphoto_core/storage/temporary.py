@@ -9,15 +9,12 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from oldphoto_core.errors import StorageError
 from oldphoto_core.storage.keys import TEMP_PREFIX
 from oldphoto_core.storage.processes import began, is_gone, kernel
-
-if TYPE_CHECKING:
-    from oldphoto_core.storage.bucket import Bucket
-    from oldphoto_core.storage.store import Unfinished
+from oldphoto_core.storage.store import Unfinished
 
 ABANDONED_SECONDS = 24 * 3600.0
 """A write without a sign of life for so long is abandoned; a writer of this machine is known as soon as it is gone."""
@@ -51,7 +48,17 @@ def is_abandoned(write: Unfinished, now: float | None = None) -> bool:
     return age > ABANDONED_SECONDS or writer_is_gone(write.key.rsplit("/", 1)[-1])
 
 
-def sweep(bucket: Bucket, folders: tuple[str, ...]) -> list[Unfinished]:
+class Sweepable(Protocol):
+    """What `sweep` needs of a bucket."""
+
+    def unfinished(self, folders: tuple[str, ...]) -> Iterator[Unfinished]:
+        """Writes that were begun and have not ended, in it and in these folders of it."""
+
+    def discard(self, write: Unfinished) -> None:
+        """Removes what was written of it."""
+
+
+def sweep(bucket: Sweepable, folders: tuple[str, ...]) -> list[Unfinished]:
     """Removes abandoned writes directly in the bucket and anywhere in these folders of it; returns what it removed.
 
     Safe beside writers on any machine. It never fails: what a store does not list or does not let go of stays for the
@@ -69,7 +76,7 @@ def sweep(bucket: Bucket, folders: tuple[str, ...]) -> list[Unfinished]:
     return swept
 
 
-def _abandoned(bucket: Bucket, folders: tuple[str, ...]) -> Iterator[Unfinished]:
+def _abandoned(bucket: Sweepable, folders: tuple[str, ...]) -> Iterator[Unfinished]:
     return (write for write in bucket.unfinished(folders) if is_abandoned(write))
 
 

@@ -17,8 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from oldphoto_core.canvas import Readable
 from oldphoto_core.tone.curve import Curve, robust_curve
-from oldphoto_core.tone.grid import Floats, Grid, Readable, slabs
+from oldphoto_core.tone.grid import Floats, Grid, slabs
 from oldphoto_core.tone.luma import LUMA
 from oldphoto_core.tone.measures import lab
 from oldphoto_core.tone.options import ToneOptions

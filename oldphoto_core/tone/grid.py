@@ -7,10 +7,12 @@ memory and one on disk give the same grid, bit for bit.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from oldphoto_core.canvas import Readable
 
 CELLS = 256
 """On the long side, at most; a smaller picture has a cell for each pixel."""
@@ -18,21 +20,6 @@ _SLAB = 4 * 2**20
 """Bytes of a picture that are read at once."""
 
 Floats = NDArray[np.float64]
-
-
-class Readable(Protocol):
-    """A picture that is read in rows: HWC uint8 or uint16."""
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Height, width, channels."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """uint8 or uint16."""
-
-    def read(self, top: int, bottom: int) -> NDArray[Any]:
-        """HWC of the rows from `top` to before `bottom`."""
 
 
 class Grid:

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from oldphoto_core.tone.grid import Grid, Readable, slabs
+from oldphoto_core.canvas import Readable
+from oldphoto_core.tone.grid import Grid, slabs
 
 Floats = NDArray[np.float32]
 Levels = NDArray[np.uint16]

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from oldphoto_core.canvas import ArrayCanvas, highest_level
 from oldphoto_core.errors import ConfigError, UnsupportedScan
 from oldphoto_core.tone.grid import slabs
 from oldphoto_core.tone.luma import TOP, lightness
@@ -160,9 +161,9 @@ def apply_map(pixels: NDArray[Any], tone_map: ToneMap, amount: float = 1.0) -> N
     if amount == 0:
         return pixels.copy()
     work = _Lightened(tone_map.blended(amount)) if tone_map.is_monochrome else MappedColours(tone_map.blended(amount))
-    top = np.iinfo(image.dtype).max
+    top = highest_level(image.dtype)
     result = np.empty_like(image)
-    for first, last in slabs(_Rows(image)):
+    for first, last in slabs(ArrayCanvas(image)):
         wide = image[first:last].astype(np.uint16) * np.uint16(TOP // top)
         result[first:last] = np.rint(work(wide) * np.float32(top)).astype(image.dtype)
     return result.reshape(pixels.shape)
@@ -178,25 +179,3 @@ class _Lightened:
         luma = lightness(levels)
         offsets = (levels.astype(np.float32) - luma.astype(np.float32)) / np.float32(TOP)
         return with_room(self._table.clip(0, 1)[luma], offsets).astype(np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """An array that is read in rows."""
-
-    pixels: NDArray[Any]
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Height, width, channels."""
-        height, width, channels = self.pixels.shape
-        return height, width, channels
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of the array."""
-        return self.pixels.dtype
-
-    def read(self, top: int, bottom: int) -> NDArray[Any]:
-        """Rows from `top` to before `bottom`."""
-        return self.pixels[top:bottom]

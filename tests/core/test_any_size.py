@@ -13,13 +13,14 @@ import pytest
 import torch
 
 from oldphoto_core import Restorer
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.checkpoints import Model, ModelCard, load_model
 from oldphoto_core.errors import ScanTooLarge, UsageError
 from oldphoto_core.inference import runner
-from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.inference.tiling import Tiles
 from oldphoto_core.nets import preset_named
 from oldphoto_core.nets.published import PublishedRestoration
+from oldphoto_core.restoration import NetworkOptions
 from oldphoto_core.scans import RawPixels
 
 SMALL = 0.17e6
@@ -72,9 +73,9 @@ def shares_weights() -> Iterator[None]:
 def both(preset: str, pixels: np.ndarray, mask: np.ndarray | None, part: float) -> tuple[np.ndarray, np.ndarray]:
     """Restored whole, and in parts of so many pixels."""
     weights = kept(preset)
-    whole = Restorer(weights, device="cpu", memory=16e9).restore(pixels, mask)
+    whole = Restorer(weights, NetworkOptions(device="cpu", memory=16e9)).restore(pixels, mask)
     bytes_per_pixel = preset_named("compact" if preset == "starter" else "paper").bytes_per_pixel
-    return whole, Restorer(weights, device="cpu", memory=part * bytes_per_pixel).restore(pixels, mask)
+    return whole, Restorer(weights, NetworkOptions(device="cpu", memory=part * bytes_per_pixel)).restore(pixels, mask)
 
 
 def psnr(ours: np.ndarray, theirs: np.ndarray) -> float:
@@ -137,13 +138,13 @@ def test_a_sample_of_the_evidence_is_the_same_layer_by_layer(monkeypatch: pytest
 
 def test_a_picture_that_fits_is_restored_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "restore_tiles", None)
-    restorer = Restorer(model("starter"), device="cpu", memory=1e9)
+    restorer = Restorer(model("starter"), NetworkOptions(device="cpu", memory=1e9))
     assert restorer.restore(old_photo(100, 96)).shape == (100, 96, 3)
 
 
 def test_pictures_on_disk_and_in_memory_give_the_same(tmp_path: Path) -> None:
     pixels, mask = old_photo(330, 560, channels=1), scratches(330, 560)
-    restorer = Restorer(model("starter"), device="cpu", memory=SMALL * 750)
+    restorer = Restorer(model("starter"), NetworkOptions(device="cpu", memory=SMALL * 750))
     photo = RawPixels.create(tmp_path / "photo.tif", 330, 560, 1, np.uint16)
     result = RawPixels.create(tmp_path / "result.tif", 330, 560, 1, np.uint16)
     damage = RawPixels.create(tmp_path / "mask.tif", 330, 560, 1, np.uint8)
@@ -161,7 +162,7 @@ def test_pictures_on_disk_and_in_memory_give_the_same(tmp_path: Path) -> None:
 def test_strips_and_dots_come_back_in_their_size(preset: str, size: tuple[int, int]) -> None:
     part = SMALL if preset == "starter" else 6_000
     bytes_per_pixel = 750 if preset == "starter" else 1600
-    restorer = Restorer(kept(preset), device="cpu", memory=part * bytes_per_pixel)
+    restorer = Restorer(kept(preset), NetworkOptions(device="cpu", memory=part * bytes_per_pixel))
     pixels = old_photo(*size)
     mask = np.zeros(size, bool)
     mask[size[0] // 2, size[1] // 2] = True
@@ -181,7 +182,9 @@ def test_black_and_white_pictures_give_numbers(preset: str, level: int, masked: 
     if masked == "something":
         mask[10:14] = True
     with hook:
-        Restorer(weights, device="cpu", precision="bfloat16").restore(np.full((40, 48, 3), level, np.uint16), mask)
+        Restorer(weights, NetworkOptions(device="cpu", precision="bfloat16")).restore(
+            np.full((40, 48, 3), level, np.uint16), mask
+        )
     assert finite == [True]
 
 
@@ -197,7 +200,7 @@ def starved(most: int) -> Callable[..., torch.Tensor]:
 
 
 def test_out_of_memory_halves_the_tile_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
-    restorer = Restorer(model("starter"), device="cpu", memory=16e9)
+    restorer = Restorer(model("starter"), NetworkOptions(device="cpu", memory=16e9))
     restorer._runner._networks = restorer._runner._exact = starved(200_000)  # type: ignore[assignment]
     pixels = old_photo(600, 800)
     with caplog.at_level(logging.WARNING, logger="oldphoto"):
@@ -211,14 +214,14 @@ def test_out_of_memory_halves_the_tile_and_goes_on(caplog: pytest.LogCaptureFixt
 
 
 def test_a_device_without_memory_for_any_tile_is_this_photos_failure() -> None:
-    restorer = Restorer(model("starter"), device="cpu", memory=1e9)
+    restorer = Restorer(model("starter"), NetworkOptions(device="cpu", memory=1e9))
     restorer._runner._networks = restorer._runner._exact = starved(10)  # type: ignore[assignment]
     with pytest.raises(ScanTooLarge, match="do not fit on cpu in any part"):
         restorer.restore(old_photo(64, 64))
 
 
 def test_other_errors_of_the_network_are_not_taken_for_lack_of_memory() -> None:
-    restorer = Restorer(model("starter"), device="cpu")
+    restorer = Restorer(model("starter"), NetworkOptions(device="cpu"))
 
     def broken(*_given: object) -> torch.Tensor:
         raise RuntimeError("a bug")
@@ -230,7 +233,7 @@ def test_other_errors_of_the_network_are_not_taken_for_lack_of_memory() -> None:
 
 def test_less_memory_than_the_smallest_tile_is_wrong_usage() -> None:
     with pytest.raises(UsageError, match="needs 97 MB"):
-        Restorer(model("starter"), device="cpu", memory=1e6)
+        Restorer(model("starter"), NetworkOptions(device="cpu", memory=1e6))
 
 
 @pytest.mark.long
@@ -241,6 +244,6 @@ def test_the_network_can_be_compiled_in_one_piece(monkeypatch: pytest.MonkeyPatc
     )
     pixels = old_photo(300, 700)
     weights = model("starter")
-    plain = Restorer(weights, device="cpu", memory=SMALL * 750).restore(pixels)
-    compiled = Restorer(weights, device="cpu", memory=SMALL * 750, compiled=True).restore(pixels)
+    plain = Restorer(weights, NetworkOptions(device="cpu", memory=SMALL * 750)).restore(pixels)
+    compiled = Restorer(weights, NetworkOptions(device="cpu", memory=SMALL * 750), compiled=True).restore(pixels)
     assert np.abs(plain.astype(int) - compiled.astype(int)).max() <= 1

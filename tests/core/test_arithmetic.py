@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from oldphoto_core.checkpoints import Model
 from oldphoto_core.inference import runner
 from oldphoto_core.inference.network_options import Precision
 from oldphoto_core.nets import preset_named
+from oldphoto_core.restoration import NetworkOptions
 
 LEVEL = 257
 """Of 16 bits, for one of 8."""
@@ -34,7 +36,7 @@ def with_detail(preset: str) -> Model:
 
 def test_a_model_without_a_detail_path_is_off_by_more_and_stays_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "multiplies_bfloat16", lambda _device: True)
-    assert Restorer(model("compact"), device="cpu").arithmetic(np.dtype(np.uint8)) == "float32"
+    assert Restorer(model("compact"), NetworkOptions(device="cpu")).arithmetic(np.dtype(np.uint8)) == "float32"
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,7 @@ def test_photos_of_8_bits_are_restored_in_bfloat16_where_the_processor_multiplie
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(runner, "multiplies_bfloat16", lambda _device: multiplies)
-    restorer = Restorer(with_detail(preset), device="cpu", precision=precision)
+    restorer = Restorer(with_detail(preset), NetworkOptions(device="cpu", precision=precision))
     assert restorer.arithmetic(np.dtype(dtype)) == arithmetic
 
 
@@ -63,11 +65,11 @@ def test_photos_of_8_bits_are_restored_in_bfloat16_where_the_processor_multiplie
 def restored() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A photo and its scratches in float32, in bfloat16, and in parts in bfloat16."""
     pixels, mask = old_photo(500, 700), scratches(500, 700)
-    ways: list[dict[str, object]] = [
+    ways: list[dict[str, Any]] = [
         {"precision": "float32"}, {"precision": "bfloat16"}, {"precision": "bfloat16", "memory": SMALL * 750},
     ]  # fmt: skip
     exact, near, parts = (
-        Restorer(kept("starter"), device="cpu", **way).restore(pixels, mask).astype(np.float64)  # type: ignore[arg-type]
+        Restorer(kept("starter"), NetworkOptions(device="cpu", **way)).restore(pixels, mask).astype(np.float64)
         for way in ways
     )
     return exact, near, parts
@@ -89,7 +91,7 @@ def test_the_record_says_what_each_photo_was_computed_in(tmp_path: Path, monkeyp
     (tmp_path / "old").mkdir()
     Image.fromarray(photo(1)).save(tmp_path / "old/a.png")
     Image.fromarray(photo(1)[..., 0].astype(np.uint16) * LEVEL).save(tmp_path / "old/b.png")
-    found = records_of(tmp_path, Restorer(with_detail("dense"), device="cpu"))
+    found = records_of(tmp_path, Restorer(with_detail("dense"), NetworkOptions(device="cpu")))
     assert {key: record["model"]["precision"] for key, record in found.items()} == {
         "a.png": "bfloat16", "b.png": "float32",
     }  # fmt: skip

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import DTypeLike, NDArray
 
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.inference import blending
-from oldphoto_core.inference.canvas import ArrayCanvas
 
 
 def damage(height: int = 40, width: int = 50, share: float = 0.01) -> NDArray[np.bool_]:

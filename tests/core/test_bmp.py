@@ -20,7 +20,7 @@ from oldphoto_core.errors import ScanError, ScanTooLarge, TruncatedScan, Unreada
 from oldphoto_core.reports.record import record_schema
 from oldphoto_core.scans import Decoders, foresee, read_facts, read_header, read_scan, spool_scan, write_scan
 from oldphoto_core.scans.foresight import SparseCopy
-from oldphoto_core.scans.formats import bmp
+from oldphoto_core.scans.formats import one_piece
 from oldphoto_core.storage import Bucket
 
 RGB = photo(3, 8)
@@ -179,7 +179,7 @@ def test_a_large_one_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch) -
     data = FILES["24 bits"][0]
     with pytest.raises(ScanTooLarge, match="megapixels"):
         read_scan(data, max_pixels=96 * 64 - 1)
-    monkeypatch.setattr(bmp, "MOST_PIXELS", 96 * 64 - 1)
+    monkeypatch.setattr(one_piece, "MOST_PIXELS", 96 * 64 - 1)
     with pytest.raises(ScanTooLarge, match="decoded in one piece"):
         read_scan(data)
 

@@ -15,7 +15,7 @@ from scan_files import encoded as vips_encoded
 from scan_files import jpeg2000
 
 from oldphoto_core.errors import ChangedWhileReading, SourceMissing, UsageError
-from oldphoto_core.restoration import Photo, RestoreJob, RestoreOptions, register_restorer
+from oldphoto_core.restoration import Photo, RestoreOptions, job_of, register_restorer
 from oldphoto_core.runs.dry_run import Check, Look, check
 from oldphoto_core.runs.job import restorer_of
 from oldphoto_core.scans import Decoders, read_header
@@ -27,7 +27,7 @@ from oldphoto_core.storage.s3_requests import Requests
 def looked(source: Bucket, target: Bucket, **job: Any) -> Check:
     options = {name: job.pop(name) for name in list(job) if name in RestoreOptions.__slots__}
     job = {"model": "invert", "source": source.url, "target": target.url, **job}
-    return check(RestoreJob(**job, options=RestoreOptions(**options)))
+    return check(job_of(**job, **options))
 
 
 def outlooks(checked: Check) -> dict[str, tuple[str, str]]:
@@ -122,7 +122,7 @@ def test_a_photo_over_the_bound_is_foreseen(places: tuple[Bucket, Bucket]) -> No
 def test_an_object_that_vanishes_or_changes_meanwhile_is_one_failure(places: tuple[Bucket, Bucket]) -> None:
     source, target = places
     put(source, ["a.png", "b.png"])
-    job = RestoreJob(source=source.url, target=target.url, model="invert")
+    job = job_of(source=source.url, target=target.url, model="invert")
     old = {info.key: info for info in source.list()}
     source.delete("a.png")
     put(source, ["b.png"], first=7)

@@ -31,7 +31,7 @@ from icc_files import (
 from PIL import Image, ImageCms
 from scan_files import encoded
 
-from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
+from oldphoto_core.restoration import Photo, RestoreOptions, ShardCallbacks, restore_photos
 from oldphoto_core.runs.mask_index import MaskIndex
 from oldphoto_core.scans import Scan, UnusableProfileError, read_scan, working_space, write_scan
 from oldphoto_core.scans.colour import WorkingSpace
@@ -97,7 +97,9 @@ def restored_all(
     source, target, marks = (Bucket(folder / name) for name in ("old", "new", "marks"))
     index, rows = MaskIndex(marks.list()), []
     photos = [Photo(item.key, item.version, item.size, index.candidates(item.key)) for item in source.list()]
-    restore_photos(restorer, source, target, photos, RestoreOptions(**options), rows.append, masks=marks)
+    restore_photos(
+        restorer, source, target, photos, RestoreOptions(**options), ShardCallbacks(on_row=rows.append), masks=marks
+    )
     assert [row.detail for row in rows if row.status != "restored"] == []
     made = {}
     for key in masters:

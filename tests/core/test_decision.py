@@ -16,6 +16,7 @@ from fakes import DetectingRestorer, encoded, picture, scratched
 from photos import photo
 from torch import nn
 
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.checkpoints import Detector, ModelCard
 from oldphoto_core.detection import search
 from oldphoto_core.detection.decision import Classifier, Decision, Decisions, Rules
@@ -26,11 +27,10 @@ from oldphoto_core.detection.options import DetectionOptions
 from oldphoto_core.detection.search import Candidates, mark
 from oldphoto_core.detection.surroundings import Range
 from oldphoto_core.errors import ConfigError, DamagedWeights, UsageError
-from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.inference.finder import DamageFinder
 from oldphoto_core.pipeline.options import RestoreOptions
 from oldphoto_core.reports.record import record_schema
-from oldphoto_core.restoration import Photo, register_restorer, restore_photos
+from oldphoto_core.restoration import Photo, ShardCallbacks, register_restorer, restore_photos
 from oldphoto_core.runs.job import job_of, restorer_of
 from oldphoto_core.runs.missing_rows import rows_of_records
 from oldphoto_core.scans import RawPixels
@@ -275,7 +275,15 @@ def restored(folder: Path, restorer: Any, **options: Any) -> tuple[LedgerRow, di
     source = Bucket(folder / "old")
     photos = [Photo(o.key, o.version, o.size) for o in source.list()]
     rows: list[LedgerRow] = []
-    restore_photos(restorer, source, Bucket(folder / "new"), photos, RestoreOptions(**options), rows.append, run_id="t")
+    restore_photos(
+        restorer,
+        source,
+        Bucket(folder / "new"),
+        photos,
+        RestoreOptions(**options),
+        ShardCallbacks(on_row=rows.append),
+        run_id="t",
+    )
     record = json.loads((folder / "new/records/a.png.json").read_text())
     jsonschema.validate(record, record_schema(), jsonschema.Draft202012Validator)
     return rows[0], record

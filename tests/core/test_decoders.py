@@ -31,7 +31,7 @@ from test_scans_bad_input import KINDS
 from waiting import wait_until
 
 from oldphoto_core.errors import CrashesDecoder, ScanError, ScanTooLarge, TimedOut, TruncatedScan
-from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
+from oldphoto_core.restoration import Photo, RestoreOptions, ShardCallbacks, restore_photos
 from oldphoto_core.scans import (
     Decoders,
     SparseCopy,
@@ -298,7 +298,9 @@ def restored(source: Path, target: Path, **options: object) -> dict[str, LedgerR
     photos = [Photo(o.key, o.version, o.size) for o in Bucket(source).list()]
     chosen = RestoreOptions(**options)  # type: ignore[arg-type]
     places = Bucket(source), Bucket(target)
-    restore_photos(InvertingRestorer(), *places, photos, chosen, lambda row: rows.update({row.key: row}))
+    restore_photos(
+        InvertingRestorer(), *places, photos, chosen, ShardCallbacks(on_row=lambda row: rows.update({row.key: row}))
+    )
     return rows
 
 
@@ -332,8 +334,8 @@ def test_a_mask_that_crashes_the_decoder_costs_its_photo(tmp_path: Path, faults:
     rows: dict[str, LedgerRow] = {}
     places = Bucket(tmp_path / "old"), Bucket(tmp_path / "new")
     restore_photos(
-        InvertingRestorer(), *places, photos, RestoreOptions(), lambda row: rows.update({row.key: row}),
-        masks=Bucket(tmp_path / "masks"),
+        InvertingRestorer(), *places, photos, RestoreOptions(),
+        ShardCallbacks(on_row=lambda row: rows.update({row.key: row})), masks=Bucket(tmp_path / "masks"),
     )  # fmt: skip
     assert (rows["a.png"].reason, rows["b.png"].status) == ("crashes the decoder", "restored")
 

@@ -14,11 +14,11 @@ import torch
 from photos import album, photo
 from torchmetrics.functional.classification import binary_auroc, binary_f1_score
 
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.checkpoints import Detector, Model, ModelCard, load_detector, load_model, save_model
 from oldphoto_core.checkpoints.store import DETECTOR
 from oldphoto_core.degradation import PublishedRecipe, ScratchMasks
 from oldphoto_core.errors import ConfigError, DamagedWeights, ModelError, TrainingError
-from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.inference.finder import COARSEST, DamageFinder
 from oldphoto_core.inference.restorer import Restorer
 from oldphoto_core.metrics import DetectionCounts

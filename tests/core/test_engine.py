@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from fakes import DetectingRestorer, InvertingRestorer, decoded, encoded, fill
 
+from oldphoto_core.canvas import Canvas
 from oldphoto_core.errors import RunStopped, ScanError
-from oldphoto_core.inference.canvas import Canvas
 from oldphoto_core.pipeline.threads import photos_on_threads
-from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
+from oldphoto_core.restoration import Photo, RestoreOptions, ShardCallbacks, restore_photos
 from oldphoto_core.runs.mask_index import MaskIndex
 from oldphoto_core.storage import Bucket, LedgerRow
 
@@ -29,7 +29,7 @@ def run(
         Bucket(target),
         photos,
         RestoreOptions(**options),  # type: ignore[arg-type]
-        lambda row: rows.update({row.key: row}),
+        ShardCallbacks(on_row=lambda row: rows.update({row.key: row})),
         masks=Bucket(masks) if masks else None,
         run_id="test",
     )
@@ -97,7 +97,7 @@ def test_a_file_that_changed_since_it_was_listed_is_not_restored(tmp_path: Path)
     rows: list[LedgerRow] = []
     photo = Photo("a.png", "a version of yesterday", 100)
     places = Bucket(tmp_path / "old"), Bucket(tmp_path / "new")
-    restore_photos(InvertingRestorer(), *places, [photo], RestoreOptions(), rows.append)
+    restore_photos(InvertingRestorer(), *places, [photo], RestoreOptions(), ShardCallbacks(on_row=rows.append))
     assert (rows[0].status, rows[0].reason) == ("failed", "changed while reading")
 
 
@@ -165,7 +165,14 @@ def test_what_is_written_when_a_run_is_interrupted_is_reported(tmp_path: Path) -
 
     photos = [Photo(o.key, o.version, o.size) for o in source.list()]
     with pytest.raises(KeyboardInterrupt):
-        restore_photos(InvertingRestorer(), source, Bucket(tmp_path / "new"), photos, RestoreOptions(), interrupt)
+        restore_photos(
+            InvertingRestorer(),
+            source,
+            Bucket(tmp_path / "new"),
+            photos,
+            RestoreOptions(),
+            ShardCallbacks(on_row=interrupt),
+        )
     assert sorted(rows) == sorted(p.name for p in (tmp_path / "new/photos").iterdir())
     assert 3 <= len(rows) < 20
     assert not photos_on_threads()

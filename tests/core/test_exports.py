@@ -20,7 +20,7 @@ from full_disk import full_disk
 
 from oldphoto_core.errors import SourceMissing, UsageError, WriteFailed
 from oldphoto_core.reports.exports.run import ExportOptions, export_records
-from oldphoto_core.restoration import RestoreJob, RestoreOptions, close_run, open_run, restore_shard
+from oldphoto_core.restoration import NetworkOptions, RestoreJob, RestoreOptions, close_run, open_run, restore_shard
 from oldphoto_core.storage import Bucket
 
 register()
@@ -40,10 +40,12 @@ def put(source: Bucket, keys: list[str], seed: int = 0) -> None:
 def restore(source: Bucket, target: Bucket, operator: str = "", **how: Any) -> str:
     """A whole run; its id."""
     options = RestoreOptions(**how)
-    job = RestoreJob(source=source.url, target=target.url, model="invert", operator=operator, options=options)
+    job = RestoreJob(
+        source=source.url, target=target.url, network=NetworkOptions(model="invert"), operator=operator, options=options
+    )
     run = open_run(job)
     for number in range(len(run.shards)):
-        restore_shard(run, number, lambda row: None)
+        restore_shard(run, number)
     close_run(run)
     return run.run_id
 

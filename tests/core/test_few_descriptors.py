@@ -19,7 +19,7 @@ RUN = """
 import json, resource, sys, time
 from fakes import InvertingRestorer
 from oldphoto_core.pipeline import engine
-from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
+from oldphoto_core.restoration import Photo, RestoreOptions, ShardCallbacks, restore_photos
 from oldphoto_core.storage import Bucket
 
 
@@ -47,7 +47,7 @@ if most:
 photos = [Photo(found.key, found.version, found.size) for found in source.list()]
 rows = []
 options = RestoreOptions(threads=2, in_flight_megapixels=1000.0)
-restore_photos(restorer, source, target, photos, options, rows.append)
+restore_photos(restorer, source, target, photos, options, ShardCallbacks(on_row=rows.append))
 print(json.dumps({row.key: row.detail or row.status for row in rows}))
 """
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from photos import photo
 
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.detection.frame import Frame, frame_of
-from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.scans import RawPixels
 
 

@@ -147,7 +147,7 @@ def restored(folder: Path, **options: float) -> tuple[bytes, list[str]]:
     source, target = Bucket(folder / "old"), Bucket(folder / "new")
     source.write("a.jpg", encoded(SMOOTH, "jpeg", Q=90))
     photos = [Photo(item.key, item.version, item.size) for item in source.list()]
-    restore_photos(Roughening(), source, target, photos, RestoreOptions(**options), lambda row: None)  # type: ignore[arg-type]
+    restore_photos(Roughening(), source, target, photos, RestoreOptions(**options))  # type: ignore[arg-type]
     return target.read("photos/a.jpg"), json.loads(target.read("records/a.jpg.json"))["warnings"]
 
 

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
+from oldphoto_core.pipeline.callbacks import ShardCallbacks
 from oldphoto_core.runs.heartbeat import PIPE, Heartbeat, beat, with_heartbeat
-from oldphoto_core.runs.shard import ShardCallbacks
 from oldphoto_core.storage import LedgerRow
 
 

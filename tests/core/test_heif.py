@@ -22,7 +22,7 @@ from test_modes import run
 from oldphoto_core.errors import ScanError, ScanTooLarge, TruncatedScan, UnsupportedScan
 from oldphoto_core.reports.record import record_schema
 from oldphoto_core.scans import Decoders, read_facts, read_header, read_scan, spool_scan, write_scan
-from oldphoto_core.scans.formats import heif
+from oldphoto_core.scans.formats import one_piece
 from oldphoto_core.storage import Bucket, is_image_key
 
 
@@ -143,7 +143,7 @@ def test_videos_and_several_pictures_are_refused() -> None:
 def test_size_is_judged_before_a_pixel_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ScanTooLarge, match="96 x 64"):
         read_scan(FILES["avif"], max_pixels=96 * 64 - 1)
-    monkeypatch.setattr(heif, "MOST_PIXELS", 96 * 64 - 1)
+    monkeypatch.setattr(one_piece, "MOST_PIXELS", 96 * 64 - 1)
     with pytest.raises(ScanTooLarge, match="decoded in one piece"):
         read_scan(FILES["heic"])
 

@@ -16,7 +16,13 @@ from scan_files import photo, png_chunk
 from test_scans_bad_input import KINDS
 
 from oldphoto_core.errors import REASONS
-from oldphoto_core.restoration import RestoreJob, RestoreOptions, close_run, open_run, register_restorer, restore_shard
+from oldphoto_core.restoration import (
+    close_run,
+    job_of,
+    open_run,
+    register_restorer,
+    restore_shard,
+)
 from oldphoto_core.storage import read_ledger
 
 ENDINGS = {"jpeg": "jpg", "png": "png", "tiff": "tif", "bigtiff": "tif", "webp": "webp", "jpeg2000": "jp2"}
@@ -150,9 +156,9 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Any:
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("target")
     count = collection(source)
     register_restorer("invert", lambda device: InvertingRestorer(max_megapixels=1e6))
-    run = open_run(RestoreJob(source=str(source), target=str(target), model="invert", options=RestoreOptions()))
+    run = open_run(job_of(source=str(source), target=str(target), model="invert"))
     for number in range(len(run.shards)):
-        restore_shard(run, number, lambda _row: None)
+        restore_shard(run, number)
     summary = close_run(run)
     assert summary["found"] == count
     rows = {row["key"]: row for row in read_ledger(run.bucket).to_dict("records")}
@@ -222,8 +228,8 @@ def test_names_that_would_leave_the_bucket_are_never_used(tmp_path: Path) -> Non
         files.store[f"{root}/{key}"] = inside
     try:
         register_restorer("invert", lambda device: InvertingRestorer())
-        run = open_run(RestoreJob(source=f"memory:/{root}", target=str(tmp_path / "new"), model="invert"))
-        restore_shard(run, 0, lambda _row: None)
+        run = open_run(job_of(source=f"memory:/{root}", target=str(tmp_path / "new"), model="invert"))
+        restore_shard(run, 0)
         summary = close_run(run)
     finally:
         for key in ["good.png", *HIDDEN, *UNSAFE]:
@@ -240,9 +246,9 @@ def test_a_photo_cut_while_it_is_read_is_not_restored(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     (tmp_path / "old/a.png").write_bytes(GOOD)
     register_restorer("invert", lambda device: InvertingRestorer())
-    run = open_run(RestoreJob(source=str(tmp_path / "old"), target=str(tmp_path / "new"), model="invert"))
+    run = open_run(job_of(source=str(tmp_path / "old"), target=str(tmp_path / "new"), model="invert"))
     (tmp_path / "old/a.png").write_bytes(GOOD[:-100])
-    restore_shard(run, 0, lambda _row: None)
+    restore_shard(run, 0)
     assert close_run(run)["failed_reasons"] == {"changed while reading": 1}
 
 
@@ -252,7 +258,7 @@ def test_a_source_of_empty_folders_is_no_collection(tmp_path: Path) -> None:
     (tmp_path / "old/empty/in another").mkdir(parents=True)
     register_restorer("invert", lambda device: InvertingRestorer())
     with pytest.raises(SourceMissing, match="nothing lies in"):
-        open_run(RestoreJob(source=str(tmp_path / "old"), target=str(tmp_path / "new"), model="invert"))
+        open_run(job_of(source=str(tmp_path / "old"), target=str(tmp_path / "new"), model="invert"))
 
 
 def test_the_files_of_this_test_are_what_they_say() -> None:

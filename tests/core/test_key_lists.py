@@ -14,7 +14,7 @@ from fakes import encoded, picture, register
 
 from oldphoto_core.errors import ConfigError, UsageError
 from oldphoto_core.reports.summary import Summary
-from oldphoto_core.restoration import RestoreJob, close_run, open_run, restore_shard
+from oldphoto_core.restoration import RestoreJob, close_run, job_of, open_run, restore_shard
 from oldphoto_core.runs.dry_run import check
 from oldphoto_core.runs.job import check_places
 from oldphoto_core.runs.ledger_rows import rows_by_key
@@ -48,9 +48,9 @@ def target() -> Bucket:
 
 def restore(source: Bucket, target: Bucket, keys: str | tuple[str, ...], limit: int | None = None) -> Summary:
     register()
-    run = open_run(RestoreJob(source=source.url, target=target.url, model="invert", keys=keys, limit=limit))
+    run = open_run(job_of(source=source.url, target=target.url, model="invert", keys=keys, limit=limit))
     for number in range(len(run.shards)):
-        restore_shard(run, number, lambda row: None)
+        restore_shard(run, number)
     summary = close_run(run)
     assert summary["found"] == summary["restored"] + summary["skipped"] + summary["failed"]
     return summary
@@ -97,7 +97,7 @@ def test_percent_signs_are_part_of_a_key(source: Bucket, target: Bucket) -> None
 def test_looking_before_doing_is_about_the_named_keys_too(source: Bucket, target: Bucket) -> None:
     register()
     keys = ("a.png", "gone.png", "../b.png")
-    report = check(RestoreJob(source=source.url, target=target.url, model="invert", keys=keys))
+    report = check(job_of(source=source.url, target=target.url, model="invert", keys=keys))
     found = {each.key: (each.status, each.reason) for each in report.files}
     assert found == {
         "a.png": ("restored", ""),
@@ -116,7 +116,7 @@ def test_masks_of_photos_that_are_not_asked_for_are_not_called_stray(source: Buc
     masks = Bucket(f"memory://{uuid.uuid4().hex}")
     for key in ("a.png", "b.png"):
         masks.write(f"{key}.png", encoded(picture(channels=1)[..., 0] * 0, ".png"))
-    run = open_run(RestoreJob(source=source.url, target=target.url, masks=masks.url, model="invert", keys=("a.png",)))
+    run = open_run(job_of(source=source.url, target=target.url, masks=masks.url, model="invert", keys=("a.png",)))
     assert run.facts["masks"] == {"used": 1, "without a photo": 0}
 
 

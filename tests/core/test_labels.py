@@ -245,7 +245,7 @@ def test_a_restored_photo_names_its_run_its_model_and_its_master(
     source, target = Bucket(tmp_path / "old"), Bucket(tmp_path / "new")
     photos = [Photo(item.key, item.version, item.size) for item in source.list()]
     options = RestoreOptions(on_failure="copy", **way)  # type: ignore[arg-type]
-    restore_photos(DetectingRestorer(), source, target, photos, options, lambda row: None, run_id="the run")
+    restore_photos(DetectingRestorer(), source, target, photos, options, run_id="the run")
     for key in ("album/a.jpg", "b.tif"):
         found = exiftool(tmp_path / "new/photos" / key)
         record = json.loads((tmp_path / f"new/records/{key}.json").read_text())

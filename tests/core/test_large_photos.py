@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from fakes import InvertingRestorer, decoded, encoded, fill
 
-from oldphoto_core.inference.canvas import Canvas
+from oldphoto_core.canvas import Canvas
 from oldphoto_core.pipeline import stages
-from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
+from oldphoto_core.restoration import Photo, RestoreOptions, ShardCallbacks, restore_photos
 from oldphoto_core.runs.mask_index import MaskIndex
 from oldphoto_core.scans import RawPixels
 from oldphoto_core.storage import Bucket, LedgerRow
@@ -62,7 +62,7 @@ def run(
     given = Bucket(masks) if masks else None
     restore_photos(
         restorer, *places, photos, RestoreOptions(**options),  # type: ignore[arg-type]
-        lambda row: rows.update({row.key: row}), masks=given,
+        ShardCallbacks(on_row=lambda row: rows.update({row.key: row})), masks=given,
     )  # fmt: skip
     return rows
 

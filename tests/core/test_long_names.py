@@ -9,7 +9,7 @@ from drives import exfat_drive
 from runs import put, restore
 
 from oldphoto_core.custody import audit
-from oldphoto_core.restoration import RestoreJob
+from oldphoto_core.restoration import job_of
 from oldphoto_core.runs.dry_run import check
 from oldphoto_core.storage import Bucket, read_ledger
 
@@ -25,7 +25,7 @@ def named(length: int, letter: str = "n") -> str:
 
 def outcomes(source: Bucket, target: Bucket) -> dict[str, str]:
     """What became of each key; the outlook is held against it."""
-    looked = check(RestoreJob(source=source.url, target=target.url, model="invert"))
+    looked = check(job_of(source=source.url, target=target.url, model="invert"))
     summary = restore(source, target)
     rows = read_ledger(target.join("runs", summary["run_id"])).to_dict("records")
     became = {row["key"]: row["reason"] or row["status"] for row in rows}
@@ -48,7 +48,7 @@ def test_names_near_the_bound_are_restored_or_refused_before_any_work(tmp_path: 
 def test_the_detail_names_what_is_too_long(tmp_path: Path) -> None:
     source, target = Bucket(tmp_path / "scans"), Bucket(tmp_path / "new")
     put(source, [named(252)])
-    (file,) = check(RestoreJob(source=source.url, target=target.url, model="invert")).files
+    (file,) = check(job_of(source=source.url, target=target.url, model="invert")).files
     assert "is a name of 257 bytes" in file.detail
     assert "rename the photo" in file.detail
 

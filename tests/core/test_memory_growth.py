@@ -17,7 +17,7 @@ from fakes import InvertingRestorer, fill
 from waiting import wait_until
 
 from oldphoto_core.pipeline import threads
-from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
+from oldphoto_core.restoration import Photo, RestoreOptions, ShardCallbacks, restore_photos
 from oldphoto_core.storage import Bucket, LedgerRow
 
 PHOTOS, FIRST, LAST = 180, 60, 160
@@ -48,7 +48,14 @@ def objects_left(folder: Path) -> Counter[str]:
             alive.append(objects_by_type())
 
     photos = [Photo(found.key, found.version, found.size) for found in source.list()]
-    restore_photos(InvertingRestorer(), source, target, photos, RestoreOptions(threads=2, isolate=False), count)
+    restore_photos(
+        InvertingRestorer(),
+        source,
+        target,
+        photos,
+        RestoreOptions(threads=2, isolate=False),
+        ShardCallbacks(on_row=count),
+    )
     # a photo in flight while objects are counted may fail by the counting itself, see `objects_by_type`
     assert statuses.count("restored") >= PHOTOS - 4
     return alive[1] - alive[0]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from oldphoto_core.inference import blending
 from oldphoto_core.pipeline import stages
-from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
+from oldphoto_core.restoration import Photo, RestoreOptions, ShardCallbacks, restore_photos
 from oldphoto_core.runs.mask_index import MaskIndex
 from oldphoto_core.scans import Scan, read_scan
 from oldphoto_core.storage import Bucket, LedgerRow
@@ -45,7 +45,7 @@ def run(
         Bucket(folder / target),
         photos,
         RestoreOptions(**options),
-        lambda row: rows.update({row.key: row}),
+        ShardCallbacks(on_row=lambda row: rows.update({row.key: row})),
         masks=Bucket(masks) if masks else None,
         run_id="test",
     )
@@ -340,8 +340,7 @@ def test_progress_is_told_of_photos_on_disk(tmp_path: Path, way: dict[str, float
         *places,
         photos,
         RestoreOptions(**way),
-        lambda row: None,
-        on_part=lambda key, done, total: told.append(done),
+        ShardCallbacks(on_part=lambda key, done, total: told.append(done)),
     )
     assert told == heard
 

@@ -38,7 +38,6 @@ def records_of(
         Bucket(tmp_path / "new"),
         [Photo(o.key, o.version, o.size, index.candidates(o.key) if index else ()) for o in source.list()],
         RestoreOptions(**how),
-        lambda row: None,
         masks=marks,
         run_id="20261123-000000-abcd",
         operator=operator,

@@ -11,11 +11,12 @@ import pytest
 from fakes import decoded, encoded, fill, picture, register, scratched
 from runs import put, restore
 
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.errors import UsageError
-from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.reports.page.build import CHUNK, write_report
 from oldphoto_core.reports.page.thumbnails import thumbnail_stem, write_thumbnails
-from oldphoto_core.runs.run import RestoreJob, open_run, restore_shard
+from oldphoto_core.restoration import job_of
+from oldphoto_core.runs.run import open_run, restore_shard
 from oldphoto_core.runs.run_report import make_report
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, merge_ledger
 
@@ -151,8 +152,8 @@ def test_a_report_made_again_leaves_nothing_of_the_old_one(tmp_path: Path) -> No
 def test_a_killed_run_gets_its_report_afterwards(tmp_path: Path) -> None:
     fill(tmp_path / "source", ["1.png", "2.png"])
     target = Bucket(tmp_path / "target")
-    run = open_run(RestoreJob(source=str(tmp_path / "source"), target=target.url, model="invert"))
-    restore_shard(run, 0, lambda row: None)
+    run = open_run(job_of(source=str(tmp_path / "source"), target=target.url, model="invert"))
+    restore_shard(run, 0)
     # it ends here: nobody closes its books
     make_report(target, run.run_id)
     assert {photo["status"] for photo in photos_of(run.bucket).values()} == {"restored"}

@@ -13,6 +13,7 @@ from oldphoto_core import Restorer
 from oldphoto_core.checkpoints import Model, ModelCard
 from oldphoto_core.errors import MaskMismatch, ScanTooLarge, UnknownModel, UnsupportedScan, UsageError
 from oldphoto_core.nets import preset_named
+from oldphoto_core.restoration import NetworkOptions
 
 
 class Identity(torch.nn.Module):
@@ -27,7 +28,7 @@ def restorer(networks: torch.nn.Module | None = None, **options: object) -> Rest
     torch.manual_seed(0)
     card = ModelCard(name="test", preset="compact", partial_nonlocal=True, weights_sha256="0", created="2026-11-23")
     networks = networks or preset_named("compact").triplet().eval()
-    return Restorer(Model(networks, card), device="cpu", **options)  # type: ignore[arg-type]
+    return Restorer(Model(networks, card), NetworkOptions(device="cpu"), **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (7, 300), (8, 8), (33, 65), (100, 101)])
@@ -124,7 +125,7 @@ def test_unknown_devices_and_models_are_told() -> None:
 
 def restorer_on(device: str) -> Restorer:
     card = ModelCard(name="test", preset="compact", partial_nonlocal=True, weights_sha256="0", created="2026-11-23")
-    return Restorer(Model(preset_named("compact").triplet(), card), device=device)
+    return Restorer(Model(preset_named("compact").triplet(), card), NetworkOptions(device=device))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")

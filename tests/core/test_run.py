@@ -8,7 +8,16 @@ import pytest
 from fakes import DetectingRestorer, InvertingRestorer, encoded, fill, mark, picture, register, scratched
 
 from oldphoto_core.errors import RunStopped, SourceMissing, UsageError
-from oldphoto_core.restoration import RestoreJob, RestoreOptions, close_run, open_run, register_restorer, restore_shard
+from oldphoto_core.restoration import (
+    RestoreJob,
+    RestoreOptions,
+    ShardCallbacks,
+    close_run,
+    job_of,
+    open_run,
+    register_restorer,
+    restore_shard,
+)
 from oldphoto_core.runs.run import FailureGuard
 from oldphoto_core.storage import LedgerRow, read_ledger
 from oldphoto_core.storage.bucket import Bucket
@@ -21,9 +30,9 @@ def restore(source: Path, target: Path, **job: Any) -> dict[str, Any]:
     options = {"isolate": False} | {name: job.pop(name) for name in list(job) if name in RestoreOptions.__slots__}
     job = {"model": "invert", **{name: str(value) if name == "masks" else value for name, value in job.items()}}
     job |= {"source": str(source), "target": str(target)}
-    run = open_run(RestoreJob(**job, options=RestoreOptions(**options)))
+    run = open_run(job_of(**job, **options))
     for number in range(len(run.shards)):
-        restore_shard(run, number, lambda row: None)
+        restore_shard(run, number)
     summary = close_run(run)
     assert summary["found"] == summary["restored"] + summary["skipped"] + summary["failed"]
     assert json.loads((target / f"runs/{run.run_id}/summary.json").read_text()) == summary
@@ -109,7 +118,7 @@ class Killed(BaseException):
 
 def kill_after(count: int, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch, model: str = "invert") -> None:
     """A run whose ledger had no time to be written, and which never came to its summary."""
-    run = open_run(RestoreJob(source=str(source), target=str(target), model=model))
+    run = open_run(job_of(source=str(source), target=str(target), model=model))
     seen: list[LedgerRow] = []
 
     def die(row: LedgerRow) -> None:
@@ -120,7 +129,7 @@ def kill_after(count: int, source: Path, target: Path, monkeypatch: pytest.Monke
     with monkeypatch.context() as patch:
         patch.setattr("oldphoto_core.storage.ledger.LedgerWriter.close", lambda self: None)
         with pytest.raises(Killed):
-            restore_shard(run, 0, die)
+            restore_shard(run, 0, ShardCallbacks(on_row=die))
 
 
 def test_a_killed_run_is_completed_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,8 +183,8 @@ def test_a_torn_derivative_is_made_again(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_derivative_that_vanished_is_a_failure_of_the_run(tmp_path: Path) -> None:
     fill(tmp_path / "old", ["a.png", "b.png"])
-    run = open_run(RestoreJob(source=str(tmp_path / "old"), target=str(tmp_path / "new"), model="invert"))
-    restore_shard(run, 0, lambda row: None)
+    run = open_run(job_of(source=str(tmp_path / "old"), target=str(tmp_path / "new"), model="invert"))
+    restore_shard(run, 0)
     (tmp_path / "new/photos/a.png").unlink()
     summary = close_run(run)
     assert (summary["restored"], summary["failed"]) == (1, 1)
@@ -185,7 +194,7 @@ def test_a_derivative_that_vanished_is_a_failure_of_the_run(tmp_path: Path) -> N
 
 def test_a_run_that_stopped_accounts_for_what_it_left(tmp_path: Path) -> None:
     fill(tmp_path / "old", ["a.png", "b.png"])
-    run = open_run(RestoreJob(source=str(tmp_path / "old"), target=str(tmp_path / "new"), model="invert"))
+    run = open_run(job_of(source=str(tmp_path / "old"), target=str(tmp_path / "new"), model="invert"))
     summary = close_run(run, "interrupted")
     assert (summary["found"], summary["skipped"], summary["stopped"]) == (2, 2, "interrupted")
     assert set(read_ledger(run.bucket)["reason"]) == {"run stopped"}

@@ -14,7 +14,7 @@ from runs import put, restore
 
 from oldphoto_core.errors import StorageError
 from oldphoto_core.inventory import examine
-from oldphoto_core.restoration import RestoreJob
+from oldphoto_core.restoration import job_of
 from oldphoto_core.runs.dry_run import check
 from oldphoto_core.storage import Bucket, local_listing, read_ledger
 
@@ -71,7 +71,7 @@ def test_a_folder_that_cannot_be_listed_is_a_failed_row(closed: Path, tmp_path: 
 
 
 def test_check_foresees_it(closed: Path, tmp_path: Path) -> None:
-    looked = check(RestoreJob(source=str(closed), target=str(tmp_path / "new"), model="invert"))
+    looked = check(job_of(source=str(closed), target=str(tmp_path / "new"), model="invert"))
     assert {file.key: file.reason or file.status for file in looked.files} == EXPECTED
     (why,) = [file.detail for file in looked.files if file.key == "lost+found"]
     assert "permission denied" in why

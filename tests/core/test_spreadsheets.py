@@ -13,7 +13,7 @@ from fakes import encoded, picture, register
 from oldphoto_core.custody.findings import AuditReport, Finding
 from oldphoto_core.inventory.collection import take_stock
 from oldphoto_core.reports.exports.run import ExportOptions, export_records
-from oldphoto_core.restoration import RestoreJob, close_run, open_run, restore_shard
+from oldphoto_core.restoration import close_run, job_of, open_run, restore_shard
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.tables import as_text, raw_text, write_csv
 
@@ -65,9 +65,9 @@ def test_dublin_core_computes_nothing(tmp_path: Path) -> None:
     source, target = Bucket(tmp_path / "old"), Bucket(tmp_path / "new")
     for key in ("=1+1.png", "album/-2.png", "@3.png"):
         source.write(key, encoded(picture(), ".png"))
-    run = open_run(RestoreJob(source=source.url, target=target.url, model="invert", operator="=cmd|'/c calc'!A1"))
+    run = open_run(job_of(source=source.url, target=target.url, model="invert", operator="=cmd|'/c calc'!A1"))
     for number in range(len(run.shards)):
-        restore_shard(run, number, lambda row: None)
+        restore_shard(run, number)
     close_run(run)
     export_records(target, "", ExportOptions(dublin_core=True))
     found = cells(target.read("exports/dublin-core.csv"))

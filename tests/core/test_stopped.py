@@ -16,7 +16,7 @@ from fakes import fill, register
 from waiting import wait_until
 
 from oldphoto_core.custody import audit
-from oldphoto_core.restoration import RestoreJob, RestoreOptions, close_run, open_run, restore_shard
+from oldphoto_core.restoration import RestoreJob, close_run, job_of, open_run, restore_shard
 from oldphoto_core.runs.run import store_shards
 from oldphoto_core.runs.run_lock import sole_coordinator
 from oldphoto_core.runs.shard import restore_stored_shard
@@ -30,7 +30,7 @@ import os, signal, sys
 from pathlib import Path
 from fakes import InvertingRestorer
 from waiting import wait_until
-from oldphoto_core.restoration import RestoreJob, RestoreOptions, register_restorer
+from oldphoto_core.restoration import job_of, register_restorer
 from oldphoto_core.runs import shard_store
 from oldphoto_core.runs.run_lock import sole_coordinator
 from oldphoto_core.runs.run import close_run, open_run, restore_shard
@@ -52,10 +52,10 @@ register_restorer("invert", lambda device: stopping)
 
 def coordinate():
     with sole_coordinator(new, seconds=3) as check:
-        run = open_run(RestoreJob(source=old, target=new, model="invert", options=RestoreOptions(report=False)),
+        run = open_run(job_of(source=old, target=new, model="invert", report=False),
                        check=check)
         try:
-            restore_shard(run, 0, lambda row: None)
+            restore_shard(run, 0)
         finally:
             close_run(run, "interrupted")
 
@@ -99,7 +99,7 @@ def everything(target: Path) -> dict[str, int]:
 def job(tmp_path: Path) -> RestoreJob:
     fill(tmp_path / "old", [f"{n:02}.png" for n in range(PHOTOS)])
     plain = {"source": str(tmp_path / "old"), "target": str(tmp_path / "new"), "model": "invert"}
-    return RestoreJob(**plain, options=RestoreOptions(report=False))
+    return job_of(**plain, report=False)
 
 
 def test_a_coordinator_that_was_replaced_writes_no_photo_no_ledger_and_no_summary(job: RestoreJob) -> None:
@@ -107,7 +107,7 @@ def test_a_coordinator_that_was_replaced_writes_no_photo_no_ledger_and_no_summar
     with stopped(Path(job.source), new) as process:
         with sole_coordinator(job.target, said.append, seconds=3) as check:
             run = open_run(job, check=check)
-            restore_shard(run, 0, lambda row: None)
+            restore_shard(run, 0)
             assert close_run(run)["restored"] == PHOTOS - BEFORE
         before = everything(new)
         assert "was lost: another process took it over" in go_on(process)

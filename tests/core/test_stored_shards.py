@@ -12,7 +12,7 @@ from fakes import InvertingRestorer, fill, mark, register
 from waiting import wait_until
 
 from oldphoto_core.errors import DamagedWeights, OldPhotoError, RunStopped
-from oldphoto_core.restoration import RestoreJob, RestoreOptions, Run, close_run, open_run, register_restorer
+from oldphoto_core.restoration import RestoreJob, Run, close_run, job_of, open_run, register_restorer
 from oldphoto_core.runs.ledger_rows import LedgerTail
 from oldphoto_core.runs.run import give_up, store_shards
 from oldphoto_core.runs.shard import DEATHS, ShardCallbacks, restore_stored_shard
@@ -27,7 +27,7 @@ PHOTOS = 12
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     fill(tmp_path / "old", [f"{n:02}.png" for n in range(PHOTOS)])
-    job = RestoreJob(source=str(tmp_path / "old"), target=str(tmp_path / "new"), model="invert", shard_photos=6)
+    job = job_of(source=str(tmp_path / "old"), target=str(tmp_path / "new"), model="invert", shard_photos=6)
     run = open_run(job)
     store_shards(run)
     return run
@@ -218,8 +218,8 @@ def test_masks_and_options_travel_with_the_job(tmp_path: Path) -> None:
     fill(tmp_path / "old", ["a.png"])
     mark(tmp_path / "masks", ["a.png.png"])
     plain: dict[str, Any] = {"source": str(tmp_path / "old"), "target": str(tmp_path / "new"), "model": "invert"}
-    options = RestoreOptions(format="tiff", report=False)
-    run = open_run(RestoreJob(**plain, masks=str(tmp_path / "masks"), keys=("a.png",), operator="M", options=options))
+    options: dict[str, Any] = {"format": "tiff", "report": False, "masks": str(tmp_path / "masks")}
+    run = open_run(job_of(**plain, **options, keys=("a.png",), operator="M"))
     store_shards(run)
     restore_stored_shard(run.job.target, run.run_id, 0)
     (record,) = [json.loads(path.read_text()) for path in (tmp_path / "new/records").iterdir()]
@@ -232,7 +232,7 @@ def test_each_worker_of_a_pool_gets_two_shards_unless_they_would_be_small(
     tmp_path: Path, workers: int, sizes: list[int]
 ) -> None:
     fill(tmp_path / "old", [f"{n:03}.png" for n in range(sum(sizes))], height=8, width=8)
-    job = RestoreJob(source=str(tmp_path / "old"), target=str(tmp_path / "new"), model="invert", pool="gpu")
+    job = job_of(source=str(tmp_path / "old"), target=str(tmp_path / "new"), model="invert", pool="gpu")
     assert [len(shard) for shard in open_run(job, workers=workers).shards] == sizes
 
 

@@ -167,13 +167,13 @@ CARRIED = packed(Carried(encoding=Encoding(lossless=True)))[0].decode()
 )
 def test_pixels_that_do_not_fit_into_their_memory_are_not_mapped(decoders: Decoders, planes: str) -> None:
     with pytest.raises(CrashesDecoder, match="none of a photo"):
-        decoders.read_scan(attack("says", f'Reply ["png",{planes},{CARRIED}]'), max_pixels=96 * 64)
+        decoders.read_scan(attack("says", f'Reply ["png",{planes},{CARRIED},null]'), max_pixels=96 * 64)
 
 
 @pytest.mark.parametrize(
     "message",
     [
-        f'Reply ["png",[[64,96,3],"|u1"],null,{CARRIED}]',
+        f'Reply ["png",[[64,96,3],"|u1"],null,{CARRIED},null]',
         'Slab [[[64,96,3],"|u1"],null,1,2]',
         'Slab [[[64,96,3],"|u1"],null,0,65]',
         'Slab [[[100000,100000,3],"|u1"],null,0,1]',

@@ -15,7 +15,7 @@ from runs import contents, put, restore
 from oldphoto_core.custody import audit, plan_rollback, roll_back
 from oldphoto_core.errors import StorageError, UnsafeLink, UsageError
 from oldphoto_core.reports.summary import Summary
-from oldphoto_core.restoration import RestoreJob, RestoreOptions
+from oldphoto_core.restoration import job_of
 from oldphoto_core.runs.dry_run import check
 from oldphoto_core.storage import Bucket, folders, read_ledger
 from oldphoto_core.storage.temporary import sweep
@@ -82,7 +82,7 @@ def test_a_link_to_anywhere_is_refused_and_named(places: tuple[Bucket, Bucket], 
 def test_check_foresees_it(places: tuple[Bucket, Bucket]) -> None:
     source, target = places
     linked(target, "photos/album", f"{source.url}/album")
-    job = RestoreJob(source=source.url, target=target.url, model="invert", options=RestoreOptions(existing="overwrite"))
+    job = job_of(source=source.url, target=target.url, model="invert", existing="overwrite")
     assert {file.key: file.reason or file.status for file in check(job).files} == ALBUM_REFUSED
 
 

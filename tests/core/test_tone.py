@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from photos import photo
 
 from oldphoto_core import Restorer
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.checkpoints import Model, ModelCard
 from oldphoto_core.errors import ConfigError
-from oldphoto_core.inference.canvas import ArrayCanvas
-from oldphoto_core.restoration import RestoreOptions
+from oldphoto_core.restoration import NetworkOptions, RestoreOptions
 from oldphoto_core.tone import ToneOptions, colours_of, measure
 
 Pixels = NDArray[np.uint8]
@@ -31,9 +31,9 @@ class Clouding(torch.nn.Module):
         return made if mask is None else torch.where(mask > 0, 0.1, made)
 
 
-def restorer(network: torch.nn.Module | None = None, preset: str = "compact", **options: object) -> Restorer:
+def restorer(network: torch.nn.Module | None = None, preset: str = "compact", memory: float | None = None) -> Restorer:
     card = ModelCard(name="test", preset=preset, partial_nonlocal=True, weights_sha256="0" * 64, created="2026-11-23")
-    return Restorer(Model(network or Clouding(), card), device="cpu", **options)  # type: ignore[arg-type]
+    return Restorer(Model(network or Clouding(), card), NetworkOptions(device="cpu", memory=memory))
 
 
 def grey_photo(number: int = 1, size: tuple[int, int] = SIZE) -> Pixels:

@@ -19,7 +19,7 @@ from test_tone import is_neutral, neutral, painted, restorer, scratch, sepia
 
 from oldphoto_core.reports.record import record_schema
 from oldphoto_core.reports.summary import summarise
-from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
+from oldphoto_core.restoration import Photo, RestoreOptions, ShardCallbacks, restore_photos
 from oldphoto_core.runs import missing_rows
 from oldphoto_core.runs.mask_index import MaskIndex
 from oldphoto_core.scans import read_scan
@@ -41,8 +41,8 @@ def run(folder: Path, files: dict[str, bytes], *, masked: bool = False, **option
     photos = [Photo(one.key, one.version, one.size, index.candidates(one.key)) for one in source.list()]
     rows: dict[str, LedgerRow] = {}
     restore_photos(
-        restorer(), source, target, photos, RestoreOptions(**options), lambda row: rows.update({row.key: row}),
-        masks=masks if masked else None, run_id="run",
+        restorer(), source, target, photos, RestoreOptions(**options),
+        ShardCallbacks(on_row=lambda row: rows.update({row.key: row})), masks=masks if masked else None, run_id="run",
     )  # fmt: skip
     return rows
 

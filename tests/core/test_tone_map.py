@@ -17,14 +17,14 @@ from test_modes import ALL_FROM_DISK
 from test_tone import is_neutral, neutral, painted, scratch, sepia
 
 from oldphoto_core import Restorer
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.checkpoints import Model, ModelCard, load_model, load_tone, save_model, verify_model
 from oldphoto_core.checkpoints.store import TONE
 from oldphoto_core.errors import ConfigError, DamagedWeights, UnsupportedScan
-from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.nets.presets import count_parameters
 from oldphoto_core.nets.tone import ToneNet, through_curves
 from oldphoto_core.reports.record import record_schema
-from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
+from oldphoto_core.restoration import NetworkOptions, Photo, RestoreOptions, ShardCallbacks, restore_photos
 from oldphoto_core.scans import read_scan
 from oldphoto_core.storage import Bucket, LedgerRow
 from oldphoto_core.tone import ToneMap, ToneOptions, apply_map
@@ -49,11 +49,11 @@ def network(seed: int = 1) -> ToneNet:
     return made.eval()
 
 
-def restorer(tone: ToneNet | None = None, **options: Any) -> Restorer:
+def restorer(tone: ToneNet | None = None, memory: float | None = None) -> Restorer:
     card = ModelCard(
         name="test", preset="compact", partial_nonlocal=True, weights_sha256="0" * 64, created="2026-11-28"
     )
-    return Restorer(Model(Same(), card), device="cpu", tone=tone, **options)
+    return Restorer(Model(Same(), card), NetworkOptions(device="cpu", memory=memory), tone=tone)
 
 
 def run(folder: Path, files: dict[str, bytes], mapper: ToneNet | None, **options: Any) -> dict[str, LedgerRow]:
@@ -65,8 +65,8 @@ def run(folder: Path, files: dict[str, bytes], mapper: ToneNet | None, **options
     photos = [Photo(one.key, one.version, one.size) for one in source.list()]
     rows: dict[str, LedgerRow] = {}
     restore_photos(
-        restorer(mapper), source, target, photos, RestoreOptions(**options), lambda row: rows.update({row.key: row}),
-        run_id="run",
+        restorer(mapper), source, target, photos, RestoreOptions(**options),
+        ShardCallbacks(on_row=lambda row: rows.update({row.key: row})), run_id="run",
     )  # fmt: skip
     return rows
 

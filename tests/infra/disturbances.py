@@ -18,7 +18,7 @@ from waiting import wait_until
 
 from infra.fleet import Fleet
 from oldphoto_core.custody import audit
-from oldphoto_core.restoration import RestoreJob, close_run, open_run, restore_shard
+from oldphoto_core.restoration import close_run, job_of, open_run, restore_shard
 from oldphoto_core.storage import Bucket, read_ledger
 
 TESTS = Path(__file__).parents[1]
@@ -87,10 +87,10 @@ class Collection:
 
     def check_like_undisturbed(self, folder: Path, model: str = "slow") -> None:
         """The same photos, masks and records as one process makes that nobody disturbs, but for what names the run."""
-        job = RestoreJob(source=self.source.url, target=str(folder), model=model)
+        job = job_of(source=self.source.url, target=str(folder), model=model)
         run = open_run(job)
         for number in range(len(run.shards)):
-            restore_shard(run, number, lambda _row: None)
+            restore_shard(run, number)
         close_run(run)
         assert fingerprints(self.target) == fingerprints(Bucket(folder))
 

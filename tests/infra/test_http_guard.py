@@ -22,7 +22,7 @@ from starlette.routing import Route
 from test_receivers import Receiver, start
 from waiting import wait_until
 
-from infra.http_guard import HttpLimits, Throttled, server
+from oldphoto_core.http_guard import HttpLimits, Throttled, server
 
 UNFINISHED = b"POST /arrivals HTTP/1.1\r\nHost: a\r\n"
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 import uuid
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from xml.sax.saxutils import escape, quoteattr
+
+from lxml import etree
 
 from oldphoto_core.reports.exports.dublin_core import description
 from oldphoto_core.reports.exports.photo import Form, RecordedPhoto, object_url
@@ -19,12 +21,12 @@ if TYPE_CHECKING:
 
 DOCUMENT = "premis.xml"
 NAMESPACE = "http://www.loc.gov/premis/v3"
-_HEAD = f"""<?xml version="1.0" encoding="UTF-8"?>
-<premis xmlns="{NAMESPACE}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" version="3.0">
-"""
-_TAIL = "</premis>\n"
+_INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+Element = Any
+"""Of lxml, which has no types."""
 
 
 class Premis(Form):
@@ -32,12 +34,9 @@ class Premis(Form):
 
     def __init__(self, folder: Path, target: str) -> None:
         self._target = target
-        self._document = folder / DOCUMENT
-        self._events_path = folder / "events.xml"
-        self._objects = self._document.open("w", encoding="utf-8")
-        self._events = self._events_path.open("w", encoding="utf-8")
-        self._agents: dict[str, str] = {}
-        self._objects.write(_HEAD)
+        self._path, self._events_path = folder / DOCUMENT, folder / "events.xml"
+        self._objects, self._events = _Document(self._path), _Document(self._events_path)
+        self._agents: dict[str, Element] = {}
 
     def add(self, photo: RecordedPhoto) -> None:
         """Its master, its derivative and the event between them."""
@@ -52,13 +51,15 @@ class Premis(Form):
     def write(self, place: Bucket) -> list[str]:
         """`premis.xml`."""
         self._events.close()
-        with self._events_path.open(encoding="utf-8") as events:
-            for event in events:
-                self._objects.write(event)
-        self._objects.writelines(agent for _, agent in sorted(self._agents.items()))
-        self._objects.write(_TAIL)
+        for _, event in etree.iterparse(self._events_path, tag=_named("event"), resolve_entities=False):
+            self._objects.write(event)
+            event.clear()
+            while event.getprevious() is not None:  # those that are written are not held in memory
+                del event.getparent()[0]
+        for _, agent in sorted(self._agents.items()):
+            self._objects.write(agent)
         self._objects.close()
-        place.upload(DOCUMENT, self._document)
+        place.upload(DOCUMENT, self._path)
         return [DOCUMENT]
 
     def _agents_of(self, record: dict[str, Any]) -> list[tuple[str, str]]:
@@ -71,26 +72,29 @@ class Premis(Form):
         if operator:
             taking_part.append((f"operator {operator}", operator, "", "", "implementer"))
         for identifier, name, kind, version, _ in taking_part:
-            self._agents[identifier] = _agent(identifier, name, kind, version)
+            if identifier not in self._agents:
+                self._agents[identifier] = _agent(identifier, name, kind, version)
         return [(identifier, role) for identifier, *_, role in taking_part]
 
 
-def _object(photo: RecordedPhoto, part: str, identifier: str, made_by: str = "", relations: str = "") -> str:
+def _object(
+    photo: RecordedPhoto, part: str, identifier: str, made_by: Element = None, relation: Element = None
+) -> Element:
     facts = photo.record[part]
     characteristics = _element(
         "objectCharacteristics",
-        _element("fixity", _text("messageDigestAlgorithm", "SHA-256") + _text("messageDigest", facts["sha256"])),
-        _text("size", facts["bytes"]) if "bytes" in facts else "",
+        _element("fixity", _text("messageDigestAlgorithm", "SHA-256"), _text("messageDigest", facts["sha256"])),
+        _text("size", facts["bytes"]) if "bytes" in facts else None,
         _element("format", _element("formatDesignation", _text("formatName", photo.media_type(part)))),
         made_by,
     )
     name = _text("originalName", photo.key if part == "source" else facts["key"])
-    return _element(
-        "object", _identifier("object", "URI", identifier), characteristics, name, relations, **{"xsi:type": "file"}
-    )
+    found = _element("object", _identifier("object", "URI", identifier), characteristics, name, relation)
+    found.set(f"{{{_INSTANCE}}}type", "file")
+    return found
 
 
-def _created(record: dict[str, Any]) -> str:
+def _created(record: dict[str, Any]) -> Element:
     return _element(
         "creatingApplication",
         _text("creatingApplicationName", "oldphoto"),
@@ -99,7 +103,7 @@ def _created(record: dict[str, Any]) -> str:
     )
 
 
-def _derived(master: str, event: str) -> str:
+def _derived(master: str, event: str) -> Element:
     return _element(
         "relationship",
         _text("relationshipType", "derivation"),
@@ -109,7 +113,9 @@ def _derived(master: str, event: str) -> str:
     )
 
 
-def _event(photo: RecordedPhoto, identifier: str, master: str, derivative: str, agents: list[tuple[str, str]]) -> str:
+def _event(
+    photo: RecordedPhoto, identifier: str, master: str, derivative: str, agents: list[tuple[str, str]]
+) -> Element:
     # "creation" and "replication" are terms of the Library of Congress's vocabulary of events
     kind, outcome = ("creation", "restored") if photo.is_restored else ("replication", "copied")
     warnings = [_element("eventOutcomeDetail", _text("eventOutcomeDetailNote", it)) for it in photo.record["warnings"]]
@@ -130,26 +136,68 @@ def _event(photo: RecordedPhoto, identifier: str, master: str, derivative: str, 
     )
 
 
-def _agent(identifier: str, name: str, kind: str, version: str) -> str:
+def _agent(identifier: str, name: str, kind: str, version: str) -> Element:
     return _element(
         "agent",
         _identifier("agent", "local", identifier),
         _text("agentName", name),
-        _text("agentType", kind) if kind else "",
-        _text("agentVersion", version) if version else "",
+        _text("agentType", kind) if kind else None,
+        _text("agentVersion", version) if version else None,
     )
 
 
-def _identifier(of: str, kind: str, value: str, *more: str) -> str:
+def _identifier(of: str, kind: str, value: str, *more: Element) -> Element:
     name = f"{of}Identifier"
-    return _element(name, _text(f"{name}Type", kind), _text(f"{name}Value", value), *more).rstrip("\n")
+    return _element(name, _text(f"{name}Type", kind), _text(f"{name}Value", value), *more)
 
 
-def _text(name: str, value: object) -> str:
-    return f"<{name}>{escape(_NOT_IN_XML.sub(_REPLACEMENT, str(value)))}</{name}>"
+def _text(name: str, value: object) -> Element:
+    element = etree.Element(_named(name))
+    element.text = _NOT_IN_XML.sub(_REPLACEMENT, str(value))
+    return element
 
 
-def _element(name: str, *children: str, **attributes: str) -> str:
-    given = "".join(f" {attribute}={quoteattr(value)}" for attribute, value in attributes.items())
-    end = "\n" if name in ("object", "event", "agent") else ""
-    return f"<{name}{given}>{''.join(children)}</{name}>{end}"
+def _element(name: str, *children: Element) -> Element:
+    """Of what there is of the children: None stands for one that is not."""
+    element = etree.Element(_named(name))
+    element.extend(child for child in children if child is not None)
+    return element
+
+
+def _named(name: str) -> str:
+    return f"{{{NAMESPACE}}}{name}"
+
+
+class _Document:
+    """A document whose elements are written one a line, so that none of them is held in memory.
+
+    One that fails is left as it is: closing it would write once more.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self._file.write(b'<?xml version="1.0" encoding="UTF-8"?>\n')
+        self._open = ExitStack()
+        self._xml = self._open.enter_context(etree.xmlfile(self._file, encoding="UTF-8"))
+        spaces = {None: NAMESPACE, "xsi": _INSTANCE}
+        self._open.enter_context(self._xml.element(_named("premis"), version="3.0", nsmap=spaces))
+        self._xml.write("\n")
+
+    def write(self, element: Element) -> None:
+        """Adds an element."""
+        self._put(element)
+        self._xml.write("\n")
+
+    def close(self) -> None:
+        """The document is whole."""
+        self._open.close()
+        self._file.write(b"\n")
+        self._file.close()
+
+    def _put(self, element: Element) -> None:
+        # written as a whole, each element would declare its namespaces again
+        with self._xml.element(element.tag, element.attrib):
+            if element.text:
+                self._xml.write(element.text)
+            for child in element:
+                self._put(child)

@@ -9,18 +9,17 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from oldphoto_core.errors import ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
+from oldphoto_core.errors import UnreadableScan, UnsupportedScan
 from oldphoto_core.scans.carried import Carried, Encoding, Resolution
 from oldphoto_core.scans.formats import samples
 from oldphoto_core.scans.formats.file_format import FileFormat, Sample
-from oldphoto_core.scans.formats.reading import Reader, WholeDecoder
+from oldphoto_core.scans.formats.one_piece import TO_SAVE, one_piece_reader
+from oldphoto_core.scans.formats.reading import cut
 from oldphoto_core.scans.views import Data
 
 if TYPE_CHECKING:
     from oldphoto_core.scans.scan import Pixels, ScanHeader
 
-MOST_PIXELS = 100_000_000
-"""Of one picture: it is decoded in one piece."""
 _OS2, _WINDOWS = 12, (40, 52, 56, 64, 108, 124)
 """Bytes of the headers that are read: OS/2 1.x, whose numbers have 16 bits, and the later ones."""
 _V5 = 124
@@ -36,7 +35,6 @@ _MASKS = {
     32: {(0xFF0000, 0xFF00, 0xFF, 0), (0xFF0000, 0xFF00, 0xFF, _ALPHA)},
 }
 """Bits of red, green, blue and alpha in a pixel that are decoded, by its depth."""
-_TO_SAVE = "save it as TIFF"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,24 +80,19 @@ def read_header(data: Data) -> ScanHeader:
 def check_whole(data: Data) -> None:
     """Raises TruncatedScan when the pixels end behind the file's end; of RLE, as far as its header states that."""
     if _header(data).end > len(data):
-        raise _cut(data)
+        raise cut(data)
 
 
 def check_kind(data: Data) -> None:
-    """Raises UnsupportedScan for a coding that is not decoded, ScanTooLarge over MOST_PIXELS."""
+    """Raises UnsupportedScan for a coding that is not decoded."""
     header = _header(data)
-    if header.width * abs(header.height) > MOST_PIXELS:
-        raise ScanTooLarge(
-            f"a BMP of {header.width * abs(header.height) / 1e6:.1f} megapixels; it is decoded in one piece, and "
-            f"{MOST_PIXELS / 1e6:.0f} are the bound for that: {_TO_SAVE}"
-        )
     if header.compression not in _COMPRESSIONS:
         name = _OTHER_COMPRESSIONS.get(header.compression, f"kind {header.compression}")
-        raise UnsupportedScan(f"a BMP with compression of {name}: {_TO_SAVE}")
+        raise UnsupportedScan(f"a BMP with compression of {name}: {TO_SAVE}")
     if header.depth not in _DEPTHS[header.compression]:
-        raise UnsupportedScan(f"a BMP of {header.depth} bits a pixel, {_COMPRESSIONS[header.compression]}: {_TO_SAVE}")
+        raise UnsupportedScan(f"a BMP of {header.depth} bits a pixel, {_COMPRESSIONS[header.compression]}: {TO_SAVE}")
     if header.compression == _BITFIELDS and header.masks not in _MASKS[header.depth]:
-        raise UnsupportedScan(f"a BMP whose pixels have bits in an unusual order: {_TO_SAVE}")
+        raise UnsupportedScan(f"a BMP whose pixels have bits in an unusual order: {TO_SAVE}")
 
 
 def decode(data: Data) -> Pixels:
@@ -141,9 +134,9 @@ def _header(data: Data) -> _Header:
     """Raises TruncatedScan, UnreadableScan or, of a header that is not known, UnsupportedScan."""
     size, pixels = (int.from_bytes(data[at : at + 4], "little") for at in (14, 10))
     if size not in (_OS2, *_WINDOWS):
-        raise UnsupportedScan(f"a BMP with a header of {size} bytes: {_TO_SAVE}")
+        raise UnsupportedScan(f"a BMP with a header of {size} bytes: {TO_SAVE}")
     if len(data) < 14 + size or pixels > len(data):
-        raise _cut(data)
+        raise cut(data)
     if size == _OS2:
         found = _Header(size, pixels, *struct.unpack("<HHxxH", data[18:26]))
     else:
@@ -176,22 +169,14 @@ def _profile(data: Data, header: _Header) -> tuple[int, int]:
     return (14 + start, 14 + start + length) if 0 < 14 + start + length <= len(data) else (0, 0)
 
 
-def _cut(data: Data) -> TruncatedScan:
-    return TruncatedScan(f"the file ends at byte {len(data)}, before the picture does: copy it again")
-
-
-_DECODER = WholeDecoder(
+_READER = one_piece_reader(
+    "BMP",
+    check_whole=check_whole,
     read_header=read_header,
-    stored_header=read_header,
     check_kind=check_kind,
     decode=decode,
     read_carried=read_carried,
-)
-_READER = Reader(
-    check_whole=check_whole,
-    read_carried=read_carried,
     compression=lambda data: _COMPRESSIONS.get(_header(data).compression, "unknown"),
-    whole_decoder=lambda _data: _DECODER,
 )
 ROW = FileFormat(
     name="bmp",

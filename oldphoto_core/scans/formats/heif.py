@@ -14,24 +14,22 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from oldphoto_core.errors import ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
+from oldphoto_core.errors import UnreadableScan, UnsupportedScan
 from oldphoto_core.scans.carried import Carried, Encoding
 from oldphoto_core.scans.formats import samples
 from oldphoto_core.scans.formats.file_format import FileFormat, Sample
-from oldphoto_core.scans.formats.reading import Reader, WholeDecoder
+from oldphoto_core.scans.formats.one_piece import TO_SAVE, one_piece_reader
+from oldphoto_core.scans.formats.reading import Reader, cut
 from oldphoto_core.scans.metadata import exif as exif_blocks
 from oldphoto_core.scans.views import Data
 
 if TYPE_CHECKING:
     from oldphoto_core.scans.scan import Pixels, ScanHeader
 
-MOST_PIXELS = 100_000_000
-"""Of one picture: it is decoded in one piece."""
 _AVIF, _HEIF = {b"avif", b"avis"}, {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _AUXILIARY = re.compile(rb"auxC\0\0\0\0([!-~]{4,200})\0")
 """What the property of an auxiliary picture says that it is."""
 _LARGEST_META = 16 * 2**20
-_TO_SAVE = "save it as TIFF"
 _BANDS = {"L": 1, "RGB": 3, "RGBA": 4}
 """Channels, by the modes of pi-heif."""
 
@@ -48,7 +46,7 @@ def format_of(head: bytes) -> str | None:
 def check_whole(data: Data) -> None:
     """Raises TruncatedScan when a box ends behind the file's end, UnreadableScan when the boxes make no sense."""
     if not {b"ftyp", b"meta"} <= {kind for kind, _, _ in _boxes(data)}:
-        raise _cut(data)
+        raise cut(data)
 
 
 def _boxes(data: Data) -> Iterator[tuple[bytes, int, int]]:
@@ -57,7 +55,7 @@ def _boxes(data: Data) -> Iterator[tuple[bytes, int, int]]:
     while at < len(data):
         head = data[at : at + 16]
         if len(head) < 8:
-            raise _cut(data)
+            raise cut(data)
         length, kind = struct.unpack(">I4s", head[:8])
         if length == 1 and len(head) == 16:
             length = int.from_bytes(head[8:], "big")
@@ -66,7 +64,7 @@ def _boxes(data: Data) -> Iterator[tuple[bytes, int, int]]:
         if length < 8:
             raise UnreadableScan(f"damaged: the box at byte {at} has {length} bytes: copy it again")
         if at + length > len(data):
-            raise _cut(data)
+            raise cut(data)
         yield kind, at, at + length
         at += length
 
@@ -110,17 +108,12 @@ def _header(data: Data, bits: Callable[[Any], int]) -> ScanHeader:
 
 
 def check_kind(data: Data) -> None:
-    """Raises UnsupportedScan for several pictures and where nothing decodes it, ScanTooLarge over MOST_PIXELS."""
+    """Raises UnsupportedScan for several pictures and where nothing decodes it."""
     image = _opened(data)
-    if image.width * image.height > MOST_PIXELS:
-        raise ScanTooLarge(
-            f"a HEIF of {image.width * image.height / 1e6:.1f} megapixels; it is decoded in one piece, and "
-            f"{MOST_PIXELS / 1e6:.0f} are the bound for that: {_TO_SAVE}"
-        )
     if _field(image, "n-pages", 1) > 1:
         raise UnsupportedScan(f"a HEIF of {image.get('n-pages')} pictures: save the one that matters by itself")
     if not _by_libvips(image) and not has_hevc():
-        raise UnsupportedScan(f"a HEIC file, and pi-heif is missing: pip install 'oldphoto[heif]', or {_TO_SAVE}")
+        raise UnsupportedScan(f"a HEIC file, and pi-heif is missing: pip install 'oldphoto[heif]', or {TO_SAVE}")
 
 
 def has_hevc() -> bool:
@@ -200,28 +193,21 @@ def _by_pi_heif(data: Data, bands: int) -> Pixels:
     picture = file[file.primary_index]
     kind, _, _ = picture.mode.partition(";")
     if kind not in _BANDS:
-        raise UnsupportedScan(f"a HEIC of kind {picture.mode}: {_TO_SAVE}")
+        raise UnsupportedScan(f"a HEIC of kind {picture.mode}: {TO_SAVE}")
     # a copy: its own memory goes with the file
     array = np.array(picture).reshape(picture.size[1], picture.size[0], _BANDS[kind])
     return np.repeat(array, bands, axis=2) if kind == "L" else array
 
 
-def _cut(data: Data) -> TruncatedScan:
-    return TruncatedScan(f"the file ends at byte {len(data)}, before the picture does: copy it again")
-
-
-_DECODER = WholeDecoder(
+_READER = one_piece_reader(
+    "HEIF",
+    check_whole=check_whole,
     read_header=read_header,
     stored_header=stored_header,
     check_kind=check_kind,
     decode=decode,
     read_carried=read_carried,
-)
-_READER = Reader(
-    check_whole=check_whole,
-    read_carried=read_carried,
     compression=compression_of,
-    whole_decoder=lambda _data: _DECODER,
 )
 _SAMPLE = (
     "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAXxtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAA"

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from oldphoto_core.errors import ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
+from oldphoto_core.errors import TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans.carried import Carried, Encoding, Resolution
 from oldphoto_core.scans.formats import samples
 from oldphoto_core.scans.formats.file_format import FileFormat, Sample
-from oldphoto_core.scans.formats.reading import Reader, WholeDecoder
+from oldphoto_core.scans.formats.one_piece import TO_SAVE, one_piece_reader
+from oldphoto_core.scans.formats.reading import cut
 from oldphoto_core.scans.metadata import exif as exif_blocks
 from oldphoto_core.scans.views import Data
 
@@ -23,10 +24,7 @@ if TYPE_CHECKING:
 
 CODESTREAM, BOXES = b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  "
 """How a bare codestream and a file of boxes begin."""
-MOST_PIXELS = 100_000_000
-"""Of one picture: it is decoded in one piece, at about 19 bytes a pixel of 16-bit RGB."""
 _SIZE, _CODING, _TILE_PART, _END = 0xFF51, 0xFF52, 0xFF90, 0xFFD9
-_TO_SAVE = "save it as TIFF"
 _UUIDS = {
     bytes.fromhex("4a706754696666457869662d3e4a5032"): "exif",
     bytes.fromhex("be7acfcb97a942e89c71999491e3afac"): "xmp",
@@ -86,18 +84,13 @@ def check_whole(data: Data) -> None:
 
 
 def check_kind(data: Data) -> None:
-    """Raises UnsupportedScan for what is not grey or RGB of 8 to 16 bits, ScanTooLarge for more than MOST_PIXELS."""
+    """Raises UnsupportedScan for what is not grey or RGB of 8 to 16 bits."""
     header, size = stored_header(data), _size(data, _codestream(data)[0])
-    if header.width * header.height > MOST_PIXELS:
-        raise ScanTooLarge(
-            f"a JPEG 2000 of {header.megapixels:.1f} megapixels; it is decoded in one piece, and "
-            f"{MOST_PIXELS / 1e6:.0f} are the bound for that: {_TO_SAVE}"
-        )
     if len(set(size.depths)) > 1 or size.depths[0][1:] != (1, 1):
-        raise UnsupportedScan(f"a JPEG 2000 whose channels have different sizes or depths: {_TO_SAVE}")
+        raise UnsupportedScan(f"a JPEG 2000 whose channels have different sizes or depths: {TO_SAVE}")
     if size.depths[0][0] not in range(7, 16):
         signed = " with sign" if size.depths[0][0] & 128 else ""
-        raise UnsupportedScan(f"{header.bits} bits a channel{signed} in a JPEG 2000: {_TO_SAVE} of 8 or 16 bits")
+        raise UnsupportedScan(f"{header.bits} bits a channel{signed} in a JPEG 2000: {TO_SAVE} of 8 or 16 bits")
     _check_colour(dict(_header_boxes(data)), header.bands)
 
 
@@ -140,14 +133,14 @@ def read_carried(data: Data) -> Carried:
 def _check_colour(boxes: dict[bytes, bytes], bands: int) -> None:
     colour, profile = boxes.get(b"colr", b""), _profile(boxes)
     if b"pclr" in boxes:
-        raise UnsupportedScan(f"a palette in a JPEG 2000: {_TO_SAVE}")
+        raise UnsupportedScan(f"a palette in a JPEG 2000: {TO_SAVE}")
     if colour[:1] == b"\x01" and (code := int.from_bytes(colour[3:7], "big")) not in (16, 17):
-        raise UnsupportedScan(f"colours of kind {_COLOURS.get(code, code)} in a JPEG 2000: {_TO_SAVE} in grey or RGB")
+        raise UnsupportedScan(f"colours of kind {_COLOURS.get(code, code)} in a JPEG 2000: {TO_SAVE} in grey or RGB")
     if bands not in (1, 3) and not (bands == 4 and _has_alpha(boxes.get(b"cdef", b""))):
-        raise UnsupportedScan(f"{bands} channels in a JPEG 2000: {_TO_SAVE} in grey or RGB")
+        raise UnsupportedScan(f"{bands} channels in a JPEG 2000: {TO_SAVE} in grey or RGB")
     if profile and profile[16:20] != _PROFILES[bands]:
         space = profile[16:20].decode("ascii", "replace").strip()
-        raise UnsupportedScan(f"{bands} channels with a profile for {space} in a JPEG 2000: {_TO_SAVE} in grey or RGB")
+        raise UnsupportedScan(f"{bands} channels with a profile for {space} in a JPEG 2000: {TO_SAVE} in grey or RGB")
 
 
 def _has_alpha(definitions: bytes) -> bool:
@@ -195,7 +188,7 @@ def _codestream(data: Data) -> tuple[int, int]:
     for kind, at, stop in _boxes(data, 0, len(data)):
         if kind == b"jp2c":
             return at, stop
-    raise TruncatedScan(f"the file ends at byte {len(data)}, before the picture does: copy it again")
+    raise cut(data)
 
 
 def _boxes(data: Data, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
@@ -225,7 +218,7 @@ def _segments(data: Data, start: int, end: int) -> Iterator[tuple[int, int]]:
         if marker < 0xFF00:
             raise UnreadableScan(f"damaged: no marker at byte {at} of a JPEG 2000: copy it again")
         at += 2 + _word(data, at + 2)
-    raise TruncatedScan(f"the file ends at byte {len(data)}, before the picture does: copy it again")
+    raise cut(data)
 
 
 def _size(data: Data, start: int) -> _Size:
@@ -248,22 +241,19 @@ def _word(data: Data, at: int) -> int:
 def _exactly(data: Data, at: int, count: int) -> bytes:
     found = data[at : at + count]
     if len(found) < count:
-        raise TruncatedScan(f"the file ends at byte {len(data)}, before the picture does: copy it again")
+        raise cut(data)
     return found
 
 
-_DECODER = WholeDecoder(
+_READER = one_piece_reader(
+    "JPEG 2000",
+    check_whole=check_whole,
     read_header=read_header,
     stored_header=stored_header,
     check_kind=check_kind,
     decode=decode,
     read_carried=read_carried,
-)
-_READER = Reader(
-    check_whole=check_whole,
-    read_carried=read_carried,
     compression=lambda _data: "jpeg2000",
-    whole_decoder=lambda _data: _DECODER,
 )
 ROW = FileFormat(
     name="jpeg2000",

@@ -10,7 +10,7 @@ from oldphoto_core.errors import TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.scans.carried import CREDENTIALS, Carried, Encoding, Resolution
 from oldphoto_core.scans.formats import samples
 from oldphoto_core.scans.formats.file_format import FileFormat, Sample
-from oldphoto_core.scans.formats.reading import Reader
+from oldphoto_core.scans.formats.reading import Reader, cut
 from oldphoto_core.scans.formats.writing import Writer
 from oldphoto_core.scans.metadata import exif as exif_blocks
 from oldphoto_core.scans.views import AssembledView, Data, pieces_of
@@ -50,7 +50,7 @@ def _wrong_chunks(data: Data) -> tuple[list[tuple[bytes, int, int]], int]:
     at, kind, wrong = 8, b"", []
     while kind != b"IEND":
         if at + 12 > len(data):
-            raise TruncatedScan(f"the file ends at byte {len(data)}, before the picture does: copy it again")
+            raise cut(data)
         length, kind = struct.unpack(">I4s", data[at : at + 8])
         end = at + 12 + length
         if end > len(data):

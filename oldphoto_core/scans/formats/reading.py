@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from oldphoto_core.errors import TruncatedScan
+
 if TYPE_CHECKING:
     from oldphoto_core.scans.carried import Carried
     from oldphoto_core.scans.scan import Pixels, ScanHeader
@@ -29,6 +31,11 @@ class WholeDecoder:
     """HWC, uint8 or uint16."""
     read_carried: Callable[[Data], Carried]
     """Everything but the pixels."""
+
+
+def cut(data: Data) -> TruncatedScan:
+    """The error for a file that ends within its picture."""
+    return TruncatedScan(f"the file ends at byte {len(data)}, before the picture does: copy it again")
 
 
 def _no_whole_decoder(_data: Data) -> None:

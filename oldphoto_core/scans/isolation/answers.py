@@ -31,8 +31,9 @@ def check_planes(pixels: Plane, alpha: Plane | None, max_pixels: int | None) -> 
 
 def check_answer(request: Request, answer: Any) -> None:
     """Raises BadMessage for an answer to something else."""
-    kinds = _ANSWERS[request.what]
-    if isinstance(answer, Exception) or (isinstance(answer, kinds) and _is_plausible(answer)):
+    if isinstance(answer, Exception):
+        return
+    if isinstance(answer, _ANSWERS[request.what]) and _is_plausible(answer) and _has_facts(answer) == request.facts:
         return
     raise BadMessage(f"{type(answer).__name__} to {request.what!r}")
 
@@ -47,11 +48,16 @@ _ANSWERS: dict[str, tuple[type, ...]] = {
 }
 
 
+def _has_facts(answer: Any) -> bool:
+    """Whether facts come with pixels."""
+    return isinstance(answer, Reply) and answer.facts is not None
+
+
 def _is_plausible(answer: Any) -> bool:
     if isinstance(answer, Missing):
         return True
     if isinstance(answer, Reply):
-        return answer.format in FORMATS
+        return answer.format in FORMATS and (answer.facts is None or _is_plausible_header(answer.facts))
     headers = answer.pages if isinstance(answer, (Headers, Foreseen)) else (answer,)
     return bool(headers) and all(map(_is_plausible_header, headers))
 

@@ -148,19 +148,45 @@ class Decoders:
         Raises:
             CrashesDecoder, TimedOut, ScanError: as `read_header`.
         """
-        size = _most_pixels(max_pixels) * BYTES_PER_PIXEL
+        request = Request(what="scan", path=_path_of(file), max_pixels=max_pixels, page=page, seconds=seconds)
+        try:
+            return self._decoded(request, file)[0]
+        except NotStarted:
+            return reader.read_scan(file, max_pixels=max_pixels, page=page)
+
+    def read_scan_and_facts(
+        self,
+        file: bytes | Path,
+        *,
+        max_pixels: int | None = None,
+        page: int | None = None,
+        seconds: float = FILE_SECONDS,
+    ) -> tuple[Scan, facts.FileFacts]:
+        """`read_scan` and `read_facts` of a file that is shown to a process once.
+
+        Raises:
+            CrashesDecoder, TimedOut, ScanError: as `read_header`.
+        """
         request = Request(
-            what="scan", path=_path_of(file), room=size, max_pixels=max_pixels, page=page, seconds=seconds
+            what="scan", path=_path_of(file), max_pixels=max_pixels, page=page, seconds=seconds, facts=True
         )
+        try:
+            scan, found = self._decoded(request, file)
+        except NotStarted:
+            return reader.read_scan(file, max_pixels=max_pixels, page=page), facts.read_facts(file, page)
+        assert found is not None
+        return scan, found
+
+    def _decoded(self, request: Request, file: bytes | Path) -> tuple[Scan, facts.FileFacts | None]:
+        """Raises NotStarted where there is no process to ask."""
+        size = _most_pixels(request.max_pixels) * BYTES_PER_PIXEL
         with room(size) as memory:
-            try:
-                reply = self._pool.ask(request, file, memory)
-            except NotStarted:
-                return reader.read_scan(file, max_pixels=max_pixels, page=page)
+            reply = self._pool.ask(replace(request, room=size), file, memory)
             assert isinstance(reply, Reply)
-            with _trusted(max_pixels, reply):
+            with _trusted(request.max_pixels, reply):
                 pixels, *alpha = planes_of(memory, [plane for plane in (reply.pixels, reply.alpha) if plane])
-        return Scan(pixels=pixels, alpha=alpha[0] if alpha else None, format=reply.format, **fields_of(reply.carried))
+        scan = Scan(pixels=pixels, alpha=alpha[0] if alpha else None, format=reply.format, **fields_of(reply.carried))
+        return scan, reply.facts
 
     def spool_scan(
         self,
@@ -176,23 +202,47 @@ class Decoders:
         Raises:
             CrashesDecoder, TimedOut, ScanError: as `read_header`; nothing is left in the folder.
         """
-        size = _most_pixels(max_pixels) * BYTES_PER_PIXEL
+        request = Request(what="spool", path=_path_of(path), max_pixels=max_pixels, page=page, seconds=seconds)
+        try:
+            return self._spooled(request, path, folder)[0]
+        except NotStarted:
+            return reader.spool_scan(path, folder, max_pixels=max_pixels, page=page)
+
+    def spool_scan_and_facts(
+        self,
+        path: Path,
+        folder: Path,
+        *,
+        max_pixels: int | None = None,
+        page: int | None = None,
+        seconds: float = FILE_SECONDS,
+    ) -> tuple[SpooledScan, facts.FileFacts]:
+        """`spool_scan` and `read_facts` of a file that is shown to a process once. Raises as `spool_scan`."""
         request = Request(
-            what="spool", path=_path_of(path), room=size, max_pixels=max_pixels, page=page, seconds=seconds
+            what="spool", path=_path_of(path), max_pixels=max_pixels, page=page, seconds=seconds, facts=True
         )
+        try:
+            scan, found = self._spooled(request, path, folder)
+        except NotStarted:
+            return reader.spool_scan(path, folder, max_pixels=max_pixels, page=page), facts.read_facts(path, page)
+        assert found is not None
+        return scan, found
+
+    def _spooled(self, request: Request, path: Path, folder: Path) -> tuple[SpooledScan, facts.FileFacts | None]:
+        """Raises NotStarted where there is no process to ask."""
+        size = _most_pixels(request.max_pixels) * BYTES_PER_PIXEL
         with room(size) as memory:
-            spooling = Spooling(folder, memory, max_pixels)
+            spooling = Spooling(folder, memory, request.max_pixels)
             try:
-                reply = self._pool.ask(request, path, memory, spooling.take)
+                reply = self._pool.ask(replace(request, room=size), path, memory, spooling.take)
                 assert isinstance(reply, Reply)
-                with _trusted(max_pixels, reply):
+                with _trusted(request.max_pixels, reply):
                     pixels, alpha = spooling.files(reply.pixels, reply.alpha)
-            except NotStarted:
-                return reader.spool_scan(path, folder, max_pixels=max_pixels, page=page)
             except BaseException:
                 spooling.discard()
                 raise
-        return SpooledScan(pixels=pixels, alpha=alpha, format=reply.format, **fields_of(reply.carried))
+        scan = SpooledScan(pixels=pixels, alpha=alpha, format=reply.format, **fields_of(reply.carried))
+        return scan, reply.facts
 
     def close(self) -> None:
         """Ends all processes; files that are being read meanwhile fail. Closing twice is no error."""

@@ -49,6 +49,8 @@ class Request:
     """Bytes of the memory for pixels that comes along, behind the file's bytes."""
     max_pixels: int | None = None
     """Bound on width x height."""
+    facts: bool = False
+    """Whether facts are to come with the pixels."""
     seconds: float
     """Time that it may take; its CPU time is bounded accordingly."""
 
@@ -68,6 +70,8 @@ class Reply:
     pixels: Plane
     alpha: Plane | None
     carried: Carried
+    facts: FileFacts | None = None
+    """Where they were asked for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,6 +17,7 @@ import socket
 import sys
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -83,13 +84,13 @@ def _answer(line: socket.socket, request: Request, files: list[int]) -> None:
         if request.what == "spool":
             take = partial(_hand_over, line, request, files[-1])
             format_, planes, carried = read_image(request.path, take, max_pixels=request.max_pixels, page=request.page)
-            send(line, Reply(format=format_, pixels=planes[0], alpha=planes[1], carried=carried))
+            _reply(line, request, source, Reply(format=format_, pixels=planes[0], alpha=planes[1], carried=carried))
         elif request.what == "scan":
             scan = read_scan(source, max_pixels=request.max_pixels, page=request.page)
             arrays = [scan.pixels] if scan.alpha is None else [scan.pixels, scan.alpha]
             planes = _put(request, files[-1], arrays)
             carried = Carried(**fields_of(scan))
-            send(line, Reply(format=scan.format, pixels=planes[0], alpha=planes[1], carried=carried))
+            _reply(line, request, source, Reply(format=scan.format, pixels=planes[0], alpha=planes[1], carried=carried))
         else:
             send(line, _found(source, request))
     except (EOFError, BrokenPipeError):
@@ -100,6 +101,10 @@ def _answer(line: socket.socket, request: Request, files: list[int]) -> None:
         send(line, ScanTooLarge("its decoder has not enough memory for it: lower the bound on megapixels"))
     except Exception as error:
         send(line, RuntimeError(f"{type(error).__name__}: {error}"))
+
+
+def _reply(line: socket.socket, request: Request, source: bytes | Path, reply: Reply) -> None:
+    send(line, replace(reply, facts=read_facts(source, request.page)) if request.facts else reply)
 
 
 def _found(source: bytes | Path, request: Request) -> object:

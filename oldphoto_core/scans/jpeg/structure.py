@@ -11,6 +11,7 @@ import struct
 import numpy as np
 
 from oldphoto_core.errors import ScanError, TruncatedScan, UnsupportedScan
+from oldphoto_core.scans.formats.reading import cut
 from oldphoto_core.scans.jpeg.segments import (
     FRAMES,
     Segment,
@@ -50,7 +51,7 @@ def check_whole(data: Data) -> None:
             return
     except ScanError:
         pass
-    raise TruncatedScan(f"the file ends at byte {len(data)}, before the picture does: copy it again")
+    raise cut(data)
 
 
 def check_coding(data: Data) -> None:

@@ -12,9 +12,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from oldphoto_core.errors import ScanTooLarge, UnsupportedScan
+from oldphoto_core.errors import UnsupportedScan
 from oldphoto_core.scans.carried import Carried
 from oldphoto_core.scans.depths import bits_as_kind, spread
+from oldphoto_core.scans.formats.one_piece import check_pixels
 from oldphoto_core.scans.formats.reading import WholeDecoder
 from oldphoto_core.scans.metadata.ifd import BrokenIfdError, Entry, first_integer, longs, read_ifd, shorts
 from oldphoto_core.scans.scan import Pixels, ScanHeader
@@ -24,8 +25,6 @@ from oldphoto_core.scans.tiff.parts import Grid
 from oldphoto_core.scans.views import Data
 from oldphoto_core.scans.vips import open_image, translated
 
-MOST_PIXELS = 100_000_000
-"""Of one picture: it is decoded in one piece."""
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _CHANNELS = 256, 257, 258, 259, 262, 277
 _PREDICTOR, _PLANAR, _TILE_WIDTH, _EXTRA, _SAMPLE = 317, 284, 322, 338, 339
 _TO_SAVE = "save it with 8 or 16 bits"
@@ -56,13 +55,9 @@ def stored_header(data: Data) -> ScanHeader:
 
 
 def check_kind(data: Data) -> None:
-    """Raises UnsupportedScan for what is not grey or RGB in whole numbers, ScanTooLarge over MOST_PIXELS."""
+    """Raises UnsupportedScan for what is not grey or RGB in whole numbers, ScanTooLarge over `MOST_PIXELS`."""
     entries, header = inspect(data).entries, stored_header(data)
-    if header.width * header.height > MOST_PIXELS:
-        raise ScanTooLarge(
-            f"a TIFF of {header.bits} bits a channel and {header.megapixels:.1f} megapixels; it is decoded in one "
-            f"piece, and {MOST_PIXELS / 1e6:.0f} are the bound for that: {_TO_SAVE}"
-        )
+    check_pixels(header, f"a TIFF of {header.bits} bits a channel and", _TO_SAVE)
     kind, code = first_integer(entries, _PHOTOMETRIC, -1), first_integer(entries, _COMPRESSION, 1)
     colours = {0: 1, 1: 1, 2: 3}.get(kind)
     if colours is None or header.bands - colours not in (0, 1):

@@ -20,6 +20,7 @@ from oldphoto_core.desk.pictures import Pictures
 from oldphoto_core.desk.preview import Previewer
 from oldphoto_core.desk.queue import Queue
 from oldphoto_core.errors import UsageError
+from oldphoto_core.restoration import NetworkOptions
 from oldphoto_core.reviews.decision import Decision
 from oldphoto_core.reviews.store import Reviews
 from oldphoto_core.storage import Bucket
@@ -41,7 +42,7 @@ def target(tmp_path: Path) -> Bucket:
 def desk(target: Bucket) -> Iterator[Desk]:
     queue = Queue(target)
     with Pictures(queue, isolated=False) as pictures:
-        yield Desk(queue, pictures, Previewer("detect"))
+        yield Desk(queue, pictures, Previewer(NetworkOptions(model="detect")))
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ import pytest
 from fakes import decoded, encoded, picture
 from runs import put, restore
 
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.desk.bits import packed, unpacked
 from oldphoto_core.desk.pictures import MOST_OPEN, Pictures
 from oldphoto_core.desk.pyramid import TILE, Pyramid, level_sizes
 from oldphoto_core.desk.queue import Queue
 from oldphoto_core.errors import NotWhatWasSeen, SourceMissing, UsageError
-from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.storage import Bucket
 
 

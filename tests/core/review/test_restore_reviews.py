@@ -16,7 +16,7 @@ from oldphoto_core.desk.queue import Queue
 from oldphoto_core.errors import DamagedDecision
 from oldphoto_core.pipeline.photo import Photo
 from oldphoto_core.reports.record import record_schema
-from oldphoto_core.restoration import RestoreJob, RestoreOptions
+from oldphoto_core.restoration import NetworkOptions, RestoreJob, RestoreOptions, job_of
 from oldphoto_core.reviews.corrected import store_mask
 from oldphoto_core.reviews.decision import Decision
 from oldphoto_core.reviews.store import Reviews
@@ -192,7 +192,7 @@ def test_a_damaged_decision_ends_the_run_before_anything_is_restored(places: tup
 
 
 def test_a_run_that_does_not_look_at_decisions_says_so(places: tuple[Bucket, Bucket]) -> None:
-    job = RestoreJob(source=places[0].url, target=places[1].url, model="detect")
+    job = job_of(source=places[0].url, target=places[1].url, model="detect")
     assert overlooked_decisions(job) == ""
     decide(places[1], "a.png", "redo")
     assert "give --reviews" in overlooked_decisions(job)
@@ -203,7 +203,11 @@ def test_the_check_knows_decisions(places: tuple[Bucket, Bucket]) -> None:
     decide(target, "a.png", "redo", mask=store_mask(target, "a.png", np.ones((4, 6), bool)))
     decide(target, "b.png", "reject")
     options = RestoreOptions(isolate=False)
-    told = check(RestoreJob(source=source.url, target=target.url, model="detect", reviews=True, options=options))
+    told = check(
+        RestoreJob(
+            source=source.url, target=target.url, network=NetworkOptions(model="detect"), reviews=True, options=options
+        )
+    )
     assert {file.key: (file.status, file.reason) for file in told.files} == {
         "a.png": ("failed", "mask mismatch"),
         "b.png": ("skipped", "rejected"),

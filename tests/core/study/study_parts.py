@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from photos import album
 from waiting import wait_until
 
-from infra.http_guard import server
 from oldphoto_core.evaluation.named import NamedMethods
+from oldphoto_core.http_guard import server
 from oldphoto_core.storage import Bucket
 from oldphoto_core.study.making import StudyConfig, make_study
 from oldphoto_core.study.server import opened

@@ -207,7 +207,7 @@ def names_many_sides_of_a_picture(_):
     from oldphoto_core.scans.isolation.wire import packed
 
     carried = json.loads(packed(Carried(encoding=Encoding(lossless=True)))[0])
-    say(b"Reply", json.dumps(["png", [[1] * 2**18, "|u1"], None, carried]).encode())
+    say(b"Reply", json.dumps(["png", [[1] * 2**18, "|u1"], None, carried, None]).encode())
     time.sleep(1000)
 
 

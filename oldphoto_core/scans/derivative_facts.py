@@ -1,0 +1,46 @@
+"""Facts of a derivative, from its making and its container: nothing in it is shown to a decoder again."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pyvips
+
+from oldphoto_core.scans.facts import FileFacts, facts_of, profile_name
+from oldphoto_core.scans.formats import HEAD, recognise
+from oldphoto_core.scans.headers import reader_of, seen
+from oldphoto_core.scans.scan import Scan, SpooledScan
+from oldphoto_core.scans.vips import translated
+from oldphoto_core.scans.writer import stated_header
+
+
+def written_facts(file: bytes | Path, scan: Scan | SpooledScan, master: FileFacts) -> FileFacts:
+    """What `read_facts` says of a file that `write_scan` or `write_spooled` made.
+
+    Containers are read by Python that slices bytes. What C libraries would have to interpret is known: the picture is
+    our own, and a decoder process has named the profile of the master.
+
+    Args:
+        file: In memory, or on this machine; one picture.
+        scan: What it is derived from.
+        master: Facts of the file that the scan was read from.
+    """
+    with translated("read"), seen(file) as data:
+        format_ = recognise(data[:HEAD])
+        reader = reader_of(format_)
+        header = reader.read_header(data) if reader.read_header is not None else stated_header(scan, format_)
+        carried = reader.read_carried(data)
+        name = None if carried.icc_profile is None else _profile_of(scan, master)
+        return facts_of(header, carried, name, reader.compression(data))
+
+
+def _profile_of(scan: Scan | SpooledScan, master: FileFacts) -> str | None:
+    """The name of the profile that goes along with the pixels of a scan."""
+    return _srgb() if scan.converted in ("CMYK", "CIELab") else master.profile
+
+
+@cache
+def _srgb() -> str | None:
+    """What the profile calls itself that colours are converted into."""
+    return profile_name(bytes(pyvips.Operation.call("profile_load", "srgb")))
