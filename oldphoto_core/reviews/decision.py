@@ -6,6 +6,7 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from importlib import resources
@@ -71,6 +72,7 @@ class Decision:
             value = getattr(self, name)
             if value and not _SHA256.fullmatch(value):
                 raise ConfigError(f"{name} is {value[:80]!r}; give a sha256 in 64 hex digits, or nothing")
+        _check_time(self.time)
         object.__setattr__(self, "protected", checked_regions(self.protected))
 
     def as_dict(self) -> dict[str, Any]:
@@ -78,6 +80,13 @@ class Decision:
         plain = asdict(self)
         empty_as_null = {name: plain[name] or None for name in ("seen", "mask")}
         return {**plain, **empty_as_null, "protected": [list(region) for region in self.protected]}
+
+
+def _check_time(time: str) -> None:
+    with suppress(ValueError):
+        if "T" in time and datetime.fromisoformat(time).tzinfo is not None:
+            return
+    raise ConfigError(f"time is {time[:80]!r}; give one as 2026-11-23T10:15:00.000+00:00")
 
 
 def checked_regions(regions: Any) -> tuple[Region, ...]:

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from oldphoto_core.errors import DamagedDecision, DecidedMeanwhile, SourceMissing
 from oldphoto_core.reviews.decision import SCHEMA, Decision, decode_decision, encode, encode_decision
-from oldphoto_core.storage import Bucket, Journal
+from oldphoto_core.storage import Bucket, Journal, ObjectInfo
 from oldphoto_core.storage.journal import entry_number
 from oldphoto_core.storage.parallel import SMALL_THREADS, map_objects
 
@@ -35,6 +35,12 @@ class Reviews:
     def history(self, key: str) -> list[Decision]:
         """Every decision about a photo, the first one first. Raises DamagedDecision."""
         return [self._decoded(key, number) for number in self._journal(key).numbers()]
+
+    def files(self, key: str) -> list[ObjectInfo]:
+        """The entries of a photo's history and its corrected masks, sorted by name; none of them is ever replaced."""
+        folder = f"{HISTORY}/{key}/"
+        listed = self.target.list(folder.rstrip("/"))
+        return sorted((info for info in listed if "/" not in info.key.removeprefix(folder)), key=lambda info: info.key)
 
     def last(self, key: str) -> Decision | None:
         """The decision that counts, or None. Raises DamagedDecision."""
@@ -58,6 +64,10 @@ class Reviews:
             else:
                 problems.append(found)
         return decisions, problems
+
+    def keys(self) -> set[str]:
+        """Of the photos that have decisions, by the names of files alone."""
+        return {key for key, _ in self._numbers()}
 
     def count(self) -> int:
         """How many photos have decisions, by the names of files alone."""

@@ -28,6 +28,8 @@ class PhotoReview:
     """When it was made."""
     redo: int
     """Number of the last decision that sent the photo back; 0: none did."""
+    id: str = ""
+    """Of the last decision; empty in shards of older versions."""
     mask: str = ""
     """sha256 of the corrected mask, which counts alone; empty: the mask is not corrected."""
     protected: tuple[Region, ...] = ()
@@ -48,6 +50,7 @@ class PhotoReview:
         """What the record of a derivative says of it."""
         return {
             "number": self.number,
+            **({"id": self.id} if self.id else {}),
             "verdict": self.verdict,
             "reviewer": self.reviewer,
             "time": self.time,
@@ -85,6 +88,7 @@ def _wish(last: Decision, history: Sequence[Decision]) -> PhotoReview:
     return PhotoReview(
         verdict=last.verdict,
         number=last.number,
+        id=last.id,
         reviewer=last.reviewer,
         time=last.time,
         redo=max(sent_back, default=0),

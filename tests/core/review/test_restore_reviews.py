@@ -138,7 +138,8 @@ def test_the_record_says_what_was_decided_and_keeps_the_schema(places: tuple[Buc
     record = json.loads(target.read("records/a.png.json"))
     Draft202012Validator(record_schema()).validate(record)
     assert record["review"] == {
-        "number": 1, "verdict": "redo", "reviewer": "Ada", "time": made.time, "mask": None, "protected": [[1, 2, 3, 4]],
+        "number": 1, "id": made.id, "verdict": "redo", "reviewer": "Ada", "time": made.time, "mask": None,
+        "protected": [[1, 2, 3, 4]],
     }  # fmt: skip
     assert "review" not in json.loads(target.read("records/b.png.json"))
 
