@@ -62,7 +62,8 @@ def _photo_outcome(target: Bucket, photo: tuple[str, int]) -> Outcome:
         if len(decisions) == last:
             _check_copies(target, key, decisions, outcome)
         for decision in decisions:
-            _check_mask(target, decision, outcome)
+            _check_mask(target, decision, decision.mask, outcome)
+            _check_mask(target, decision, decision.uncorrected, outcome)
         if decisions and decisions[-1].number == last:
             _check_derivative(target, decisions[-1], outcome)
     except StorageError as error:
@@ -110,21 +111,21 @@ def _check_copies(target: Bucket, key: str, decisions: list[Decision], outcome: 
         )
 
 
-def _check_mask(target: Bucket, decision: Decision, outcome: Outcome) -> None:
-    """Hold the corrected mask that a decision names against its digest."""
-    if not decision.mask:
+def _check_mask(target: Bucket, decision: Decision, sha256: str, outcome: Outcome) -> None:
+    """Hold a mask that a decision names against its digest."""
+    if not sha256:
         return
-    place = mask_in_history(decision.key, decision.mask)
+    place = mask_in_history(decision.key, sha256)
     try:
         found = target.sha256(place)
     except SourceMissing:
         detail = f"decision {decision.number} names it, and it is not there"
-        outcome.findings.append(Finding(key=place, kind="missing", detail=detail, expected_sha256=decision.mask))
+        outcome.findings.append(Finding(key=place, kind="missing", detail=detail, expected_sha256=sha256))
         return
-    if found != decision.mask:
+    if found != sha256:
         detail = f"not the mask that decision {decision.number} names"
         outcome.findings.append(
-            Finding(key=place, kind="altered", detail=detail, expected_sha256=decision.mask, found_sha256=found)
+            Finding(key=place, kind="altered", detail=detail, expected_sha256=sha256, found_sha256=found)
         )
 
 

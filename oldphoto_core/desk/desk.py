@@ -15,7 +15,7 @@ from oldphoto_core.desk.pyramid import TILE
 from oldphoto_core.desk.queue import FILTERS, Queue
 from oldphoto_core.errors import SourceMissing, UsageError
 from oldphoto_core.reports.page.thumbnails import REPORT, thumbnail_stem
-from oldphoto_core.reviews.corrected import store_mask
+from oldphoto_core.reviews.corrected import store_mask, with_uncorrected
 from oldphoto_core.reviews.decision import Decision
 
 TAKEN_SECONDS = 60.0
@@ -148,7 +148,8 @@ class Desk:
             raise UsageError(f"after is {str(after)[:40]}; give the number of the last decision, or 0")
         photo = self.queue.photo(decision.key)
         self.pictures.check_derivative(photo, decision.seen, may_be_gone=decision.verdict != "accept")
-        stored = self.queue.reviews.add(decision, after=after)
+        last = self.queue.look_again(decision.key)
+        stored = self.queue.reviews.add(with_uncorrected(self.queue.target, decision, last), after=after)
         self.queue.note(stored)
         return {"decision": stored.as_dict(), "state": self.queue.state(photo), "decided": self.queue.decided}
 

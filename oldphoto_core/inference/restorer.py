@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 from functools import partial
@@ -60,7 +59,7 @@ class Restorer:
         """
         self.card: ModelCard = model.card
         self.name: str = model.card.name
-        self.digest: str = _digest(model.card, tone)
+        self.digest: str = model.card.restoring_digest(None if tone is None else model.card.parts.get(TONE, ""))
         self.card_digest: str = model.card.digest
         self.max_megapixels = max_megapixels
         self._runner = Runner(model, device, memory, precision, compiled=compiled)
@@ -241,13 +240,6 @@ class Restorer:
             if not runner.take_less():
                 raise ScanTooLarge(f"{width} x {height} pixels do not fit on {self.device} in any part: {reason}")
             _log.warning("out of memory on %s; going on with tiles of %.2f megapixels", self.device, runner.megapixels)
-
-
-def _digest(card: ModelCard, tone: ToneNet | None) -> str:
-    """Of all weights that shape every derivative."""
-    if tone is None:
-        return card.weights_sha256
-    return hashlib.sha256(f"{card.weights_sha256} {card.parts.get(TONE, '')}".encode()).hexdigest()
 
 
 def _nobody(_done: int, _total: int) -> None:

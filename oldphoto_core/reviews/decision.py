@@ -50,13 +50,15 @@ class Decision:
     """For people."""
     mask: str = ""
     """sha256 of the corrected mask's file; empty: the mask is not corrected."""
+    uncorrected: str = ""
+    """sha256 of the run's mask, as it was before anybody corrected it; empty: there was none, or nobody kept it."""
     protected: tuple[Region, ...] = ()
     """Regions that no restoration changes."""
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     """Of this decision, so that no two have the same bytes."""
 
     def __post_init__(self) -> None:
-        for name in ("key", "verdict", "reviewer", "time", "seen", "note", "mask", "id"):
+        for name in ("key", "verdict", "reviewer", "time", "seen", "note", "mask", "uncorrected", "id"):
             if not isinstance(getattr(self, name), str):
                 raise ConfigError(f"{name} is {str(getattr(self, name))[:80]!r}; give text")
         if self.verdict not in get_args(Verdict):
@@ -68,7 +70,7 @@ class Decision:
             )
         if len(self.note) > LONGEST_NOTE:
             raise ConfigError(f"note has {len(self.note)} characters; give {LONGEST_NOTE} at most")
-        for name in ("seen", "mask"):
+        for name in ("seen", "mask", "uncorrected"):
             value = getattr(self, name)
             if value and not _SHA256.fullmatch(value):
                 raise ConfigError(f"{name} is {value[:80]!r}; give a sha256 in 64 hex digits, or nothing")
@@ -78,7 +80,7 @@ class Decision:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as `schemas/review-1.json` describes them."""
         plain = asdict(self)
-        empty_as_null = {name: plain[name] or None for name in ("seen", "mask")}
+        empty_as_null = {name: plain[name] or None for name in ("seen", "mask", "uncorrected")}
         return {**plain, **empty_as_null, "protected": [list(region) for region in self.protected]}
 
 
@@ -109,7 +111,7 @@ def decision_of(plain: Mapping[str, Any]) -> Decision:
     """The decision of plain values. Raises DamagedDecision where they are none."""
     try:
         known = {name: value for name, value in plain.items() if name in _FIELDS}
-        texts = {name: known.get(name) or "" for name in ("seen", "mask", "note")}
+        texts = {name: known.get(name) or "" for name in ("seen", "mask", "uncorrected", "note")}
         if type(known["number"]) is not int or not all(isinstance(text, str) for text in texts.values()):
             raise TypeError("number is no whole number, or a text is none")
         return Decision(**{**known, **texts})

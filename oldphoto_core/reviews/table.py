@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from oldphoto_core.errors import ConfigError, UsageError
-from oldphoto_core.reviews.corrected import adopt_mask
+from oldphoto_core.reviews.corrected import adopt_mask, with_uncorrected
 from oldphoto_core.reviews.decision import Decision
 from oldphoto_core.reviews.store import Reviews
 from oldphoto_core.storage.tables import as_text, raw_text
@@ -80,6 +80,7 @@ def import_csv(reviews: Reviews, data: bytes, photos: Mapping[str, str], reviewe
         elif before is not None and _says(before) == _says(decision):
             unchanged += 1
         else:
+            decision = with_uncorrected(reviews.target, decision, before)
             last[decision.key] = reviews.add(decision, after=known)
             stored += 1
     return Imported(stored=stored, unchanged=unchanged, refused=tuple(refused))
