@@ -65,6 +65,9 @@ def restore(
     tone: Annotated[
         float | None, Field(ge=0, le=1, description="How much of the predicted tone map is applied")
     ] = None,
+    strength: Annotated[
+        float, Field(ge=0, le=1, description="How much of the restoration is taken where nothing is damaged")
+    ] = 1.0,
     operator: Annotated[str, Field(description="Who is named in the records")] = "",
     report: Annotated[bool, Field(description="Make thumbnails, and a report to look at")] = True,
     max_megapixels: Annotated[float, Field(gt=0, description="Larger photos fail")] = 500.0,

@@ -20,6 +20,7 @@ from oldphoto_core.inference.canvas import ArrayCanvas, Canvas, OnProgress, Subj
 from oldphoto_core.inference.finder import DamageFinder
 from oldphoto_core.inference.network_options import Arithmetic, Precision
 from oldphoto_core.inference.runner import Runner, is_out_of_memory
+from oldphoto_core.inference.strength import MixedWith
 from oldphoto_core.inference.toning import Draft, finish, seen_by_network
 from oldphoto_core.nets.architectures import PUBLISHED
 from oldphoto_core.nets.tone import ToneNet
@@ -185,8 +186,10 @@ class Restorer:
         result = ArrayCanvas(np.empty_like(image_HWC))
         damaged = None if mask is None or not mask.any() else ArrayCanvas(mask[..., None])
         _check_size(mask.shape if mask is not None else image_HWC.shape[:2], image_HWC.shape)
-        photo = ArrayCanvas(image_HWC)
-        self.restore_canvas(photo, result, damaged, colours=self.colours_of(photo, damaged, options))
+        photo, strength = ArrayCanvas(image_HWC), 1.0 if options is None else options.strength
+        colours = self.colours_of(photo, damaged, options)
+        made = MixedWith(result, photo, damaged, strength) if colours is None and strength < 1 else result
+        self.restore_canvas(photo, made, damaged, colours=colours)
         return result.pixels.reshape(pixels.shape)
 
     def restore_canvas(
@@ -220,8 +223,9 @@ class Restorer:
             through_network(photo, result, mask)
             return
         with Draft.of(photo, result, colours) as draft:
-            through_network(seen_by_network(photo, colours), draft.pixels, mask)
-            finish(draft.pixels, result, mask, colours)
+            seen = seen_by_network(photo, colours)
+            through_network(seen, draft.pixels, mask)
+            finish(draft.pixels, result, mask, colours, seen)
 
     def _through_network(
         self, arithmetic: Arithmetic, on_progress: OnProgress, photo: Canvas, result: Canvas, mask: Canvas | None

@@ -12,6 +12,7 @@ from oldphoto_core.errors import MaskMismatch
 from oldphoto_core.inference import blending
 from oldphoto_core.inference.canvas import Canvas, OnProgress
 from oldphoto_core.inference.contracts import JudgesColours, JudgesDamage, SaysArithmetic
+from oldphoto_core.inference.strength import MixedWith
 from oldphoto_core.scans import UnusableProfileError, working_space
 from oldphoto_core.tone.colours import is_neutral
 from oldphoto_core.tone.measures import measure
@@ -55,6 +56,8 @@ class PhotoBuffer(ABC):
 
     colours: Colours | None = None
     """What was decided about its colours, once it is restored; None: nothing was."""
+    strength: float = 1.0
+    """How much of the restoration is taken where nothing is damaged."""
     equal_channels: bool = False
     """Whether the derivative's channels are equal in the levels of its own profile."""
 
@@ -105,7 +108,8 @@ class PhotoBuffer(ABC):
         return covered
 
     def judge_colours(self, restorer: RestoresPhotos, options: ToneOptions) -> None:
-        """Decides whether it is monochrome, for networks that ask for it."""
+        """Decides whether it is monochrome, for networks that ask for it, and takes the strength over."""
+        self.strength = options.strength
         if not isinstance(restorer, JudgesColours):
             return
         self.colours = restorer.colours_of(self.shown, self.mask, options)
@@ -115,6 +119,12 @@ class PhotoBuffer(ABC):
     @abstractmethod
     def restore(self, restorer: RestoresPhotos, on_part: OnProgress) -> None:
         """The network, on the whole picture."""
+
+    def _mixing(self, photo: Canvas, result: Canvas) -> Canvas:
+        """The result as networks write it: mixed with what they see, unless they do that with tone and tint."""
+        if self.strength == 1 or self.colours is not None:
+            return result
+        return MixedWith(result, photo, self.mask, self.strength)
 
     def arithmetic(self, restorer: RestoresPhotos) -> str | None:
         """What the network computes it in, if it says that."""

@@ -66,7 +66,8 @@ class DiskBuffer(PhotoBuffer):
         """The network, which must be one that restores canvases."""
         assert isinstance(restorer, RestoresCanvases)
         view = self._view
-        photo, result = view or self.photo, view or self.result
+        photo = view or self.photo
+        result = self._mixing(photo, view or self.result)
         if isinstance(restorer, JudgesColours):
             restorer.restore_canvas(photo, result, self.mask, on_part, self.colours)
         else:

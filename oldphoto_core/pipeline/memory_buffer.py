@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from oldphoto_core.inference.canvas import ArrayCanvas, Canvas, OnProgress
 from oldphoto_core.inference.contracts import JudgesColours, RestoresCanvases
 from oldphoto_core.inference.srgb_view import equalised
+from oldphoto_core.inference.strength import mixed
 from oldphoto_core.pipeline.buffers import PageOf, PhotoBuffer
 from oldphoto_core.scans import damage_of, write_mask, write_scan
 
@@ -62,14 +63,18 @@ class MemoryBuffer(PhotoBuffer):
         pixels = self.shown.read(0, self.scan.height)
         if isinstance(restorer, JudgesColours):
             restored = np.empty_like(pixels)
-            restorer.restore_canvas(self.shown, ArrayCanvas(restored), self.mask, on_part, self.colours)
+            result = self._mixing(self.shown, ArrayCanvas(restored))
+            restorer.restore_canvas(self.shown, result, self.mask, on_part, self.colours)
         elif isinstance(restorer, RestoresCanvases):
             restored = np.empty_like(pixels)
-            restorer.restore_canvas(self.shown, ArrayCanvas(restored), self.mask, on_part)
+            result = self._mixing(self.shown, ArrayCanvas(restored))
+            restorer.restore_canvas(self.shown, result, self.mask, on_part)
         else:
             restored = restorer.restore(pixels, self._damaged())
         if restored.shape != pixels.shape or restored.dtype != pixels.dtype:
             raise ValueError(f"the network made {restored.shape} {restored.dtype} of {pixels.shape} {pixels.dtype}")
+        if self.strength < 1 and not isinstance(restorer, RestoresCanvases):
+            restored = mixed(restored, pixels, self.strength, self._damaged())
         if self.space is not None:
             self._made = restored
             return

@@ -127,7 +127,8 @@ def _given(options: RestoreOptions) -> dict[str, Any]:
     pages = {"pages": options.pages} if options.pages else {}
     chosen = {"sensitivity": options.sensitivity} if options.sensitivity != "normal" else {}
     framed = {"frame": options.frame} if options.frame != "auto" else {}
-    return pages | chosen | framed | ({} if options.tone is None else {"tone": options.tone})
+    weaker = {"strength": options.strength} if options.strength != 1 else {}
+    return pages | chosen | framed | weaker | ({} if options.tone is None else {"tone": options.tone})
 
 
 def identity(key: str, content: bytes | Path, sha256: str = "") -> dict[str, Any]:
