@@ -54,6 +54,8 @@ class Record:
     """Of the mask that this run wrote; empty where a given mask lies there itself, or where none was noted."""
     size: tuple[int, int] | None
     """(height, width) of the master, where the record says it."""
+    pages: int
+    """Of the master's file."""
     answers: int
     """Number of the curator's decision that the derivative answers; 0: none."""
 
@@ -88,5 +90,6 @@ def _as_record(record: dict[str, Any]) -> Record:
         mask_key=mask_key(str(source["key"]), paged="pages" in record),
         mask_sha256=str((record.get("mask_file") or {}).get("sha256", "")),
         size=(source["height"], source["width"]) if "width" in source else None,
+        pages=max(1, len(record.get("pages", ()))),
         answers=int((record.get("review") or {}).get("number", 0)),
     )

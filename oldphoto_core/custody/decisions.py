@@ -158,6 +158,8 @@ def _wrong_size(target: Bucket, last: Decision, record: Record) -> str:
         return ""
     except ScanError as error:
         return f"it is no mask that can be read: {error}"
+    if max(mask.pages, 1) != record.pages:
+        return f"it has {mask.pages} pages, its photo {record.pages}: make a TIFF of a mask for each page"
     if record.size is None or (mask.height, mask.width) == record.size:
         return ""
     height, width = record.size

@@ -71,7 +71,7 @@ def record_of(task: PhotoTask, output: str, derivative: bytes | Path) -> dict[st
             "precision": task.arithmetic,
             "seed": SEED,
         },
-        options={**chosen, **_given(place.options), "digest": place.digest(photo)},
+        options={**chosen, **_given(place.options), **_strength(task), "digest": place.digest(photo)},
         mask=_mask(task),
         mask_file=None if task.error else task.mask_file,
         difference=_difference(task),
@@ -127,8 +127,13 @@ def _given(options: RestoreOptions) -> dict[str, Any]:
     pages = {"pages": options.pages} if options.pages else {}
     chosen = {"sensitivity": options.sensitivity} if options.sensitivity != "normal" else {}
     framed = {"frame": options.frame} if options.frame != "auto" else {}
-    weaker = {"strength": options.strength} if options.strength != 1 else {}
-    return pages | chosen | framed | weaker | ({} if options.tone is None else {"tone": options.tone})
+    return pages | chosen | framed | ({} if options.tone is None else {"tone": options.tone})
+
+
+def _strength(task: PhotoTask) -> dict[str, float]:
+    """The strength that counted, where it is not all."""
+    strength = task.tone_options.strength
+    return {"strength": strength} if strength != 1 else {}
 
 
 def identity(key: str, content: bytes | Path, sha256: str = "") -> dict[str, Any]:

@@ -54,6 +54,8 @@ class Decision:
     """sha256 of the run's mask, as it was before anybody corrected it; empty: there was none, or nobody kept it."""
     protected: tuple[Region, ...] = ()
     """Regions that no restoration changes."""
+    strength: float | None = None
+    """How much of the restoration is taken where nothing is damaged, 0 to 1, instead of the run's; None: as the run."""
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     """Of this decision, so that no two have the same bytes."""
 
@@ -75,6 +77,8 @@ class Decision:
             if value and not _SHA256.fullmatch(value):
                 raise ConfigError(f"{name} is {value[:80]!r}; give a sha256 in 64 hex digits, or nothing")
         _check_time(self.time)
+        if self.strength is not None and not (type(self.strength) in (int, float) and 0 <= self.strength <= 1):
+            raise ConfigError(f"strength is {str(self.strength)[:80]}; give a number from 0 to 1, or nothing")
         object.__setattr__(self, "protected", checked_regions(self.protected))
 
     def as_dict(self) -> dict[str, Any]:
