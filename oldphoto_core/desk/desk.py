@@ -125,8 +125,8 @@ class Desk:
         opened = self._opened(name)
         if opened.size is None or opened.pages > 1:
             raise UsageError(
-                f"the mask of {opened.photo.key} cannot be corrected here, as it has no picture, or several pages: put a"
-                " mask for each page into one TIFF, as docs/review.md says"
+                f"the mask of {opened.photo.key} cannot be corrected here, as it has no picture, or several pages: put"
+                " a mask for each page into one TIFF, as docs/review.md says"
             )
         width, height = opened.size
         return store_mask(self.queue.target, opened.photo.key, unpacked(data, height, width))
