@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from oldphoto_core.custody.claims import Record, read_record
-from oldphoto_core.custody.findings import Finding, Outcome
+from oldphoto_core.custody.findings import Finding, Kind, Outcome
 from oldphoto_core.errors import DamagedDecision, ScanError, SourceMissing, StorageError
 from oldphoto_core.reviews.decision import Decision
 from oldphoto_core.reviews.states import statement
@@ -104,7 +104,7 @@ def _check_copies(target: Bucket, key: str, decisions: list[Decision], outcome: 
     last, mask = decisions[-1].mask, mask_of(key)
     there = target.sha256(mask) if target.info(mask) is not None else ""
     if there != last:
-        kind = "altered" if there and last else "extra" if there else "missing"
+        kind: Kind = "altered" if there and last else "extra" if there else "missing"
         detail = "not the corrected mask of the last decision; oldphoto review --import takes it up with redo"
         outcome.findings.append(
             Finding(key=mask, kind=kind, detail=detail if there else again, expected_sha256=last, found_sha256=there)
