@@ -24,7 +24,7 @@ def audit(
         str | None, typer.Option(metavar="URL", help="Folder or URL for audit.json and audit.csv; none: not written.")
     ] = None,
 ) -> None:
-    """Read every derivative and mask again and hold it against its record. Nothing in the target is changed.
+    """Read every derivative, mask and decision again and hold it against its record. Nothing there is changed.
 
     Exit codes: 0 all is as recorded, 1 could not be done, 2 wrong usage, 3 something was found.
     """
@@ -53,6 +53,8 @@ def report_findings(report: AuditReport) -> None:
         f"{report.derivatives} derivatives and {report.masks} masks are as recorded"
         f" ({report.bytes_read / 1e6:.1f} MB in {report.seconds:.1f} s); {counts}"
     )
+    if report.decisions:
+        show(f"the decisions about {report.decisions} photos are about what lies there")
     if report.unfinished_unknown:
         show(f"what killed writers began and left is not known: {report.unfinished_unknown}")
     if report.masks_not_recorded:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.terminal import RegistryOption, say, show, show_json, table
+from flows.commands.terminal import RegistryOption, names_of, say, show, show_json, table
+
+if TYPE_CHECKING:
+    from oldphoto_core.checkpoints import ModelCard
 
 Why = Annotated[str, typer.Option(metavar="TEXT", help="The reason, for the history.")]
 Who = Annotated[str, typer.Option(metavar="NAME", help="Who decided it; by default user@machine.")]
@@ -30,14 +33,28 @@ def _from_elsewhere() -> None:
     """Make weights from elsewhere models of oldphoto."""
 
 
-def list_models(registry: RegistryOption = None) -> None:
+def list_models(
+    registry: RegistryOption = None,
+    reviews: Annotated[
+        str, typer.Option(metavar="URL,...", help="Targets in which curators decided: which share they accepted.")
+    ] = "",
+) -> None:
     """Names of the models that come with oldphoto, of imported ones, and of the registry's, one line each."""
     from oldphoto_core.checkpoints import Registry, imported_models, read_card, shipped_models
+    from oldphoto_core.checkpoints.store import TONE
     from oldphoto_core.errors import DamagedWeights
+    from oldphoto_core.reviews.shares import reviewed_by_model
+    from oldphoto_core.storage import Bucket
+
+    shares = reviewed_by_model(Bucket(url) for url in names_of(reviews)) if reviews else {}
+
+    def summary(card: ModelCard) -> str:
+        share = shares.get(card.restoring_digest(card.parts.get(TONE)))
+        return f"{card.summary}{f'  [{share}]' if share else ''}"
 
     for name in [*shipped_models(), *imported_models()]:
         card = read_card(name)
-        show(f"{name}  {card.preset}  {card.weights_sha256[:12]}  {card.summary}")
+        show(f"{name}  {card.preset}  {card.weights_sha256[:12]}  {summary(card)}")
     if registry is None:
         return
     there = Registry(registry)
@@ -49,7 +66,7 @@ def list_models(registry: RegistryOption = None) -> None:
         except DamagedWeights as error:
             show(f"{reference}  cannot be used{pointers.get(reference, '')}: {error}")
             continue
-        show(f"{reference}  {card.preset}  {card.weights_sha256[:12]}{pointers.get(reference, '')}  {card.summary}")
+        show(f"{reference}  {card.preset}  {card.weights_sha256[:12]}{pointers.get(reference, '')}  {summary(card)}")
 
 
 def show_model(

@@ -95,6 +95,10 @@ def restore(
         float | None,
         typer.Option(min=0.0, max=1.0, help="How much of the predicted tone map is applied; 0 leaves tone alone."),
     ] = OPTIONS.tone,
+    strength: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="How much of the restoration is taken where nothing is damaged."),
+    ] = OPTIONS.strength,
     existing: Annotated[
         ExistingPolicy, typer.Option(help="What to do about results that are there already.")
     ] = OPTIONS.existing,

@@ -21,6 +21,9 @@ def retrain(
         str, typer.Option(metavar="URL", envvar="OLDPHOTO_REGISTRY", help="Registry that has the champion.")
     ],
     old: Annotated[str | None, typer.Option(metavar="URL", help="Old photos of before, kept elsewhere.")] = None,
+    reviews: Annotated[
+        str | None, typer.Option(metavar="URL", help="Target whose photos with corrected masks judge, too.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
     minimum: Annotated[int, typer.Option(min=1, help="New photos below which nothing is trained.")] = 50,
     again: Annotated[bool, typer.Option("--again", help="Also if the same new photos were tried before.")] = False,
@@ -44,8 +47,9 @@ def retrain(
 
     given: dict[str, Any] = {"steps": steps, "batch": batch, "crop": crop, "learning_rate": learning_rate, "seed": seed}
     settings: dict[str, Any] = {
-        "again": again, "new_share": new_share, "tolerance_psnr": tolerance_psnr, "tolerance_niqe": tolerance_niqe,
-        "tolerance_gap": tolerance_gap, "changes": {name: value for name, value in given.items() if value is not None},
+        "again": again, "reviews": reviews, "new_share": new_share, "tolerance_psnr": tolerance_psnr,
+        "tolerance_niqe": tolerance_niqe, "tolerance_gap": tolerance_gap,
+        "changes": {name: value for name, value in given.items() if value is not None},
     }  # fmt: skip
     config = RetrainConfig(incoming=incoming, clean=clean, registry=registry, old=old, minimum=minimum, **settings)
     with prefect_session(say, meanwhile=lambda: _check(config, writes=not dry_run)):
@@ -67,7 +71,7 @@ def _check(config: Any, *, writes: bool) -> None:
     registry = Registry(config.registry)
     registry.exact("champion")
     config.stages("compact", "champion", {})
-    for source in (config.incoming, config.clean, config.old):
+    for source in (config.incoming, config.clean, config.old, config.reviews):
         if source is not None:
             next(iter(Bucket(source).list()), None)
     if writes:

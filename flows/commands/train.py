@@ -77,6 +77,9 @@ def train(
     start_from: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Begin with the weights of this model: fine-tuning.")
     ] = None,
+    reviews: Annotated[
+        str | None, typer.Option(metavar="URL", help="Target whose corrected masks the detector learns from, too.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps of each stage.")] = None,
     batch: Annotated[int | None, typer.Option(min=2, help="Crops a step.")] = None,
     crop: Annotated[int | None, typer.Option(min=32, help="Side of a crop, in pixels.")] = None,
@@ -102,6 +105,7 @@ def train(
     given: dict[str, Any] = {"steps": steps, "batch": batch, "crop": crop, "seed": seed, "holdout": holdout}
     given |= {"start_model": start_from, "learning_rate": learning_rate, "precision": precision}
     given |= {"accumulation": accumulate, "compiled": compiled or None, "pairs": pairs, "outlines": outlines}
+    given |= {"reviews": reviews}
     changes = {field: value for field, value in given.items() if value is not None}
     if recipe is not None:
         changes["recipe"] = recipe_named(recipe)
@@ -142,9 +146,12 @@ def _check_training(stage: str, preset: str, joint: bool, changes: dict[str, Any
     from oldphoto_core.errors import SourceMissing
     from oldphoto_core.storage import Bucket
     from oldphoto_core.training.provenance import with_outlines
+    from oldphoto_core.training.reviewed import corrected_photos
     from oldphoto_core.training.run import configs_for
 
     configs = [with_outlines(config) for config in configs_for(stage, preset, joint=joint, **changes)]
+    if "reviews" in changes:
+        say(f"corrected masks of {len(corrected_photos(Bucket(changes['reviews'])))} photos in {changes['reviews']}")
     if "pairs" in changes:
         _check_pairs(Bucket(changes["pairs"]), configs, changes.get("recipe"))
     *sources, out = (Bucket(place) for place in places)

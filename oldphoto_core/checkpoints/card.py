@@ -122,6 +122,18 @@ class ModelCard:
         """sha256 of the JSON, in hex: of what `oldphoto models show` prints."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
+    def restoring_digest(self, tone: str | None) -> str:
+        """Of all weights that shape every derivative: records and ledgers name the model by it.
+
+        Args:
+            tone: sha256 of the file of its tone network; None: it has none, or does not use it.
+        """
+        return (
+            self.weights_sha256
+            if tone is None
+            else hashlib.sha256(f"{self.weights_sha256} {tone}".encode()).hexdigest()
+        )
+
     @classmethod
     def from_json(cls, text: str, name: str) -> ModelCard:
         """The inverse of `to_json`; `name` is for the message of DamagedWeights."""

@@ -52,6 +52,12 @@ class Record:
     """Of the mask in the target."""
     mask_sha256: str
     """Of the mask that this run wrote; empty where a given mask lies there itself, or where none was noted."""
+    size: tuple[int, int] | None
+    """(height, width) of the master, where the record says it."""
+    pages: int
+    """Of the master's file."""
+    answers: int
+    """Number of the curator's decision that the derivative answers; 0: none."""
 
     @property
     def run_id(self) -> str:
@@ -76,11 +82,14 @@ def read_record(target: Bucket, key: str) -> Record | None:
 
 
 def _as_record(record: dict[str, Any]) -> Record:
-    derivative = record["derivative"]
+    source, derivative = record["source"], record["derivative"]
     written_at = datetime.fromisoformat(record["time"]).timestamp()
     return Record(
         Claim(str(derivative["key"]), str(derivative["sha256"]), str(record["run_id"]), written_at),
         has_mask=record["status"] == "restored",
-        mask_key=mask_key(str(record["source"]["key"]), paged="pages" in record),
+        mask_key=mask_key(str(source["key"]), paged="pages" in record),
         mask_sha256=str((record.get("mask_file") or {}).get("sha256", "")),
+        size=(source["height"], source["width"]) if "width" in source else None,
+        pages=max(1, len(record.get("pages", ()))),
+        answers=int((record.get("review") or {}).get("number", 0)),
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 if TYPE_CHECKING:
     from oldphoto_core.storage import Bucket
 
-Kind = Literal["missing", "altered", "extra", "unreadable", "unfinished"]
+Kind = Literal["missing", "altered", "extra", "unreadable", "unfinished", "mismatched"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -22,7 +22,7 @@ class Finding:
     """In the target."""
     kind: Kind
     """missing: recorded, not there; altered: other bytes; extra: nobody recorded it; unreadable: the store failed;
-    unfinished: begun by a writer that was killed."""
+    unfinished: begun by a writer that was killed; mismatched: a decision that does not fit its photo any more."""
     detail: str
     """For people, in one line."""
     run_id: str = ""
@@ -33,13 +33,15 @@ class Finding:
 
 @dataclass(slots=True)
 class Outcome:
-    """Of one record, or of one claim without a record."""
+    """Of one record, of one claim without a record, or of the decisions about one photo."""
 
     findings: list[Finding] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
     """Keys that somebody answers for."""
     good: list[str] = field(default_factory=list)
     not_recorded: int = 0
+    accepted: dict[str, str] = field(default_factory=dict)
+    """Derivatives that a curator accepted, and who did, when and why."""
 
 
 @dataclass(slots=True)
@@ -56,6 +58,8 @@ class AuditReport:
     masks_not_recorded: int = 0
     """Masks that are there, and of which no digest was recorded."""
     records: int = 0
+    decisions: int = 0
+    """Photos whose decisions are sound and about what lies there."""
     bytes_read: int = 0
     """Of derivatives and masks."""
     unfinished_unknown: str = ""
@@ -81,6 +85,7 @@ class AuditReport:
         self.findings += outcome.findings
         self.derivatives += sum(key.startswith("photos/") for key in outcome.good)
         self.masks += sum(key.startswith("masks/") for key in outcome.good)
+        self.decisions += sum(key.startswith("reviews/") for key in outcome.good)
         self.masks_not_recorded += outcome.not_recorded
         self.bytes_read += sum(sizes.get(key, 0) for key in outcome.good)
 

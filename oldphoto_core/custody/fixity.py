@@ -1,4 +1,7 @@
-"""Fixity of a target: every derivative and mask is read again and held against its record, or its run's ledger."""
+"""Fixity of a target: every derivative and mask is read again and held against its record, or its run's ledger.
+
+Decisions of curators are held against what they are about.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,11 @@ from datetime import UTC, datetime
 from functools import partial
 
 from oldphoto_core.custody.claims import Claim, Record, claims_of_ledgers, read_record
+from oldphoto_core.custody.decisions import decision_outcomes, name_accepted
 from oldphoto_core.custody.findings import AuditReport, Finding, Outcome
 from oldphoto_core.errors import SourceMissing, StorageError, UsageError
 from oldphoto_core.reports.record import mask_key
+from oldphoto_core.reviews.store import REVIEWS
 from oldphoto_core.runs.job import RESULT_FOLDERS
 from oldphoto_core.storage import Bucket, ObjectInfo
 from oldphoto_core.storage.ledger import FACTS_KEY
@@ -28,7 +33,7 @@ def audit(
     out: Bucket | None = None,
     threads: int = THREADS,
 ) -> AuditReport:
-    """Reads every derivative and mask of the target; nothing is written there.
+    """Reads every derivative, mask and decision of the target; nothing is written there.
 
     Objects are read in chunks of some MiB, one for each thread; beyond that memory holds the keys of the target and the
     rows of its ledgers. `on_object` is called with how many records and derivatives are done, of how many. Where `out`
@@ -44,12 +49,18 @@ def audit(
     claims = claims_of_ledgers(target)
     listed = [info for folder in FOLDERS for info in target.list(folder)]
     sizes = {info.key: info.size for info in listed if not info.is_unlisted}
-    report.findings += _unlisted(info for info in listed if info.is_unlisted)
+    reviews = target.list(REVIEWS)
+    report.findings += _unlisted(info for info in (*listed, *reviews) if info.is_unlisted)
     answered: set[str] = set()
     for done, (outcome, total) in enumerate(_outcomes(target, claims, sizes, threads), start=1):
         answered.update(outcome.seen)
         report.add(outcome, sizes)
         on_object(done, total)
+    accepted: dict[str, str] = {}
+    for outcome in decision_outcomes(target, threads):
+        accepted.update(outcome.accepted)
+        report.add(outcome, sizes)
+    report.findings = name_accepted(report.findings, accepted)
     report.records = len(_recorded(sizes))
     report.findings += _extra(sizes, answered)
     report.findings += _links(target)
@@ -76,7 +87,7 @@ def check_places(target: Bucket, out: Bucket | None) -> None:
         raise SourceMissing(f"{target.url} holds no run of oldphoto: name the target of a restoration")
     if out is None:
         return
-    for folder in FOLDERS:
+    for folder in (*FOLDERS, REVIEWS):
         if target.join(folder).contains(out):
             raise UsageError(f"--out {out} lies in {target.join(folder)}, which is audited; name another place")
     for source in _sources(target):

@@ -15,13 +15,13 @@ from oldphoto_core.desk.pyramid import TILE
 from oldphoto_core.desk.queue import FILTERS, Queue
 from oldphoto_core.errors import SourceMissing, UsageError
 from oldphoto_core.reports.page.thumbnails import REPORT, thumbnail_stem
-from oldphoto_core.reviews.corrected import store_mask
+from oldphoto_core.reviews.corrected import store_mask, with_uncorrected
 from oldphoto_core.reviews.decision import Decision
 
 TAKEN_SECONDS = 60.0
 """For so long others are told that somebody looks at a photo, after the last sign of it."""
 MOST_TAKEN = 1000
-_DECIDED = ("key", "verdict", "reviewer", "note", "seen", "mask", "protected", "id")
+_DECIDED = ("key", "verdict", "reviewer", "note", "seen", "mask")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,7 @@ class Desk:
             "state": self.queue.state(opened.photo),
             "decision": decision.as_dict() if decision else None,
             "mode": facts.get("options", {}).get("mode", "full"),
+            "strength": facts.get("options", {}).get("strength", 1.0),
             "tile": TILE,
             "preview": {"largest": LARGEST, "context": CONTEXT},
         }
@@ -123,7 +124,10 @@ class Desk:
         """Store a corrected mask; returns its sha256 for the decision that follows. Raises UsageError."""
         opened = self._opened(name)
         if opened.size is None or opened.pages > 1:
-            raise UsageError(f"the mask of {opened.photo.key} cannot be corrected here: it has no picture, or several")
+            raise UsageError(
+                f"the mask of {opened.photo.key} cannot be corrected here, as it has no picture, or several pages: put"
+                " a mask for each page into one TIFF, as docs/review.md says"
+            )
         width, height = opened.size
         return store_mask(self.queue.target, opened.photo.key, unpacked(data, height, width))
 
@@ -139,16 +143,19 @@ class Desk:
             UsageError, SourceMissing: what makes no sense.
         """
         try:
-            known: dict[str, Any] = {name: plain[name] or "" for name in _DECIDED if name not in ("protected", "id")}
+            known: dict[str, Any] = {name: plain[name] or "" for name in _DECIDED}
             after = plain["after"]
-            decision = Decision(**known, protected=plain["protected"], id=str(plain["id"])[:64])
+            decision = Decision(
+                **known, protected=plain["protected"], strength=plain.get("strength"), id=str(plain["id"])[:64]
+            )
         except (KeyError, TypeError) as error:
             raise UsageError(f"the decision lacks something, or holds what it should not: {error}") from error
         if type(after) is not int or after < 0:
             raise UsageError(f"after is {str(after)[:40]}; give the number of the last decision, or 0")
         photo = self.queue.photo(decision.key)
         self.pictures.check_derivative(photo, decision.seen, may_be_gone=decision.verdict != "accept")
-        stored = self.queue.reviews.add(decision, after=after)
+        last = self.queue.look_again(decision.key)
+        stored = self.queue.reviews.add(with_uncorrected(self.queue.target, decision, last), after=after)
         self.queue.note(stored)
         return {"decision": stored.as_dict(), "state": self.queue.state(photo), "decided": self.queue.decided}
 
@@ -160,9 +167,11 @@ class Desk:
         try:
             left, top, width, height = (int(asked[name]) for name in ("left", "top", "width", "height"))
             tone = float(asked["tone"]) if "tone" in asked else None
+            strength = float(asked.get("strength", "1"))
         except (KeyError, ValueError) as error:
             raise UsageError("a preview needs left, top, width and height in whole pixels") from error
-        part = Part(left=left, top=top, width=width, height=height, mode=asked.get("mode", "full"), tone=tone)
+        mode = asked.get("mode", "full")
+        part = Part(left=left, top=top, width=width, height=height, mode=mode, tone=tone, strength=strength)
         x, y, right, bottom = part.widened(opened.pyramids["before"].size)
         return self._previewer.png(opened.pyramids["before"], part, unpacked(mask, bottom - y, right - x))
 

@@ -15,6 +15,7 @@ from oldphoto_core.inference import blending
 from oldphoto_core.inference.contracts import JudgesColours, RestoresCanvases, RestoresPhotos
 from oldphoto_core.inference.models import load_restorer
 from oldphoto_core.inference.network_options import NetworkOptions
+from oldphoto_core.inference.strength import MixedWith
 from oldphoto_core.tone import ToneOptions
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Part:
     """full or scratches, as `--mode`."""
     tone: float | None = None
     """As `--tone`; None: as runs do it where nobody says."""
+    strength: float = 1.0
+    """As `--strength`; in mode scratches it has no effect."""
 
     def __post_init__(self) -> None:
         if not (0 < self.width <= LARGEST and 0 < self.height <= LARGEST and self.left >= 0 and self.top >= 0):
@@ -48,6 +51,8 @@ class Part:
             raise UsageError(f"mode is {self.mode[:20]!r}; choose full or scratches")
         if self.tone is not None and not 0 <= self.tone <= 1:
             raise UsageError(f"tone is {self.tone}; give a number from 0 to 1")
+        if not 0 <= self.strength <= 1:
+            raise UsageError(f"strength is {self.strength}; give a number from 0 to 1")
 
     def widened(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
         """Left, top, right and bottom of the part with its context, inside the picture of that width and height."""
@@ -96,13 +101,17 @@ def _restored(restorer: RestoresPhotos, pixels: Rgb, mask: NDArray[np.bool_], pa
     photo, result = ArrayCanvas(pixels), ArrayCanvas(np.empty_like(pixels))
     plane = blending.feathered(mask, blending.margin_of(*mask.shape) if keeps_rest else 0)[..., np.newaxis]
     damaged = ArrayCanvas(plane) if mask.any() else None
+    strength = 1.0 if keeps_rest else part.strength
+    tone = ToneOptions(tone=0.0 if keeps_rest else part.tone, own_tone=keeps_rest, strength=strength)
+    colours = restorer.colours_of(photo, damaged, tone) if isinstance(restorer, JudgesColours) else None
+    # what is mixed with tone and tint is mixed by the restorer
+    made = result if strength == 1 or colours is not None else MixedWith(result, photo, damaged, strength)
     if isinstance(restorer, JudgesColours):
-        tone = ToneOptions(tone=0.0 if keeps_rest else part.tone, own_tone=keeps_rest)
-        restorer.restore_canvas(photo, result, damaged, _nobody, restorer.colours_of(photo, damaged, tone))
+        restorer.restore_canvas(photo, made, damaged, _nobody, colours)
     elif isinstance(restorer, RestoresCanvases):
-        restorer.restore_canvas(photo, result, damaged, _nobody)
+        restorer.restore_canvas(photo, made, damaged, _nobody)
     else:
-        result = ArrayCanvas(np.array(restorer.restore(pixels, None if damaged is None else plane[..., 0] != 0)))
+        made.write(0, np.array(restorer.restore(pixels, None if damaged is None else plane[..., 0] != 0)))
     if keeps_rest:
         blending.blend(photo, result, ArrayCanvas(plane))
     return result.pixels

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from oldphoto_core.errors import SourceMissing
 from oldphoto_core.reviews.decision import Decision
+from oldphoto_core.reviews.states import State, state_of
 from oldphoto_core.reviews.store import Reviews
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.ledger import (
@@ -29,14 +30,12 @@ from oldphoto_core.storage.ledger import (
 if TYPE_CHECKING:
     import pandas as pd
 
-State = Literal["open", "accepted", "rejected", "sent back"]
 Filter = Literal["open", "accepted", "rejected", "sent back", "all", "warnings", "damaged", "failed"]
 FILTERS: tuple[Filter, ...] = get_args(Filter)
 PAGE = 60
 """Photos of a page, at most."""
 REFRESH_SECONDS = 5.0
 """How old may be what is known of runs and of decisions that others made."""
-_STATES: dict[str, State] = {"accept": "accepted", "reject": "rejected", "redo": "sent back"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,12 +152,7 @@ class Queue:
 
     def state(self, photo: QueuedPhoto) -> State:
         """What was decided about the derivative as it is now; a new derivative is to be looked at again."""
-        decision = self._decisions.get(photo.key)
-        if decision is None:
-            return "open"
-        if decision.verdict != "reject" and decision.seen != photo.output_sha256:
-            return "open"
-        return _STATES[decision.verdict]
+        return state_of(self._decisions.get(photo.key), photo.output_sha256)
 
     def page(self, chosen: Filter = "open", search: str = "", after: str = "", limit: int = PAGE) -> dict[str, Any]:
         """Rows of the queue that a filter and a search (a part of the key) show.

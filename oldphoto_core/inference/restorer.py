@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 from functools import partial
@@ -22,6 +21,7 @@ from oldphoto_core.inference.canvas import OnProgress, Subject
 from oldphoto_core.inference.finder import DamageFinder
 from oldphoto_core.inference.network_options import DEFAULT_NETWORK, Arithmetic, NetworkOptions
 from oldphoto_core.inference.runner import Runner, is_out_of_memory
+from oldphoto_core.inference.strength import MixedWith
 from oldphoto_core.inference.toning import Draft, finish, seen_by_network
 from oldphoto_core.nets.architectures import PUBLISHED
 from oldphoto_core.nets.tone import ToneNet
@@ -56,7 +56,7 @@ class Restorer:
         """
         self.card: ModelCard = model.card
         self.name: str = model.card.name
-        self.digest: str = _digest(model.card, tone)
+        self.digest: str = model.card.restoring_digest(None if tone is None else model.card.parts.get(TONE, ""))
         self.card_digest: str = model.card.digest
         self.max_megapixels = max_megapixels
         self._runner = Runner(model, options or DEFAULT_NETWORK, compiled=compiled)
@@ -184,8 +184,10 @@ class Restorer:
         result = ArrayCanvas(np.empty_like(image_HWC))
         damaged = None if mask is None or not mask.any() else ArrayCanvas(mask[..., None])
         _check_size(mask.shape if mask is not None else image_HWC.shape[:2], image_HWC.shape)
-        photo = ArrayCanvas(image_HWC)
-        self.restore_canvas(photo, result, damaged, colours=self.colours_of(photo, damaged, options))
+        photo, strength = ArrayCanvas(image_HWC), 1.0 if options is None else options.strength
+        colours = self.colours_of(photo, damaged, options)
+        made = MixedWith(result, photo, damaged, strength) if colours is None and strength < 1 else result
+        self.restore_canvas(photo, made, damaged, colours=colours)
         return result.pixels.reshape(pixels.shape)
 
     def restore_canvas(
@@ -219,8 +221,9 @@ class Restorer:
             through_network(photo, result, mask)
             return
         with Draft.of(photo, result, colours) as draft:
-            through_network(seen_by_network(photo, colours), draft.pixels, mask)
-            finish(draft.pixels, result, mask, colours)
+            seen = seen_by_network(photo, colours)
+            through_network(seen, draft.pixels, mask)
+            finish(draft.pixels, result, mask, colours, seen)
 
     def _through_network(
         self, arithmetic: Arithmetic, on_progress: OnProgress, photo: Canvas, result: Canvas, mask: Canvas | None
@@ -239,13 +242,6 @@ class Restorer:
             if not runner.take_less():
                 raise ScanTooLarge(f"{width} x {height} pixels do not fit on {self.device} in any part: {reason}")
             _log.warning("out of memory on %s; going on with tiles of %.2f megapixels", self.device, runner.megapixels)
-
-
-def _digest(card: ModelCard, tone: ToneNet | None) -> str:
-    """Of all weights that shape every derivative."""
-    if tone is None:
-        return card.weights_sha256
-    return hashlib.sha256(f"{card.weights_sha256} {card.parts.get(TONE, '')}".encode()).hexdigest()
 
 
 def _nobody(_done: int, _total: int) -> None:

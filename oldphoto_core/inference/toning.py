@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from oldphoto_core.canvas import ArrayCanvas, Canvas
 from oldphoto_core.folders import temporary_folder
+from oldphoto_core.inference.strength import mixed
 from oldphoto_core.scans import RawPixels
 from oldphoto_core.tone.colours import Colours
 from oldphoto_core.tone.finish import Finish
@@ -92,11 +93,12 @@ class Draft:
             self._folder.cleanup()
 
 
-def finish(draft: Canvas, result: Canvas, mask: Canvas | None, colours: Colours) -> None:
+def finish(draft: Canvas, result: Canvas, mask: Canvas | None, colours: Colours, seen: Canvas) -> None:
     """Writes every row of `result`: the draft, low frequencies held to a map of the photo's, tone mapped, and tinted.
 
     Args:
         draft: What the network made, 1 or 3 channels of uint16.
+        seen: What the network saw, of as many channels.
         result: Of the photo's shape and dtype.
         mask: One channel, not 0 = damaged; None: nothing is.
         colours: Of the photo.
@@ -110,5 +112,10 @@ def finish(draft: Canvas, result: Canvas, mask: Canvas | None, colours: Colours)
         made.add(top, draft.read(top, bottom), damaged)
     field = correction(before, made.means(TOP), made, identity=colours.options.own_tone)
     work = Finish(colours, field, result.shape[2], result.dtype)
+    strength = colours.options.strength
     for top, bottom in slabs(draft):
-        result.write(top, work.rows(top, draft.read(top, bottom)))
+        rows = work.rows(top, draft.read(top, bottom))
+        if strength < 1:
+            damaged = None if mask is None else mask.read(top, bottom)[..., 0] != 0
+            rows = mixed(rows, work.own(seen.read(top, bottom)), strength, damaged)
+        result.write(top, rows)

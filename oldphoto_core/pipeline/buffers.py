@@ -13,6 +13,7 @@ from oldphoto_core.errors import MaskMismatch
 from oldphoto_core.inference import blending
 from oldphoto_core.inference.canvas import OnProgress
 from oldphoto_core.inference.contracts import JudgesColours, JudgesDamage, RestoresCanvases, SaysArithmetic
+from oldphoto_core.inference.strength import MixedWith
 from oldphoto_core.scans import UnusableProfileError, working_space
 from oldphoto_core.tone.colours import is_neutral
 from oldphoto_core.tone.measures import measure
@@ -58,6 +59,8 @@ class PhotoBuffer(ABC):
 
     colours: Colours | None = None
     """What was decided about its colours, once it is restored; None: nothing was."""
+    strength: float = 1.0
+    """How much of the restoration is taken where nothing is damaged."""
     equal_channels: bool = False
     """Whether the derivative's channels are equal in the levels of its own profile."""
 
@@ -115,7 +118,8 @@ class PhotoBuffer(ABC):
         return covered
 
     def judge_colours(self, restorer: RestoresPhotos, options: ToneOptions) -> None:
-        """Decides whether it is monochrome, for networks that ask for it."""
+        """Decides whether it is monochrome, for networks that ask for it, and takes the strength over."""
+        self.strength = options.strength
         if not isinstance(restorer, JudgesColours):
             return
         self.colours = restorer.colours_of(self.shown, self.mask, options)
@@ -128,6 +132,8 @@ class PhotoBuffer(ABC):
 
     def _restore_canvas(self, restorer: RestoresCanvases, photo: Canvas, result: Canvas, on_part: OnProgress) -> None:
         """The same by rows, for networks that can; `photo` is what they see."""
+        if self.strength < 1 and self.colours is None:  # else it is mixed with tone and tint
+            result = MixedWith(result, photo, self.mask, self.strength)
         if isinstance(restorer, JudgesColours):
             restorer.restore_canvas(photo, result, self.mask, on_part, self.colours)
         else:

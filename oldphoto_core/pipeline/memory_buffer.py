@@ -12,6 +12,7 @@ from oldphoto_core.canvas import ArrayCanvas, Canvas
 from oldphoto_core.inference.canvas import OnProgress
 from oldphoto_core.inference.contracts import RestoresCanvases
 from oldphoto_core.inference.srgb_view import equalised
+from oldphoto_core.inference.strength import mixed
 from oldphoto_core.pipeline.buffers import PageOf, PhotoBuffer
 from oldphoto_core.scans import damage_of, write_mask, write_scan
 
@@ -70,6 +71,8 @@ class MemoryBuffer(PhotoBuffer):
             restored = restorer.restore(pixels, self._damaged())
         if restored.shape != pixels.shape or restored.dtype != pixels.dtype:
             raise ValueError(f"the network made {restored.shape} {restored.dtype} of {pixels.shape} {pixels.dtype}")
+        if self.strength < 1 and not isinstance(restorer, RestoresCanvases):
+            restored = mixed(restored, pixels, self.strength, self._damaged())
         if self.space is not None:
             self._made = restored
             return

@@ -90,6 +90,10 @@ class RestoreOptions:
     """How much of the tone map that the model's tone network predicts is applied, from 0 (tone is left alone) to 1.
     None: 0 in mode scratches, else `tone.options.DEFAULT_TONE`; models without a tone network leave tone alone."""
 
+    strength: float = 1.0
+    """How much of the restoration is taken where nothing is damaged, from 0 to 1; the rest is the photo itself, with
+    tone and tint applied. What is damaged is always restored."""
+
     existing: ExistingPolicy = "skip"
     """A derivative that is there already: leave it if up to date or not ours, do it again, or stop at once."""
 
@@ -147,6 +151,12 @@ class RestoreOptions:
             raise ConfigError(
                 f"tone is {self.tone} in mode scratches, where all that is not damaged stays the master's; give 0"
             )
+        _check_share("strength", self.strength)
+        if self.mode == "scratches" and self.strength != 1:
+            raise ConfigError(
+                f"strength is {self.strength} in mode scratches, where all that is not damaged stays the master's; give"
+                " 1"
+            )
         PageSelection.parse(self.pages)
         if self.max_growth != 0 and not 1 <= self.max_growth < math.inf:
             raise ConfigError(f"max_growth is {self.max_growth}; give a number from 1, or 0 for any size")
@@ -164,10 +174,10 @@ class RestoreOptions:
     def digest(self, mask_version: str = "", detector_digest: str = "") -> str:
         """Of what changes a derivative besides its master and the network: 16 hex digits of a sha256.
 
-        That is the format, the mode, the pages, the growth allowed, colour, tint and tone, the version of its mask,
-        and, where one is used, the detector, its sensitivity and whether frames are looked for. Nobody knows yet how
-        many pages the master has, so the pages count for every file. A photo is either refused by `max_damage` or not,
-        so that changes no derivative.
+        That is the format, the mode, the pages, the growth allowed, colour, tint, tone, strength, the version of its
+        mask, and, where one is used, the detector, its sensitivity and whether frames are looked for. Nobody knows yet
+        how many pages the master has, so the pages count for every file. A photo is either refused by `max_damage` or
+        not, so that changes no derivative.
         """
         relevant: dict[str, str | float] = {"format": self.format, "mask": mask_version}
         # left out where they are not used, so that what older versions made counts as made
@@ -183,6 +193,8 @@ class RestoreOptions:
             relevant["tint"] = self.tint
         if self.tone is not None:
             relevant["tone"] = self.tone
+        if self.strength != 1:
+            relevant["strength"] = self.strength
         if self.detect and detector_digest:
             relevant["detector"] = detector_digest
             if self.sensitivity != "normal":
@@ -199,7 +211,13 @@ class RestoreOptions:
     @property
     def tone_options(self) -> ToneOptions:
         """How colour and tone are treated."""
-        return ToneOptions(colour=self.colour, tint=self.tint, tone=self.tone, own_tone=self.mode == "scratches")
+        return ToneOptions(
+            colour=self.colour,
+            tint=self.tint,
+            tone=self.tone,
+            strength=self.strength,
+            own_tone=self.mode == "scratches",
+        )
 
     @property
     def selection(self) -> PageSelection:

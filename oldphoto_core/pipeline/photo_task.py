@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from oldphoto_core.errors import OldPhotoError, TimedOut
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from oldphoto_core.reviews.decision import Region
     from oldphoto_core.scans import FileFacts, Scan, SpooledScan
     from oldphoto_core.storage import Bucket, ObjectInfo
-    from oldphoto_core.tone import ToneMeasures
+    from oldphoto_core.tone import ToneMeasures, ToneOptions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,6 +142,14 @@ class PhotoTask:
         if self.photo.review is None or (self.multipage is not None and self.multipage.number != 1):
             return ()
         return self.photo.review.protected
+
+    @property
+    def tone_options(self) -> ToneOptions:
+        """How colour and tone are treated, in mode full with the strength that a curator asked for."""
+        options, review = self.place.options, self.photo.review
+        if review is None or review.strength is None or options.mode == "scratches":
+            return options.tone_options
+        return replace(options.tone_options, strength=review.strength)
 
     def run(self, stage: Stage) -> None:
         """Do one stage; what goes wrong becomes this photo's error and nobody else's."""

@@ -57,7 +57,7 @@ def record_of(task: PhotoTask, output: str, derivative: bytes | Path) -> dict[st
         },
         "derivative": {**identity(f"photos/{output}", derivative, task.output_sha256), **facts},
         "model": _model(task),
-        "options": {**_options(place.options), "digest": place.digest(photo)},
+        "options": {**_options(place.options), **_strength(task), "digest": place.digest(photo)},
         "mask": _mask(task),
         **_result(task, pages),
         "seconds": round(task.seconds, 3),
@@ -156,6 +156,12 @@ def sum_up(task: PhotoTask) -> None:
 def _first(pages: list[dict[str, Any]], part: str) -> dict[str, Any] | None:
     """Of the first page that has it."""
     return next((page[part] for page in pages if page[part]), None)
+
+
+def _strength(task: PhotoTask) -> dict[str, float]:
+    """The strength that counted, where it is not all."""
+    strength = task.tone_options.strength
+    return {"strength": strength} if strength != 1 else {}
 
 
 def identity(key: str, content: bytes | Path, sha256: str = "") -> dict[str, Any]:

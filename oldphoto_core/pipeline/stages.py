@@ -145,7 +145,7 @@ def restore(task: PhotoTask) -> None:
     if task.is_left_alone or (place.options.mode == "scratches" and buffer.mask is None):
         buffer.keep_master()
     else:
-        buffer.judge_colours(place.restorer, place.options.tone_options)
+        buffer.judge_colours(place.restorer, task.tone_options)
         buffer.restore(place.restorer, partial(_on_part, task))
         task.arithmetic = buffer.arithmetic(place.restorer)
         task.colour, task.toning = decision_of(buffer.colours), toning_of(buffer.colours)

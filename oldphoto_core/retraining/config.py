@@ -31,6 +31,8 @@ class RetrainConfig:
     """URL of the registry that has the champion."""
     old: str | None = None
     """URL of earlier old photos that are not in `incoming` any more."""
+    reviews: str | None = None
+    """URL of a target whose masks curators corrected: photos of it judge, too."""
 
     minimum: int = 50
     """Photos of `incoming` that the champion has not seen, below which nothing is trained."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, cast
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from oldphoto_core.checkpoints import SeenPhoto, load_model
+from oldphoto_core.errors import ScanError, StorageError
 from oldphoto_core.evaluation.bootstrap import mean_interval
 from oldphoto_core.evaluation.compare import EvaluationConfig, Method, centre, crops
 from oldphoto_core.evaluation.gap import gap_gain
@@ -26,8 +28,10 @@ from oldphoto_core.retraining.plan import Plan
 from oldphoto_core.scans import read_scan
 from oldphoto_core.scans.convert import to_rgb8
 from oldphoto_core.storage import Bucket
+from oldphoto_core.training.reviewed import read_corrected
 
 NATURAL, GAP = "real photos, NIQE", "real photos, latent domain gap"
+REVIEWED = "photos with corrected masks, NIQE"
 """Names of the sets without an original."""
 Photo = NDArray[np.uint8]
 
@@ -139,17 +143,35 @@ def _pairs(plan: Plan, methods: Sequence[Method], each: Callable[[], None]) -> I
 def _natural(plan: Plan, methods: Sequence[Method], each: Callable[[], None]) -> Iterator[Score]:
     settings = next(iter(evaluations(plan.config).values()))
     fitted: Naturalness = naturalness_of(Bucket(plan.config.clean), settings)
-    for key, photo in real_photos(plan):
-        nothing = np.zeros(photo.shape[:2], bool)
-        yield NATURAL, key, [fitted.score(method(photo, nothing)) for method in methods], -1
+    undamaged = ((NATURAL, key, photo, np.zeros(photo.shape[:2], bool)) for key, photo in real_photos(plan))
+    for name, key, photo, mask in chain(undamaged, _reviewed(plan)):
+        yield name, key, [fitted.score(method(photo, mask)) for method in methods], -1
         each()
+
+
+def _reviewed(plan: Plan) -> Iterator[tuple[str, str, Photo, NDArray[np.bool_]]]:
+    """Set, key, a crop around the middle of the damage, and its corrected mask."""
+    for photo in plan.reviewed:
+        try:
+            pixels, mask, _ = read_corrected(photo)
+        except (ScanError, StorageError):
+            continue  # not what it was when it was planned
+        rows, columns = (_around(np.flatnonzero(mask.any(axis=1 - axis)), mask.shape[axis]) for axis in (0, 1))
+        yield REVIEWED, photo.master.key, pixels[rows, columns], mask[rows, columns]
+
+
+def _around(marked: NDArray[np.int64], side: int) -> slice:
+    """At most SIDE pixels around the middle of what is marked."""
+    middle = int(marked[0] + marked[-1]) // 2 if len(marked) else side // 2
+    first = max(0, min(middle - SIDE // 2, side - SIDE))
+    return slice(first, first + min(side, SIDE))
 
 
 def _of_photos(scores: pd.DataFrame, config: RetrainConfig, level: float) -> SetResult:
     name, known = str(scores["set"].iloc[0]), scores.dropna()
     low, high = mean_interval(known["gain"].to_numpy(np.float64), level=level)
     means: dict[str, Any] = {column: float(known[column].mean()) for column in ("champion", "challenger", "gain")}
-    unit, tolerance = ("NIQE", config.tolerance_niqe) if name == NATURAL else ("dB", config.tolerance_psnr)
+    unit, tolerance = ("NIQE", config.tolerance_niqe) if name in (NATURAL, REVIEWED) else ("dB", config.tolerance_psnr)
     return SetResult(name=name, unit=unit, photos=len(known), low=low, high=high, tolerance=tolerance, **means)
 
 

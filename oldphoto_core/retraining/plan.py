@@ -20,6 +20,7 @@ from oldphoto_core.storage import Bucket, ObjectInfo, is_image_key
 from oldphoto_core.storage.parallel import map_objects
 from oldphoto_core.training.config import StageConfig
 from oldphoto_core.training.data import split_keys
+from oldphoto_core.training.reviewed import CorrectedPhoto, corrected_from, corrected_photos
 
 FOLDER = "retraining"
 """In the registry: a folder for every challenger, promoted or not."""
@@ -54,6 +55,8 @@ class Plan:
     """Clean photos that neither model trains on."""
     left_out: tuple[tuple[str, str], ...]
     """Key and reason of what arrived and cannot be read."""
+    reviewed: tuple[CorrectedPhoto, ...] = ()
+    """Photos with corrected masks that neither model trains on: both are judged by them, where there are enough."""
 
     def stages(self) -> list[StageConfig]:
         """Settings of what is trained."""
@@ -80,7 +83,7 @@ class Plan:
     @property
     def restorations(self) -> int:
         """How many photos are judged, each by both models."""
-        return 2 * len(self.config.recipes) * len(self.judges) + len(self.real)
+        return 2 * len(self.config.recipes) * len(self.judges) + len(self.real) + len(self.reviewed)
 
     def refuse_few_judges(self) -> None:
         """TooFewPhotos if there are too few photos to judge by: then nothing could be promoted."""
@@ -106,6 +109,7 @@ class Plan:
         values["left_out"] = tuple((key, reason) for key, reason in values["left_out"])
         for name in ("new", "before", "real", "judges"):
             values[name] = tuple(SeenPhoto(**photo) for photo in values[name])
+        values["reviewed"] = tuple(map(corrected_from, values.get("reviewed", ())))
         return cls(**values)
 
     def in_words(self) -> str:
@@ -121,7 +125,8 @@ class Plan:
             *(f"stage {stage.stage}: {stage.steps} steps of {stage.batch} crops of {stage.crop}, learning rate"
               f" {stage.learning_rate:g}" for stage in stages),
             f"judged by: {len(self.judges)} clean photos, degraded by {' and '.join(config.recipes)}, without and with"
-            f" damage; {len(self.real)} real old photos",
+            f" damage; {len(self.real)} real old photos"
+            + (f"; {len(self.reviewed)} photos with corrected masks" if self.reviewed else ""),
             f"promoted if better on one set at least (intervals of {config.level:.0%} together) and on none worse by"
             f" more than {config.tolerance_psnr:g} dB, {config.tolerance_niqe:g} of NIQE,"
             f" {config.tolerance_gap:g} deviations of the gap",
@@ -170,7 +175,7 @@ def make_plan(config: RetrainConfig) -> Plan:
         partial_nonlocal=card.partial_nonlocal,
         new=new, before=tuple(photo for photo in training if photo.sha256 not in arrived),
         real=_chosen(held_out, config), clean=tuple(clean), judges=_chosen(judges, config),
-        left_out=tuple(left_out.items()),
+        left_out=tuple(left_out.items()), reviewed=_reviewed(config, seen | {photo.sha256 for photo in training}),
     )  # fmt: skip
 
 
@@ -191,6 +196,15 @@ def unfinished(config: RetrainConfig) -> Plan | None:
 def digest_of(photos: Iterable[SeenPhoto]) -> str:
     """Names a set of photos, whatever their order and their places."""
     return hashlib.sha256("\n".join(sorted(photo.sha256 for photo in photos)).encode()).hexdigest()
+
+
+def _reviewed(config: RetrainConfig, trained_on: set[str]) -> tuple[CorrectedPhoto, ...]:
+    """Photos with corrected masks that neither model trains on; none, where they are too few to judge by."""
+    if config.reviews is None:
+        return ()
+    photos = [each for each in corrected_photos(Bucket(config.reviews)) if each.master.sha256 not in trained_on]
+    chosen = sorted(photos, key=lambda each: each.master.sha256)[: config.most_judged]
+    return tuple(chosen) if len(chosen) >= config.least_judged else ()
 
 
 def _refuse_few(

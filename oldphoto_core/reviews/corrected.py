@@ -1,8 +1,9 @@
-"""Corrected masks of a target: stored under their digest, so that none replaces another."""
+"""Corrected masks of a target, and the run's masks before them: stored under their digest, so that none is replaced."""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from oldphoto_core.reviews.store import mask_in_history, mask_of
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from oldphoto_core.reviews.decision import Decision
     from oldphoto_core.storage import Bucket
 
 
@@ -33,6 +35,25 @@ def adopt_mask(target: Bucket, key: str) -> str:
     """Store what lies at `reviews/masks/<key>.png`, as another program left it; empty where nothing lies there."""
     info = target.info(mask_of(key))
     return _store(target, key, target.read(info.key, version=info.version)) if info is not None else ""
+
+
+def with_uncorrected(target: Bucket, decision: Decision, last: Decision | None) -> Decision:
+    """The decision with the mask of the run that its correction began from, which is kept.
+
+    Args:
+        target: Bucket of the run.
+        decision: One that is to be stored.
+        last: The last decision about the same photo; None: there is none.
+    """
+    if not decision.mask:
+        return decision
+    if last is not None and last.mask:  # the run's mask may have been replaced by a corrected one since
+        return replace(decision, uncorrected=last.uncorrected)
+    info = target.info(f"masks/{decision.key}.png")
+    if info is None:
+        return decision
+    kept = _store(target, decision.key, target.read_inside(info.key, version=info.version))
+    return replace(decision, uncorrected=kept)
 
 
 def stored_mask(target: Bucket, key: str, sha256: str, size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -6,6 +6,7 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from importlib import resources
@@ -49,13 +50,17 @@ class Decision:
     """For people."""
     mask: str = ""
     """sha256 of the corrected mask's file; empty: the mask is not corrected."""
+    uncorrected: str = ""
+    """sha256 of the run's mask, as it was before anybody corrected it; empty: there was none, or nobody kept it."""
     protected: tuple[Region, ...] = ()
     """Regions that no restoration changes."""
+    strength: float | None = None
+    """How much of the restoration is taken where nothing is damaged, 0 to 1, instead of the run's; None: as the run."""
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     """Of this decision, so that no two have the same bytes."""
 
     def __post_init__(self) -> None:
-        for name in ("key", "verdict", "reviewer", "time", "seen", "note", "mask", "id"):
+        for name in ("key", "verdict", "reviewer", "time", "seen", "note", "mask", "uncorrected", "id"):
             if not isinstance(getattr(self, name), str):
                 raise ConfigError(f"{name} is {str(getattr(self, name))[:80]!r}; give text")
         if self.verdict not in get_args(Verdict):
@@ -67,17 +72,27 @@ class Decision:
             )
         if len(self.note) > LONGEST_NOTE:
             raise ConfigError(f"note has {len(self.note)} characters; give {LONGEST_NOTE} at most")
-        for name in ("seen", "mask"):
+        for name in ("seen", "mask", "uncorrected"):
             value = getattr(self, name)
             if value and not _SHA256.fullmatch(value):
                 raise ConfigError(f"{name} is {value[:80]!r}; give a sha256 in 64 hex digits, or nothing")
+        _check_time(self.time)
+        if self.strength is not None and not (type(self.strength) in (int, float) and 0 <= self.strength <= 1):
+            raise ConfigError(f"strength is {str(self.strength)[:80]}; give a number from 0 to 1, or nothing")
         object.__setattr__(self, "protected", checked_regions(self.protected))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as `schemas/review-1.json` describes them."""
         plain = asdict(self)
-        empty_as_null = {name: plain[name] or None for name in ("seen", "mask")}
+        empty_as_null = {name: plain[name] or None for name in ("seen", "mask", "uncorrected")}
         return {**plain, **empty_as_null, "protected": [list(region) for region in self.protected]}
+
+
+def _check_time(time: str) -> None:
+    with suppress(ValueError):
+        if "T" in time and datetime.fromisoformat(time).tzinfo is not None:
+            return
+    raise ConfigError(f"time is {time[:80]!r}; give one as 2026-11-23T10:15:00.000+00:00")
 
 
 def checked_regions(regions: Any) -> tuple[Region, ...]:
@@ -100,7 +115,7 @@ def decision_of(plain: Mapping[str, Any]) -> Decision:
     """The decision of plain values. Raises DamagedDecision where they are none."""
     try:
         known = {name: value for name, value in plain.items() if name in _FIELDS}
-        texts = {name: known.get(name) or "" for name in ("seen", "mask", "note")}
+        texts = {name: known.get(name) or "" for name in ("seen", "mask", "uncorrected", "note")}
         if type(known["number"]) is not int or not all(isinstance(text, str) for text in texts.values()):
             raise TypeError("number is no whole number, or a text is none")
         return Decision(**{**known, **texts})

@@ -11,12 +11,13 @@ names can be that of another photo's file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from oldphoto_core.errors import DamagedDecision, DecidedMeanwhile, SourceMissing
 from oldphoto_core.reviews.decision import SCHEMA, Decision, decode_decision, encode, encode_decision
-from oldphoto_core.storage import Bucket, Journal
+from oldphoto_core.storage import Bucket, Journal, ObjectInfo
 from oldphoto_core.storage.journal import entry_number
 from oldphoto_core.storage.parallel import SMALL_THREADS, map_objects
 
@@ -24,6 +25,7 @@ REVIEWS = "reviews"
 """A target's folder of decisions."""
 HISTORY = f"{REVIEWS}/history"
 MASKS = f"{REVIEWS}/masks"
+_MASK = re.compile(r"mask-[0-9a-f]{64}\.png")
 
 
 class Reviews:
@@ -34,12 +36,31 @@ class Reviews:
 
     def history(self, key: str) -> list[Decision]:
         """Every decision about a photo, the first one first. Raises DamagedDecision."""
-        return [self._decoded(key, number) for number in self._journal(key).numbers()]
+        return [self.entry(key, number) for number in self._journal(key).numbers()]
+
+    def files(self, key: str) -> list[ObjectInfo]:
+        """The entries of a photo's history and its corrected masks, sorted by name; none of them is ever replaced."""
+        folder = f"{HISTORY}/{key}/"
+        listed = self.target.list(folder.rstrip("/"))
+        return sorted((info for info in listed if "/" not in info.key.removeprefix(folder)), key=lambda info: info.key)
 
     def last(self, key: str) -> Decision | None:
         """The decision that counts, or None. Raises DamagedDecision."""
         numbers = self._journal(key).numbers()
-        return self._decoded(key, numbers[-1]) if numbers else None
+        return self.entry(key, numbers[-1]) if numbers else None
+
+    def entry(self, key: str, number: int) -> Decision:
+        """One decision about a photo. Raises DamagedDecision, SourceMissing."""
+        place = entry_key(key, number)
+        try:
+            decision = decode_decision(self._journal(key).read(number))
+        except DamagedDecision as error:
+            raise DamagedDecision(f"{place}: {error}") from error
+        if (decision.key, decision.number) != (key, number):
+            raise DamagedDecision(
+                f"{place}: it says that it is decision {decision.number} about {decision.key}: move it away"
+            )
+        return decision
 
     def all(self, known: Mapping[str, Decision] | None = None) -> tuple[dict[str, Decision], list[str]]:
         """The decision that counts of every photo, by key; and what is damaged, in a line each.
@@ -58,6 +79,10 @@ class Reviews:
             else:
                 problems.append(found)
         return decisions, problems
+
+    def keys(self) -> set[str]:
+        """Of the photos that have decisions, by the names of files alone."""
+        return {key for key, _ in self._numbers()}
 
     def count(self) -> int:
         """How many photos have decisions, by the names of files alone."""
@@ -120,29 +145,16 @@ class Reviews:
         """Key and last number of every photo that was decided about, from one listing."""
         found: dict[str, int] = {}
         for info in self.target.list(HISTORY):
-            folder, _, name = info.key.removeprefix(f"{HISTORY}/").rpartition("/")
-            number = entry_number(name)
-            if folder and number:
-                found[folder] = max(found.get(folder, 0), number)
+            key, number = history_part(info.key) or ("", 0)
+            if number:
+                found[key] = max(found.get(key, 0), number)
         return iter(found.items())
 
     def _read(self, entry: tuple[str, int]) -> Decision | str:
         try:
-            return self._decoded(*entry)
+            return self.entry(*entry)
         except (DamagedDecision, SourceMissing) as error:
             return str(error)
-
-    def _decoded(self, key: str, number: int) -> Decision:
-        place = f"{HISTORY}/{key}/{number:08d}.json"
-        try:
-            decision = decode_decision(self._journal(key).read(number))
-        except DamagedDecision as error:
-            raise DamagedDecision(f"{place}: {error}") from error
-        if (decision.key, decision.number) != (key, number):
-            raise DamagedDecision(
-                f"{place}: it says that it is decision {decision.number} about {decision.key}: move it away"
-            )
-        return decision
 
     def _journal(self, key: str) -> Journal:
         return Journal(self.target.join(HISTORY, key))
@@ -151,6 +163,23 @@ class Reviews:
 def review_key(key: str) -> str:
     """Where all decisions about a photo lie in a target, for people."""
     return f"{REVIEWS}/{key}.json"
+
+
+def entry_key(key: str, number: int) -> str:
+    """Where one decision about a photo lies in a target."""
+    return f"{HISTORY}/{key}/{number:08d}.json"
+
+
+def history_part(place: str) -> tuple[str, int] | None:
+    """The photo whose history an object of a target belongs to, and the number of the decision; 0: a corrected mask.
+
+    None: it belongs to none.
+    """
+    folder, _, name = place.removeprefix(f"{HISTORY}/").rpartition("/")
+    number = entry_number(name)
+    return (
+        (folder, number) if place.startswith(f"{HISTORY}/") and folder and (number or _MASK.fullmatch(name)) else None
+    )
 
 
 def mask_of(key: str) -> str:

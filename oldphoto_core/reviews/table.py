@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from oldphoto_core.errors import ConfigError, UsageError
-from oldphoto_core.reviews.corrected import adopt_mask
+from oldphoto_core.reviews.corrected import adopt_mask, with_uncorrected
 from oldphoto_core.reviews.decision import Decision
 from oldphoto_core.reviews.store import Reviews
 from oldphoto_core.storage.tables import as_text, raw_text
 
-COLUMNS = ("key", "verdict", "reviewer", "note", "number", "time", "seen", "mask", "protected")
-"""verdict: accept, reject, redo; number: of the decision that the row is about; protected: JSON."""
+COLUMNS = ("key", "verdict", "reviewer", "note", "number", "time", "seen", "mask", "protected", "strength")
+"""verdict: accept, reject, redo; number: of the decision that the row is about; protected: JSON; strength: 0 to 1."""
 MOST_PROBLEMS = 20
 """Rows that a message names."""
 
@@ -48,8 +48,8 @@ def import_csv(reviews: Reviews, data: bytes, photos: Mapping[str, str], reviewe
     """Store a decision for each row that differs from the last decision of its photo.
 
     A row needs `key` and `verdict`; `reviewer` where the argument names nobody. `number`, where it is given, must be
-    that of the last decision (0: none). The corrected mask is what lies in `reviews/masks/`; protected regions stay
-    unless the row has some. Every row is checked before the first decision is stored.
+    that of the last decision (0: none). The corrected mask is what lies in `reviews/masks/`; protected regions and
+    strength stay unless the row has some. Every row is checked before the first decision is stored.
 
     Args:
         reviews: Of the target.
@@ -80,6 +80,7 @@ def import_csv(reviews: Reviews, data: bytes, photos: Mapping[str, str], reviewe
         elif before is not None and _says(before) == _says(decision):
             unchanged += 1
         else:
+            decision = with_uncorrected(reviews.target, decision, before)
             last[decision.key] = reviews.add(decision, after=known)
             stored += 1
     return Imported(stored=stored, unchanged=unchanged, refused=tuple(refused))
@@ -119,6 +120,7 @@ def _wanted(
             seen=photos[key],
             mask="" if before is None else before.mask,
             protected=regions,
+            strength=float(row["strength"]) if row.get("strength") else before.strength if before else None,
         )
     except (ConfigError, ValueError) as error:
         return f"line {line}: {error}"
@@ -132,4 +134,11 @@ def _number(row: dict[str, str]) -> int | None:
 
 
 def _says(decision: Decision) -> tuple[object, ...]:
-    return decision.verdict, decision.reviewer, decision.note, decision.mask, decision.protected
+    return (
+        decision.verdict,
+        decision.reviewer,
+        decision.note,
+        decision.mask,
+        decision.protected,
+        decision.strength,
+    )

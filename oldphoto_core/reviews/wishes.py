@@ -28,17 +28,22 @@ class PhotoReview:
     """When it was made."""
     redo: int
     """Number of the last decision that sent the photo back; 0: none did."""
+    id: str = ""
+    """Of the last decision; empty in shards of older versions."""
     mask: str = ""
     """sha256 of the corrected mask, which counts alone; empty: the mask is not corrected."""
     protected: tuple[Region, ...] = ()
     """Regions that stay the master's, in pixels of the scan as it is stored."""
+    strength: float | None = None
+    """How much of the restoration is taken where nothing is damaged; None: as the run has it."""
 
     @property
     def pin(self) -> str:
         """What of it shapes the derivative; empty: nothing. A photo that is sent back again gets another one."""
-        if not (self.redo or self.mask or self.protected):
+        stronger = [] if self.strength is None else [self.strength]
+        if not (self.redo or self.mask or self.protected or stronger):
             return ""
-        return json.dumps(["review", self.redo, self.mask, self.protected])
+        return json.dumps(["review", self.redo, self.mask, self.protected, *stronger])
 
     def mask_key(self, key: str) -> str:
         """Where the corrected mask of the photo lies in the target."""
@@ -48,11 +53,13 @@ class PhotoReview:
         """What the record of a derivative says of it."""
         return {
             "number": self.number,
+            **({"id": self.id} if self.id else {}),
             "verdict": self.verdict,
             "reviewer": self.reviewer,
             "time": self.time,
             "mask": self.mask or None,
             "protected": [list(region) for region in self.protected],
+            **({"strength": self.strength} if self.strength is not None else {}),
         }
 
 
@@ -85,9 +92,11 @@ def _wish(last: Decision, history: Sequence[Decision]) -> PhotoReview:
     return PhotoReview(
         verdict=last.verdict,
         number=last.number,
+        id=last.id,
         reviewer=last.reviewer,
         time=last.time,
         redo=max(sent_back, default=0),
         mask=last.mask,
         protected=last.protected,
+        strength=last.strength,
     )

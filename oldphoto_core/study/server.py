@@ -21,7 +21,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -175,10 +175,9 @@ class StudyServer:
         return state
 
     def _html(self, name: str, status: int) -> Response:
-        environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-        template = environment.from_string(page_file(name).decode())
         facts = {"run_by": self.run_by, "open_access": self.open_access, "photos": len(self.study.photos)}
-        return HTMLResponse(template.render(facts, methods=len(self.study.methods)), status, FRESH)
+        text = _PAGES.get_template(name).render(facts, methods=len(self.study.methods))
+        return HTMLResponse(text, status, FRESH)
 
 
 @contextmanager
@@ -201,6 +200,15 @@ def opened(folder: Path, run_by: str, *, open_access: bool) -> Iterator[StudySer
 def page_file(name: str) -> bytes:
     """Return a file of the page as it is shipped."""
     return files("oldphoto_core.study").joinpath("page", name).read_bytes()
+
+
+_PAGES = Environment(
+    loader=FunctionLoader(lambda name: page_file(name).decode()),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
 async def _json(request: Request) -> dict[str, Any]:

@@ -24,13 +24,22 @@ class Finish:
         found = colours.tone_map
         self._table = tinted(colours.tint, channels, dtype, found) if colours.is_monochrome else None
         self._mapped = MappedColours(found) if found is not None and not colours.is_monochrome else None
+        self._scale = np.float32(self._top if self._table is None and self._mapped is None else TOP)
 
     def rows(self, top: int, made: NDArray[np.uint16]) -> NDArray[Any]:
         """HWC in the photo's dtype of what the network made of its rows from `top` on, HW1 or HW3 in 16 bits."""
         values = self._correction.rows(top, top + len(made))
-        scale = np.float32(self._top if self._table is None and self._mapped is None else TOP)
-        values *= scale
-        values += made * np.float32(scale / TOP)
+        values *= self._scale
+        values += made * np.float32(self._scale / TOP)
+        return self._levels(values)
+
+    def own(self, seen: NDArray[Any]) -> NDArray[Any]:
+        """The same of the photo's own rows as the network saw them, HW1 or HW3: tone and tint alone."""
+        return self._levels(seen * np.float32(self._scale / np.iinfo(seen.dtype).max))
+
+    def _levels(self, values: NDArray[np.float32]) -> NDArray[Any]:
+        """HWC in the photo's dtype of values from 0 to the scale."""
+        scale = self._scale
         np.rint(values, out=values)
         np.clip(values, 0, scale, out=values)
         if self._mapped is not None:

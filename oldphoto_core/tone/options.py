@@ -28,6 +28,10 @@ class ToneOptions:
     """How much of the tone map that the model's tone network predicts is applied, from 0 to 1; None: `DEFAULT_TONE`.
     Models without such a network leave tone alone."""
 
+    strength: float = 1.0
+    """How much of the restoration is taken where nothing is damaged, from 0 to 1; the rest is the photo itself, with
+    tone and tint applied."""
+
     own_tone: bool = False
     """Whether the low frequencies of what is restored are held to the photo's own, and not to a map of them: what is
     filled must fit to pixels that stay the master's."""
@@ -39,6 +43,8 @@ class ToneOptions:
 
         if self.tone is not None and not 0 <= self.tone <= 1:
             raise ConfigError(f"tone is {self.tone}; give a number from 0 (left alone) to 1")
+        if not 0 <= self.strength <= 1:
+            raise ConfigError(f"strength is {self.strength}; give a number from 0 (the photo itself) to 1")
 
     @property
     def tone_amount(self) -> float:
@@ -49,5 +55,7 @@ class ToneOptions:
 
     @property
     def is_asked(self) -> bool:
-        """Whether anything differs from the defaults: the published networks are treated like others only then."""
-        return bool(self.tone) or self != ToneOptions(own_tone=self.own_tone, tone=self.tone)
+        """Whether anything about colour and tone is not the default: the published networks are treated like others
+        only then."""
+        rest = ToneOptions(own_tone=self.own_tone, tone=self.tone, strength=self.strength)
+        return bool(self.tone) or self != rest

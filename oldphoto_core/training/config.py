@@ -173,6 +173,11 @@ class StageConfig:
     """Share of the detector's canvases that are real old photos with damage added."""
     old_intact_weight: float = 0.5
     """Weight of their unmarked pixels, some of which are damaged in truth: nobody has labelled them."""
+    reviews: str | None = None
+    """Target of restorations whose masks curators corrected (docs/review.md): the detector learns from them, too."""
+    reviewed_share: float = 0.2
+    """Share of the detector's canvases that are photos with corrected masks, where there are any. Pixels that were
+    painted or erased count in full, the others as those of old photos do; damage is added to them as to those."""
     thin_structures: float = 0.1
     """Share of the detector's clean canvases into which thin structures are drawn, such as wires, railings and writing,
     before they are degraded: they are no damage."""
@@ -229,6 +234,10 @@ class StageConfig:
                 f"StageConfig.outlines is {self.outlines}, but the recipe is that of the pairs in {self.pairs}; give"
                 " outlines to `oldphoto synthesize`"
             )
+        if self.reviews is not None and self.stage != "scratches":
+            raise ConfigError(
+                f"StageConfig.reviews is {self.reviews}, and stage {self.stage} learns no masks; leave it out"
+            )
         if self.precision not in ("float32", "bfloat16", "auto"):
             raise ConfigError(f"StageConfig.precision is {self.precision!r}; choose float32, bfloat16 or auto")
         if self.target not in ("clean", "toned"):
@@ -262,6 +271,7 @@ class StageConfig:
             "only_damage_share",
             "old_share",
             "old_intact_weight",
+            "reviewed_share",
             "thin_structures",
             "most_false_positives",
         ):

@@ -32,6 +32,7 @@ from oldphoto_core.training.loop import Progress, refuse_other_config, run_stage
 from oldphoto_core.training.pair_set import HeldOut, PairSet, with_pairs
 from oldphoto_core.training.pix2pix import Pix2PixStage
 from oldphoto_core.training.provenance import code_versions, data_record, parent_of, pinned, seen_in
+from oldphoto_core.training.reviewed import CorrectedSet, begun_with
 from oldphoto_core.training.stages import Stage, make_stage
 from oldphoto_core.training.tone import ToneBatches, ToneStage, ToneValidation
 from oldphoto_core.training.validation import Validation, ValidationSet
@@ -81,8 +82,10 @@ def train_stage(
     where = own_device(resolve_device(device))
     workers = max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
     stage = _stage_of(config, out, where, workers, world)
+    reviewed = CorrectedSet([])
     if isinstance(stage, DetectionStage):
-        batches: Batches = DetectionBatches(config, training, old_training, world)
+        reviewed = _reviewed(config, folder, old, world)
+        batches: Batches = DetectionBatches(config, training, old_training, world, reviewed)
         validation: Validation = DetectionValidation(config, held_out, old_held_out)
     elif isinstance(stage, ToneStage):
         batches, validation = ToneBatches(config, training, None, world), ToneValidation(config, held_out)
@@ -95,20 +98,35 @@ def train_stage(
         return spent.record()
     sets = [photos for source in (training, old_training) if isinstance(source, PhotoSet) for photos in source.sets()]
     of_pairs = training.photos() if isinstance(training, PairSet) else []
-    seen = [*of_pairs, *map(seen_in, sets)]
+    seen = [*of_pairs, *map(seen_in, sets), [photo.master for photo in reviewed.photos]]
     result = {
         "config": config.record(), **spent.record(), **last,
         **_counts(training), "held_out": len(held_out),
         "old_photos": len(old_training or ()), "old_held_out": len(old_held_out or ()),
         "data": [data_record(photos) for photos in seen if photos], "parent": parent, "code": code_versions(),
         "perceptual": record("vgg16") if config.perceptual.value else {},
-        "unreadable": _unreadable([*sets, held_out, *([old_held_out] if old_held_out else [])]),
+        "unreadable": _unreadable([*sets, held_out, *([old_held_out] if old_held_out else [])]) | reviewed.unreadable,
+        **({"reviewed_photos": len(reviewed)} if reviewed else {}),
     }  # fmt: skip
     folder.write(PHOTOS, photos_to_json(photo for photos in seen for photo in photos))
     with stage.averaged() as generator:
         folder.write(TRAINED, pack(prefixed(NETWORK[config.stage], generator), result))
     world.wait()
     return result
+
+
+def _reviewed(config: StageConfig, folder: Bucket, old: Split | None, world: World) -> CorrectedSet:
+    """Photos with corrected masks, without those by which the detector is judged."""
+    if config.reviews is None:
+        return CorrectedSet([])
+    if world.is_first:
+        begun_with(Bucket(config.reviews), folder)
+    world.wait()
+    photos = CorrectedSet(begun_with(Bucket(config.reviews), folder))
+    if old is None:
+        return photos
+    # where too few photos are there to hold any out, those that train also judge
+    return photos.without(set(old.held_out.keys) - set(old.training.keys), old.held_out.bucket.url)
 
 
 def _counts(training: PhotoSet | PairSet) -> dict[str, int]:
@@ -156,6 +174,9 @@ def configs_for(stage: str, preset: str, *, joint: bool = True, **changes: Any) 
         "tone": {"start_model": None, "perceptual": Ramp(value=0.0)},
     }
     stages = [name for name in STAGES if joint or name != "joint"]
+    for name in stages:
+        if name != "scratches":
+            own.setdefault(name, {})["reviews"] = None  # the detector alone learns masks
     configs = [default_config(name, preset, **(changes | own.get(name, {}))) for name in stages]
     if not any(has_film_damage(config.recipe) for config in configs):
         return configs  # outlines, if any, are refused by each

@@ -66,7 +66,7 @@ def test_what_is_missing_altered_or_extra_is_named(restored: tuple[Bucket, Bucke
         ("extra", "photos/guest.jpg"),
         ("extra", "records/notes.txt"),
     ]
-    assert report.counts == {"missing": 2, "altered": 2, "extra": 2, "unreadable": 0, "unfinished": 0}
+    assert report.counts == {"missing": 2, "altered": 2, "extra": 2, "unreadable": 0, "unfinished": 0, "mismatched": 0}
     altered = report.findings[3]
     assert altered.run_id == next(target.folders("runs"))
     assert altered.found_sha256 == target.sha256("photos/box/b.png") != altered.expected_sha256

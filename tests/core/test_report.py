@@ -16,6 +16,8 @@ from oldphoto_core.errors import UsageError
 from oldphoto_core.reports.page.build import CHUNK, write_report
 from oldphoto_core.reports.page.thumbnails import thumbnail_stem, write_thumbnails
 from oldphoto_core.restoration import job_of
+from oldphoto_core.reviews.decision import Decision
+from oldphoto_core.reviews.store import Reviews, entry_key
 from oldphoto_core.runs.run import open_run, restore_shard
 from oldphoto_core.runs.run_report import make_report
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, merge_ledger
@@ -84,6 +86,34 @@ def test_photos_restored_before_show_the_pictures_of_the_run_that_made_them(tmp_
     shown = Path(second.url) / "report" / f"{photo['thumb']}-after.jpg"
     assert shown.resolve() == tmp_path / f"target/runs/{first}/report/{thumbnail_stem('1.png')}-after.jpg"
     assert shown.exists()
+
+
+def test_a_report_shows_decisions_about_the_derivatives_that_it_is_about(tmp_path: Path) -> None:
+    keys = [f"{number}.png" for number in range(4)]
+    fill(tmp_path / "source", keys)
+    source, target = Bucket(tmp_path / "source"), Bucket(tmp_path / "target")
+    first = restore(source, target)["run_id"]
+    reviews = Reviews(target)
+    for key, verdict in zip(keys, ("accept", "redo", "reject"), strict=False):
+        seen = target.sha256(f"photos/{key}")
+        reviews.add(Decision(key=key, verdict=verdict, reviewer="Ada", seen=seen))
+    second = restore(source, target, reviews=True)["run_id"]
+    photos = photos_of(target.join("runs", second))
+    assert [photos[key].get("review") for key in keys] == ["accepted", "open", "rejected", None]
+    assert photos["1.png"]["reviewed"].startswith("sent back by Ada on 2")
+    assert photos["1.png"]["reviewed"].endswith("(an earlier derivative)")
+    assert all(set(photos[key]["has"]) >= set("bas") for key in keys)  # also of what was left alone
+    make_report(target, first)
+    assert photos_of(target.join("runs", first))["1.png"]["review"] == "sent back"
+
+
+def test_a_decision_that_cannot_be_read_is_counted_in_the_report(tmp_path: Path) -> None:
+    fill(tmp_path / "source", ["1.png"])
+    source, target = Bucket(tmp_path / "source"), Bucket(tmp_path / "target")
+    run_id = restore(source, target)["run_id"]
+    target.write(entry_key("1.png", 1), b"{")
+    page = target.read(make_report(target, run_id)).decode()
+    assert "Decisions about 1 photos cannot be read: oldphoto audit names them." in page
 
 
 def test_photos_that_go_from_disk_to_disk_have_thumbnails_too(tmp_path: Path) -> None:

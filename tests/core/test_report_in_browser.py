@@ -11,9 +11,11 @@ import boto3
 import pytest
 from fakes import encoded, picture, register, scratched
 from runs import copied, restore
-from waiting import wait_until
+from visits import PHONE, Visit
 
 from oldphoto_core.reports.page.build import write_report
+from oldphoto_core.reviews.decision import Decision
+from oldphoto_core.reviews.store import Reviews
 from oldphoto_core.runs.run_report import make_report
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, merge_ledger
 
@@ -51,26 +53,18 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "target" / make_report(target, run_id)
 
 
-class Visit:
-    """A page that was opened, and what went wrong on it."""
+class ReportVisit(Visit):
+    """The report in a window."""
 
     def __init__(self, browser: Any, url: str, **context: Any) -> None:
-        self.page = browser.new_context(**context).new_page()
-        self.page.set_default_timeout(60_000)
-        self.requested: list[str] = []
-        self.wrong: list[str] = []
-        self.page.on("request", lambda request: self.requested.append(request.url))
-        self.page.on("console", lambda message: self.wrong.append(message.text))
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.wrong.append(dialog.message))
-        self.page.goto(url)
+        super().__init__(browser, url, **context)
         self.page.wait_for_selector(".card")
 
     def keys(self) -> list[str]:
         return [name.strip() for name in self.page.locator(".card .name").all_inner_texts()]
 
     def filter(self, name: str, value: str = "") -> list[str]:
-        self.page.locator(f"[data-filter={name}]").click()
+        self.page.locator(f"[data-filter='{name}']").click()
         self.page.fill("#search", value)
         self.until("document.getElementById('grid').getAttribute('aria-busy') === 'false'")
         return self.keys()
@@ -79,12 +73,20 @@ class Visit:
         self.page.locator(f"[data-place='{place}']").click()
         self.until("document.getElementById('before').complete && before.naturalWidth > 0")
 
-    def until(self, condition: str) -> None:
-        """Waits for an expression to be true; Playwright's own waiting evaluates strings, which the page forbids."""
-        wait_until(lambda: self.page.evaluate(condition), condition)
-
     def shown(self) -> str:
         return self.page.locator("#viewer-place").inner_text()
+
+
+@pytest.fixture
+def reviewed(report: Path, tmp_path: Path) -> Path:
+    """The report of the same run after three of its photos were decided about."""
+    target = copied(Bucket(report.parents[3]), Bucket(tmp_path / "target"))
+    reviews = Reviews(target)
+    for number, verdict in enumerate(("accept", "reject", "redo")):
+        key = f"album/{number:03d}.png"
+        seen = target.sha256(f"photos/{key}")
+        reviews.add(Decision(key=key, verdict=verdict, reviewer="<b>Ada</b>", seen=seen, note="as {{ 7 * 7 }}"))
+    return tmp_path / "target" / make_report(target, report.parents[1].name)
 
 
 @pytest.fixture(params=["disk", "bucket"])
@@ -102,7 +104,7 @@ def url(request: pytest.FixtureRequest, report: Path) -> str:
 
 
 def test_it_opens_without_an_error_and_asks_nobody_else(browser: Any, url: str) -> None:
-    visit = Visit(browser, url)
+    visit = ReportVisit(browser, url)
     visit.open(0)
     assert visit.page.locator("#charts svg").count() == 3
     assert visit.wrong == []
@@ -111,7 +113,7 @@ def test_it_opens_without_an_error_and_asks_nobody_else(browser: Any, url: str) 
 
 
 def test_nothing_of_a_hostile_name_is_run(browser: Any, report: Path) -> None:
-    visit = Visit(browser, report.as_uri())
+    visit = ReportVisit(browser, report.as_uri())
     failed = visit.filter("failed")
     assert "../../../etc/passwd" in failed
     for place in range(len(failed)):
@@ -128,7 +130,7 @@ def test_nothing_of_a_hostile_name_is_run(browser: Any, report: Path) -> None:
 
 
 def test_filters_and_search_show_what_they_name(browser: Any, report: Path) -> None:
-    visit = Visit(browser, report.as_uri())
+    visit = ReportVisit(browser, report.as_uri())
     assert len(visit.keys()) == 48
     visit.page.get_by_label("Next page").click()
     visit.until("document.querySelectorAll('.card').length < 48")
@@ -145,7 +147,7 @@ def test_filters_and_search_show_what_they_name(browser: Any, report: Path) -> N
 
 
 def test_the_slider_moves_by_mouse_and_by_key(browser: Any, report: Path) -> None:
-    visit = Visit(browser, report.as_uri())
+    visit = ReportVisit(browser, report.as_uri())
     visit.filter("all", "album/001")
     visit.open(0)
     box = visit.page.locator("#picture").bounding_box()
@@ -166,7 +168,7 @@ def test_the_slider_moves_by_mouse_and_by_key(browser: Any, report: Path) -> Non
 
 
 def test_it_is_used_by_keyboard_alone(browser: Any, report: Path) -> None:
-    visit = Visit(browser, report.as_uri())
+    visit = ReportVisit(browser, report.as_uri())
     visit.page.focus("[data-place='0']")
     visit.page.keyboard.press("ArrowRight")
     visit.page.keyboard.press("Enter")
@@ -182,7 +184,7 @@ def test_it_is_used_by_keyboard_alone(browser: Any, report: Path) -> None:
 
 
 def test_a_phone_shows_it_without_scrolling_sideways(browser: Any, report: Path) -> None:
-    visit = Visit(browser, report.as_uri(), viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    visit = ReportVisit(browser, report.as_uri(), **PHONE)
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
     visit.page.locator("[data-place='0']").tap()
     visit.until("document.getElementById('viewer-place').textContent.startsWith('1 of')")
@@ -192,6 +194,27 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser: Any, report: Path)
     boxes = [button.bounding_box() for button in buttons]
     assert all(box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["y"] + box["height"] <= 844 for box in boxes)
     assert visit.wrong == []
+
+
+def test_decisions_are_counted_filtered_and_shown_as_text(browser: Any, reviewed: Path) -> None:
+    visit = ReportVisit(browser, reviewed.as_uri())
+    counts = visit.page.locator("#decisions").inner_text()
+    assert counts.startswith("Reviewed: 1 accepted, 1 rejected, 1 sent back, 5")
+    filters = ("accepted", "rejected", "sent back")
+    assert [visit.filter(name) for name in filters] == [[f"album/{number:03d}.png"] for number in range(3)]
+    assert visit.page.locator(".badge.review").inner_text() == "sent back"
+    visit.open(0)
+    details = visit.page.locator("#details").inner_text()
+    assert "sent back by <b>Ada</b> on 2" in details
+    assert "as {{ 7 * 7 }}" in details
+    visit.page.keyboard.press("Escape")
+    assert "album/003.png" in visit.filter("open")
+    assert visit.wrong == []
+
+
+def test_where_nobody_decided_the_report_says_nothing_of_decisions(browser: Any, report: Path) -> None:
+    visit = ReportVisit(browser, report.as_uri())
+    assert visit.page.locator("#decisions, [data-filter=accepted], .badge.review").count() == 0
 
 
 DOUBTED = (310, 77, 604)
@@ -216,7 +239,7 @@ def large(report: Path) -> Path:
 
 
 def test_of_ten_thousand_photos_the_page_holds_those_in_sight(browser: Any, large: Path) -> None:
-    visit = Visit(browser, large.as_uri())
+    visit = ReportVisit(browser, large.as_uri())
     elements = "document.querySelectorAll('*').length"
     data = [url for url in visit.requested if "/photos-" in url]
     assert (len(visit.keys()), len(data)) == (48, 1)
@@ -232,7 +255,7 @@ def test_of_ten_thousand_photos_the_page_holds_those_in_sight(browser: Any, larg
 
 
 def test_photos_are_sorted_by_how_unsure_the_detector_was(browser: Any, large: Path) -> None:
-    visit = Visit(browser, large.as_uri())
+    visit = ReportVisit(browser, large.as_uri())
     assert visit.filter("doubt") == ["many/00604.png", "many/00310.png", "many/00077.png"]
     visit.page.locator("[data-place='0']").click()  # these photos have no pictures to wait for
     visit.until("document.getElementById('details').innerText.includes('60 %')")

@@ -33,6 +33,7 @@ from oldphoto_core.errors import (
     UnknownModel,
 )
 from oldphoto_core.nets import preset_named
+from oldphoto_core.reports.record import SCHEMA
 from oldphoto_core.retraining import (
     Outcome,
     RetrainConfig,
@@ -43,8 +44,11 @@ from oldphoto_core.retraining import (
     open_retraining,
     train_challenger,
 )
-from oldphoto_core.retraining.judging import SetResult, decide
+from oldphoto_core.retraining.judging import REVIEWED, SetResult, decide, judge
 from oldphoto_core.retraining.plan import is_held_out
+from oldphoto_core.reviews.corrected import store_mask
+from oldphoto_core.reviews.decision import Decision
+from oldphoto_core.reviews.store import Reviews
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.lease import Lease
 from oldphoto_core.training import default_config, train_stage
@@ -296,6 +300,53 @@ def test_two_retrainings_at_once_and_architectures_that_cannot_be_trained_are_re
     registry.promote("house@2", why="as published")
     with pytest.raises(TrainingError, match="architecture published"):
         make_plan(config_of(incoming, clean, registry))
+
+
+def reviewed(photos: Bucket, target: Bucket) -> Bucket:
+    """A target whose run restored these photos, and in which the mask of each was corrected."""
+    mask = np.zeros((192, 192), bool)
+    mask[90:95, 20:170] = True
+    for entry in photos.list():
+        source = {"bucket": photos.url, "key": entry.key, "version": entry.version, "sha256": photos.sha256(entry.key)}
+        target.write(f"records/{entry.key}.json", json.dumps({"schema": SCHEMA, "source": source}).encode())
+        sha256 = store_mask(target, entry.key, mask)
+        Reviews(target).add(Decision(key=entry.key, verdict="redo", reviewer="Ada", mask=sha256))
+    return target
+
+
+def test_photos_with_corrected_masks_judge_unless_one_of_the_models_learns_from_them(
+    untrained: str, incoming: Bucket, clean: Bucket, tmp_path: Path
+) -> None:
+    registry = registry_with(untrained, tmp_path / "registry")
+    elsewhere = reviewed(pictures(tmp_path / "elsewhere", range(200, 205)), Bucket(tmp_path / "target"))
+    plan = make_plan(config_of(incoming, clean, registry, reviews=elsewhere.url))
+    assert len(plan.reviewed) == 5
+    assert "5 photos with corrected masks" in plan.in_words()
+    assert type(plan).from_json(plan.to_json()) == plan
+    arrived = reviewed(incoming, Bucket(tmp_path / "arrived"))
+    plan = make_plan(config_of(incoming, clean, registry, reviews=arrived.url))
+    judged = {each.master.sha256 for each in plan.reviewed}
+    assert judged == {photo.sha256 for photo in plan.real}
+
+
+def test_corrected_masks_that_are_too_few_to_judge_by_stop_nothing(
+    untrained: str, incoming: Bucket, clean: Bucket, tmp_path: Path
+) -> None:
+    registry = registry_with(untrained, tmp_path / "registry")
+    few = reviewed(pictures(tmp_path / "few", range(200, 203)), Bucket(tmp_path / "target"))
+    assert make_plan(config_of(incoming, clean, registry, reviews=few.url)).reviewed == ()
+
+
+@pytest.mark.long
+def test_the_verdict_has_a_set_of_photos_with_corrected_masks(
+    untrained: str, incoming: Bucket, clean: Bucket, tmp_path: Path
+) -> None:
+    registry = registry_with(untrained, tmp_path / "registry")
+    target = reviewed(pictures(tmp_path / "elsewhere", range(200, 205)), Bucket(tmp_path / "target"))
+    plan = make_plan(config_of(incoming, clean, registry, reviews=target.url))
+    verdict = judge(plan, untrained, untrained)
+    found = {each.name: (each.photos, each.gain, each.unit) for each in verdict.sets}
+    assert found[REVIEWED] == (5, 0.0, "NIQE")
 
 
 def result(name: str, low: float, gain: float = 0.5, photos: int = 40) -> SetResult:

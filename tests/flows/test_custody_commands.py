@@ -24,7 +24,7 @@ def test_a_clean_target_ends_with_0_and_findings_with_3(prefect_server: str, tar
     ended = oldphoto("audit", target.url)
     assert ended.code == 0, ended.err
     assert "2 derivatives and 2 masks are as recorded" in ended.out
-    assert "0 missing, 0 altered, 0 extra, 0 unreadable, 0 unfinished" in ended.out
+    assert "0 missing, 0 altered, 0 extra, 0 unreadable, 0 unfinished, 0 mismatched" in ended.out
     target.delete("photos/a.jpg")
     target.write("photos/b.png", b"altered")
     ended = oldphoto("audit", target.url, "--out", target.join("audits").url)
@@ -33,7 +33,14 @@ def test_a_clean_target_ends_with_0_and_findings_with_3(prefect_server: str, tar
     assert ["missing", "photos/a.jpg"] in rows
     assert ["altered", "photos/b.png"] in rows
     written = json.loads(target.read("audits/audit.json"))
-    assert written["counts"] == {"missing": 1, "altered": 1, "extra": 0, "unreadable": 0, "unfinished": 0}
+    assert written["counts"] == {
+        "missing": 1,
+        "altered": 1,
+        "extra": 0,
+        "unreadable": 0,
+        "unfinished": 0,
+        "mismatched": 0,
+    }
 
 
 def test_the_findings_are_a_table_in_prefect_and_fail_a_flow_that_asks_for_it(

@@ -48,6 +48,7 @@ async function open(key) {
     stage.protected = (opened.decision?.protected ?? []).map((region) => [...region]);
     byId("note").value = "";
     byId("mode").value = opened.mode;
+    byId("strength").value = Math.round(100 * (opened.decision?.strength ?? opened.strength));
     show();
     activity();
     if (opened.size && opened.pages === 1) await loadMask(mine);
@@ -83,7 +84,7 @@ function show() {
   const facts = [["Damage", photo.mask_coverage !== undefined && percent(photo.mask_coverage)], ["Doubt", photo.doubt !== undefined && percent(photo.doubt)],
     ["Changed", photo.changed_share !== undefined && percent(photo.changed_share)], ["Size", photo.size && `${photo.size[0]} × ${photo.size[1]}`], ["Why", photo.detail], ["Look at", photo.tone_warning],
     ["Run", photo.run_id], ["Last decision", last && `${SAID[last.verdict]} by ${last.reviewer}, ${last.time.slice(0, 16).replace("T", " ")} UTC${last.note ? `: ${last.note}` : ""}`],
-    ["Pages", photo.pages > 1 && `${photo.pages}; the first one is shown, and masks of several pages cannot be corrected here`]];
+    ["Pages", photo.pages > 1 && `${photo.pages}; the first one is shown. Their masks are not corrected here, but as a TIFF with a mask for each page, in reviews/masks`]];
   byId("facts").replaceChildren(...facts.filter(([, text]) => text).map(([name, text]) => element("div", {}, element("dt", { textContent: name }), element("dd", { textContent: text }))));
   byId("problems").textContent = photo.problems.join("; ");
   byId("problems").hidden = !photo.problems.length;
@@ -134,7 +135,7 @@ async function decide(verdict) {
 async function send(verdict, reviewer, id) {
   try {
     const mask = stage.mask?.dirty ? (await put("/api/mask", { id: photo.id }, stage.mask.bits())).sha256 : photo.decision?.mask ?? "";
-    return await post("/api/decide", { key: photo.key, verdict, reviewer, note: byId("note").value, seen: photo.output_sha256, after: photo.decision?.number ?? 0, mask, protected: stage.protected, id });
+    return await post("/api/decide", { key: photo.key, verdict, reviewer, note: byId("note").value, seen: photo.output_sha256, after: photo.decision?.number ?? 0, mask, protected: stage.protected, strength: strength() === photo.strength ? null : strength(), id });
   } catch (error) {
     if (!(error instanceof Refused) || error.kind !== "SourceMissing") throw error;
     const again = await get("/api/photo", { key: photo.key });
@@ -143,6 +144,7 @@ async function send(verdict, reviewer, id) {
     return send(verdict, reviewer, id);
   }
 }
+const strength = () => byId("strength").value / 100;
 // what others decided, without losing what was corrected here
 async function refresh(key) {
   const now = await get("/api/photo", { key });
@@ -186,7 +188,7 @@ async function preview() {
   byId("preview-state").textContent = "restoring";
   const mine = turn;
   try {
-    const image = await picture("/api/preview", { id: photo.id, left: x, top: y, width: w, height: h, mode: byId("mode").value, tone: byId("tone").value / 100 }, stage.mask.bits(l, t, r - l, b - t));
+    const image = await picture("/api/preview", { id: photo.id, left: x, top: y, width: w, height: h, mode: byId("mode").value, tone: byId("tone").value / 100, strength: strength() }, stage.mask.bits(l, t, r - l, b - t));
     if (mine !== turn) return;
     stage.preview = { image, left: x, top: y };
     if (stage.shown === "before") stage.shown = "both";
@@ -234,7 +236,7 @@ for (const button of document.querySelectorAll("[data-tool]")) button.addEventLi
 for (const button of document.querySelectorAll("[data-verdict]")) button.addEventListener("click", () => decide(button.dataset.verdict));
 on("split", () => { stage.split = byId("split").value / 100; stage.draw(); }, "input");
 on("size", () => size(Number(byId("size").value)), "input");
-on("strength", () => { stage.strength = byId("strength").value / 100; stage.draw(); }, "input");
+for (const id of ["mode", "tone", "strength"]) on(id, () => stage.preview && preview(), "change");
 on("blink", () => blink(!blinking));
 on("zoom-in", () => zoom(1.5));
 on("zoom-out", () => zoom(1 / 1.5));

@@ -15,7 +15,6 @@ export class Stage {
     this.protected = [];
     this.preview = null;
     this.sketch = null;
-    this.strength = 1;
     this.split = 0.5;
     this.shown = "both";
     this.showMask = false;
@@ -183,9 +182,7 @@ export class Stage {
   }
   overlayPreview() {
     const { image, left, top } = this.preview;
-    this.context.globalAlpha = this.strength;
     this.context.drawImage(image, left, top);
-    this.context.globalAlpha = 1;
   }
   regions() {
     const { context } = this, thin = 2 / this.view.scale;

@@ -24,6 +24,7 @@ COLUMNS = (
     "dc:contributor",
     "dc:description",
     "dcterms:provenance",
+    "dcterms:dateAccepted",
 )
 
 
@@ -41,6 +42,7 @@ class DublinCore(Form):
         record = photo.record
         source, derivative = record["source"], record["derivative"]
         size = f"{derivative['width']} x {derivative['height']} pixels" if "width" in derivative else ""
+        made = f"run {record['run_id']}, master sha256 {source['sha256']}"
         row = {
             "dc:identifier": object_url(self._target, derivative["key"]),
             "dc:title": PurePosixPath(photo.key).stem,
@@ -51,7 +53,8 @@ class DublinCore(Form):
             "dcterms:created": record["time"],
             "dc:contributor": record.get("operator") or "",
             "dc:description": description(photo),
-            "dcterms:provenance": f"run {record['run_id']}, master sha256 {source['sha256']}",
+            "dcterms:provenance": "; ".join(filter(None, (made, photo.review))),
+            "dcterms:dateAccepted": photo.decisions[-1].time if photo.review_state == "accepted" else "",
         }
         self._rows.writerow({name: as_text(cell) for name, cell in row.items()})
 
@@ -67,8 +70,10 @@ def description(photo: RecordedPhoto) -> str:
     record = photo.record
     if not photo.is_restored:
         return f"Copy of the original, which could not be restored: {'; '.join(record['warnings'])}"
+    review = record.get("review")
+    answers = f"; answers decision {review['number']} ({review['verdict']}) of {review['reviewer']}" if review else ""
     return (
         f"Derivative altered by a neural network: restored by oldphoto {record['software']['oldphoto']} with model"
         f" {record['model']['name']}, mode {record['options']['mode']}; {100 * record['changed_share']:.2f} % of the"
-        " pixels differ from the original"
+        f" pixels differ from the original{answers}"
     )

@@ -58,7 +58,7 @@ class Iiif(Form):
             "type": "Canvas",
             "label": {"none": [photo.key]},
             **sides,
-            "metadata": [{"label": _english("Provenance"), "value": _english(description(photo))}],
+            "metadata": _metadata(photo),
             "seeAlso": [
                 {
                     "id": object_url(self._base, f"records/{photo.key}.json"),
@@ -87,7 +87,7 @@ class Iiif(Form):
             "label": _english("Original"),
             **sides,
         }
-        if not photo.is_restored:
+        if not photo.is_restored or photo.review_state == "rejected":
             return original
         restored = {
             "id": object_url(self._base, photo.record["derivative"]["key"]),
@@ -97,6 +97,11 @@ class Iiif(Form):
             **sides,
         }
         return {"type": "Choice", "items": [original, restored]}
+
+
+def _metadata(photo: RecordedPhoto) -> list[dict[str, Any]]:
+    rows = {"Provenance": description(photo), "Review": photo.review}
+    return [{"label": _english(label), "value": _english(text)} for label, text in rows.items() if text]
 
 
 def _english(text: str) -> dict[str, list[str]]:

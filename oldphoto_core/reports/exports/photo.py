@@ -9,9 +9,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from oldphoto_core.reviews.states import State, last_statement, state_of
 from oldphoto_core.scans.formats import FORMATS
 
 if TYPE_CHECKING:
+    from oldphoto_core.reviews.decision import Decision
     from oldphoto_core.storage import Bucket
 
 
@@ -31,7 +33,9 @@ class RecordedPhoto:
     record: dict[str, Any]
     """Of version 1 or 2."""
     files: tuple[StoredFile, ...]
-    """Derivative, mask (if there is one) and record."""
+    """Derivative, mask, record, decisions and corrected masks, as far as there are any."""
+    decisions: tuple[Decision, ...] = ()
+    """Those of curators, the first one first; also those that were made after the record was written."""
 
     @property
     def key(self) -> str:
@@ -42,6 +46,16 @@ class RecordedPhoto:
     def is_restored(self) -> bool:
         """Or a copy of its master."""
         return bool(self.record["status"] == "restored")
+
+    @property
+    def review_state(self) -> State:
+        """What was decided about the derivative."""
+        return state_of(self.decisions[-1] if self.decisions else None, self.record["derivative"]["sha256"])
+
+    @property
+    def review(self) -> str:
+        """The decision that counts, for people; empty: there is none."""
+        return last_statement(self.decisions, self.record["derivative"]["sha256"])
 
     def media_type(self, part: str) -> str:
         """Of its "source" or "derivative"; by the name, where an older record does not say."""

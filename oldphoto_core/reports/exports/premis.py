@@ -1,4 +1,4 @@
-"""PREMIS 3: masters and derivatives as objects, each restoration as an event, and who took part as agents.
+"""PREMIS 3: masters and derivatives as objects, restorations and reviews as events, and who took part as agents.
 
 Elements and their order are those of the schema of the Library of Congress, version 3.0 of 18 January 2016.
 """
@@ -15,8 +15,10 @@ from lxml import etree
 
 from oldphoto_core.reports.exports.dublin_core import description
 from oldphoto_core.reports.exports.photo import Form, RecordedPhoto, object_url
+from oldphoto_core.reviews.states import STATES
 
 if TYPE_CHECKING:
+    from oldphoto_core.reviews.decision import Decision
     from oldphoto_core.storage import Bucket
 
 DOCUMENT = "premis.xml"
@@ -39,7 +41,7 @@ class Premis(Form):
         self._agents: dict[str, Element] = {}
 
     def add(self, photo: RecordedPhoto) -> None:
-        """Its master, its derivative and the event between them."""
+        """Its master, its derivative, the event between them, and an event for each decision about it."""
         record = photo.record
         master = object_url(record["source"]["bucket"], photo.key)
         derivative = object_url(self._target, record["derivative"]["key"])
@@ -47,6 +49,10 @@ class Premis(Form):
         self._objects.write(_object(photo, "source", master))
         self._objects.write(_object(photo, "derivative", derivative, _created(record), _derived(master, event)))
         self._events.write(_event(photo, event, master, derivative, self._agents_of(record)))
+        for decision in photo.decisions:
+            reviewer = f"reviewer {decision.reviewer}"
+            self._agents[reviewer] = _agent(reviewer, decision.reviewer, "", "")
+            self._events.write(_review(decision, derivative, record["derivative"]["sha256"], reviewer))
 
     def write(self, place: Bucket) -> list[str]:
         """`premis.xml`."""
@@ -133,6 +139,32 @@ def _event(
         _element("eventOutcomeInformation", _text("eventOutcome", outcome), *warnings),
         *links,
         *objects,
+    )
+
+
+def _review(decision: Decision, derivative: str, sha256: str, reviewer: str) -> Element:
+    """The event of one decision."""
+    # of the Library of Congress's vocabularies, "validation" is the event nearest to a review, and "validator" the role
+    notes = [decision.note] if decision.note.strip() else []
+    if decision.seen != sha256:
+        notes.append(
+            f"about an earlier derivative, sha256 {decision.seen}" if decision.seen else "without a derivative"
+        )
+    if decision.mask:
+        notes.append(f"mask corrected, sha256 {decision.mask}")
+    if decision.protected:
+        notes.append(f"protected regions (left, top, width, height): {[*map(list, decision.protected)]}")
+    identifier = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{derivative}#decision-{decision.number}-{decision.id}"))
+    details = [_element("eventOutcomeDetail", _text("eventOutcomeDetailNote", note)) for note in notes]
+    return _element(
+        "event",
+        _identifier("event", "UUID", identifier),
+        _text("eventType", "validation"),
+        _text("eventDateTime", decision.time),
+        _element("eventDetailInformation", _text("eventDetail", f"quality review, decision {decision.number}")),
+        _element("eventOutcomeInformation", _text("eventOutcome", STATES[decision.verdict]), *details),
+        _identifier("linkingAgent", "local", reviewer, _text("linkingAgentRole", "validator")),
+        _identifier("linkingObject", "URI", derivative, _text("linkingObjectRole", "source")),
     )
 
 

@@ -6,12 +6,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import urlsplit
 
-from oldphoto_core.errors import SourceMissing, UsageError, WriteFailed
+from oldphoto_core.errors import DamagedDecision, SourceMissing, UsageError, WriteFailed
 from oldphoto_core.folders import NoTemporaryFolder, temporary_folder
 from oldphoto_core.reports.exports.bag import Bag
 from oldphoto_core.reports.exports.dublin_core import DublinCore
@@ -19,6 +19,7 @@ from oldphoto_core.reports.exports.iiif import Iiif
 from oldphoto_core.reports.exports.photo import Form, RecordedPhoto, StoredFile
 from oldphoto_core.reports.exports.premis import Premis
 from oldphoto_core.reports.record import decode_record, mask_key
+from oldphoto_core.reviews.store import Reviews
 from oldphoto_core.storage import Bucket, read_ledger
 from oldphoto_core.storage.ledger import FACTS_KEY, SUMMARY_KEY
 from oldphoto_core.storage.parallel import SMALL_THREADS, map_objects
@@ -70,7 +71,7 @@ def export_records(
 ) -> ExportResult:
     """Write the forms of a run to TARGET/runs/<run id>/exports/, of everything (no run id) to TARGET/exports/.
 
-    The same records give the same bytes. `on_photo` is called for each photo.
+    The same records and decisions give the same bytes. `on_photo` is called for each photo.
 
     Raises:
         SourceMissing: no such run, or nothing that it wrote is there any more.
@@ -145,10 +146,11 @@ def _keys_of(target: Bucket, run_id: str) -> list[str]:
 def _photos(target: Bucket, run_id: str, keys: list[str]) -> Iterator[RecordedPhoto | str]:
     """In the order of the keys: the photo, or why it is left out."""
     sizes = {item.key: item.size for folder in ("photos", "masks") for item in target.list(folder)}
-    yield from map_objects(lambda key: _photo(target, run_id, key, sizes), keys, SMALL_THREADS)
+    reviewed = Reviews(target).keys()
+    yield from map_objects(lambda key: _photo(target, run_id, key, sizes, reviewed), keys, SMALL_THREADS)
 
 
-def _photo(target: Bucket, run_id: str, key: str, sizes: dict[str, int]) -> RecordedPhoto | str:
+def _photo(target: Bucket, run_id: str, key: str, sizes: dict[str, int], reviewed: set[str]) -> RecordedPhoto | str:
     place = f"records/{key}.json"
     data = b""
     with suppress(SourceMissing):
@@ -166,7 +168,19 @@ def _photo(target: Bucket, run_id: str, key: str, sizes: dict[str, int]) -> Reco
     if mask in sizes:
         files.append(_mask(target, mask, sizes[mask], record.get("mask_file")))
     files.append(StoredFile(place, hashlib.sha256(data).hexdigest(), len(data)))
-    return RecordedPhoto(record, tuple(files))
+    photo = RecordedPhoto(record, tuple(files))
+    return _decided(target, photo) if key in reviewed else photo
+
+
+def _decided(target: Bucket, photo: RecordedPhoto) -> RecordedPhoto | str:
+    """The photo with what curators decided about it: the entries of its history, none of which ever changes."""
+    reviews = Reviews(target)
+    try:
+        decisions = tuple(reviews.history(photo.key))
+    except DamagedDecision:
+        return "with a decision that cannot be read"  # it may have been rejected
+    files = (StoredFile(info.key, target.sha256(info.key), info.size) for info in reviews.files(photo.key))
+    return replace(photo, files=(*photo.files, *files), decisions=decisions)
 
 
 def _mask(target: Bucket, key: str, size: int, recorded: dict[str, Any] | None) -> StoredFile:

@@ -22,6 +22,7 @@ from urllib.parse import quote
 from jinja2 import Environment, StrictUndefined
 
 from oldphoto_core.reports.page.charts import charts_of
+from oldphoto_core.reports.page.decisions import Decisions
 from oldphoto_core.reports.page.thumbnails import FOLDER, REPORT, thumbnail_stem
 from oldphoto_core.storage import Bucket, read_ledger
 from oldphoto_core.storage.ledger import previous_results
@@ -40,12 +41,15 @@ CHUNK = 200
 ASSETS = ("report.css", "data.js", "charts.js", "gallery.js", "viewer.js")
 _BUILD = "build-"
 _DIGITS = 5
+_MADE_EARLIER = ("already restored", "accepted", "rejected")
+"""Why photos were skipped of which an earlier run may have made thumbnails."""
 
 
 def write_report(target: Bucket, summary: Summary) -> str:
     """Make the report of a finalised run; returns the key of its index in the target.
 
-    Thumbnails are those that lie there; a photo that an earlier run restored shows that run's. Raises StorageError.
+    Thumbnails are those that lie there; a photo that an earlier run restored shows that run's. Decisions are those
+    that curators made up to now. Raises StorageError.
     """
     run = target.join("runs", summary["run_id"])
     report = run.join(REPORT)
@@ -55,10 +59,11 @@ def write_report(target: Bucket, summary: Summary) -> str:
     for name in ASSETS:
         report.write(f"{build}/{name}", asset(name))
     report.write(f"{build}/run.js", _script("run", {"charts": charts_of(ledger, summary), "summary": summary}))
-    thumbs = _Thumbnails(target, summary["run_id"], ledger)
-    chunks = _chunks(ledger, thumbs)
+    decisions = Decisions(target)
+    chunks = _chunks(ledger, _Thumbnails(target, summary["run_id"], ledger), decisions)
     for_each(partial(_write_chunk, report, build), enumerate(chunks))
-    report.write(INDEX, _index(summary, build, len(ledger)))
+    counts = decisions.counts(ledger[["key", "output", "output_sha256"]].to_dict("records"))
+    report.write(INDEX, _index(summary, build, len(ledger), counts, len(decisions.problems)))
     for name in older:
         for item in list(report.list(name)):
             report.delete(item.key)
@@ -76,7 +81,7 @@ class _Thumbnails:
     def __init__(self, target: Bucket, run_id: str, ledger: pd.DataFrame) -> None:
         self._target, self._run_id = target, run_id
         self._known = {run_id: self._listed(run_id)}
-        skipped = set(ledger.loc[ledger["reason"] == "already restored", "key"])
+        skipped = set(ledger.loc[ledger["reason"].isin(_MADE_EARLIER), "key"])
         self._made_by: dict[str, str] = {}
         if skipped:
             results = previous_results(target)
@@ -102,10 +107,10 @@ class _Thumbnails:
         return kinds
 
 
-def _chunks(ledger: pd.DataFrame, thumbs: _Thumbnails) -> Iterator[list[dict[str, Any]]]:
+def _chunks(ledger: pd.DataFrame, thumbs: _Thumbnails, decisions: Decisions) -> Iterator[list[dict[str, Any]]]:
     for first in range(0, len(ledger), CHUNK):
         rows = ledger.iloc[first : first + CHUNK].to_dict("records")
-        yield [_photo(row, thumbs) for row in rows]
+        yield [_photo(row, thumbs) | decisions.of(row) for row in rows]
 
 
 def _photo(row: Mapping[Any, Any], thumbs: _Thumbnails) -> dict[str, Any]:
@@ -147,7 +152,8 @@ def _script(name: str, value: Any) -> bytes:
     return f"window.oldphoto.{name} = {json.dumps(value, separators=(',', ':'), allow_nan=False)};\n".encode("ascii")
 
 
-def _index(summary: Summary, build: str, photos: int) -> bytes:
+def _index(summary: Summary, build: str, photos: int, decisions: Mapping[str, int], unreadable: int) -> bytes:
+    """The page; `decisions` by state, `unreadable` files that are no decisions."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(asset("index.html").decode())
     return template.render(
@@ -157,6 +163,8 @@ def _index(summary: Summary, build: str, photos: int) -> bytes:
         photos=photos,
         chunk=CHUNK,
         scripts=ASSETS[1:],
+        decisions=decisions,
+        unreadable=unreadable,
     ).encode()
 
 

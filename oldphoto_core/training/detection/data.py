@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from concurrent.futures import Future
 from threading import Lock
@@ -19,6 +20,7 @@ from oldphoto_core.training.cutting import Mask, Photo, window
 from oldphoto_core.training.data import Batch, Batches, PhotoSet, to_mask, to_tensor
 from oldphoto_core.training.detection.thin_structures import draw_thin_structures
 from oldphoto_core.training.pair_set import PairSet
+from oldphoto_core.training.reviewed import CorrectedSet
 from oldphoto_core.training.world import ALONE, World
 
 Canvas = tuple[Photo, Mask, NDArray[np.float32]]
@@ -36,10 +38,16 @@ class DetectionBatches(Batches):
     """
 
     def __init__(
-        self, config: StageConfig, clean: PhotoSet | PairSet, old: PhotoSet | None, world: World = ALONE
+        self,
+        config: StageConfig,
+        clean: PhotoSet | PairSet,
+        old: PhotoSet | None,
+        world: World = ALONE,
+        reviewed: CorrectedSet | None = None,
     ) -> None:
-        """`world`: of every batch this process cuts its own share of the crops."""
+        """`world`: of every batch this process cuts its own share of the crops; `reviewed`: photos with labels."""
         super().__init__(config, clean, old, world)
+        self._reviewed = reviewed
         self._kept: dict[int, Future[Canvas]] = {}
         self._lock = Lock()
 
@@ -107,6 +115,8 @@ class DetectionBatches(Batches):
 
     def _damaged(self, number: int, rng: np.random.Generator) -> Canvas:
         config = self.config
+        if self._reviewed and rng.random() < config.reviewed_share:
+            return self._labelled(self._reviewed, rng)
         if self.old and rng.random() < config.old_share:
             photo = scanned(self.old.random_photo(rng), config, rng)
             # old photos have aged already; some are scanned once more, or sharp edges would tell what was added
@@ -121,6 +131,18 @@ class DetectionBatches(Batches):
         photo = draw_thin_structures(photo, rng)[0] if rng.random() < config.thin_structures else photo
         aged = recipe.degrade(photo, rng)
         return _canvas_of(aged.image, aged.mask, aged.visible, 1.0)
+
+    def _labelled(self, reviewed: CorrectedSet, rng: np.random.Generator) -> Canvas:
+        """A photo with the mask that a curator corrected, and damage added to it as to other old photos."""
+        config = self.config
+        photo, corrected, touched = reviewed.random(rng)
+        same = copy.deepcopy(rng)  # the masks are scaled, cut and mirrored as the photo is
+        photo = scanned(photo, config, rng)
+        planes = scanned(np.stack([corrected, touched, touched], axis=-1) * np.uint8(255), config, same) >= 128
+        aged = config.recipe.only_damage(scanned=bool(rng.random() < 0.5)).degrade(photo, rng)
+        image, added, weight = _canvas_of(aged.image, aged.mask, aged.visible, config.old_intact_weight)
+        weight = np.where(planes[..., 1] & ~added, np.float32(1.0), weight)
+        return image, added | planes[..., 0], weight
 
 
 def _canvas_of(image: Photo, mask: Mask, visible: Mask, intact: float) -> Canvas:

@@ -60,6 +60,7 @@ def test_a_decision_is_on_disk_when_it_is_answered(client: TestClient, target: B
     answer = client.post("/api/decide", json=decision(client, note="fine"))
     assert (answer.status_code, answer.json()["state"]) == (200, "accepted")
     assert Reviews(target).last("a.png").note == "fine"
+    assert Reviews(target).last("a.png").strength is None
     assert client.get("/api/queue").json()["counts"]["accepted"] == 1
 
 
@@ -162,10 +163,24 @@ def test_a_preview_is_what_the_restorer_makes_of_the_part(client: TestClient, mo
     assert (shown[:13] == expected[:13]).all()
 
 
+def test_a_preview_has_the_strength_that_was_asked_for(client: TestClient) -> None:
+    import cv2
+
+    name = client.get("/api/photo", params={"key": "a.png"}).json()["id"]
+    mask = np.zeros((40, 60), bool)
+    mask[20:22] = True
+    whole = {"id": name, "left": 0, "top": 0, "width": 60, "height": 40, "strength": 0.5}
+    answer = client.post("/api/preview", params=whole, content=packed(mask))
+    shown = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR).astype(float)
+    assert np.abs(np.delete(shown, [20, 21], axis=0) - 127.5).max() <= 0.5  # the mean of a photo and its negative
+    assert (shown[20:22] == 127).all()
+
+
 @pytest.mark.parametrize(
     "asked",
     [
         {"width": 0},
+        {"strength": 1.5},
         {"left": 50},
         {"left": -1},
         {"mode": "x"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 from fakes import decoded, encoded, picture, scratched
 from jsonschema import Draft202012Validator
+from PIL import Image
 from runs import put, restore
 
+from oldphoto_core.custody import audit
 from oldphoto_core.desk.queue import Queue
 from oldphoto_core.errors import DamagedDecision
 from oldphoto_core.pipeline.photo import Photo
@@ -20,10 +23,12 @@ from oldphoto_core.restoration import NetworkOptions, RestoreJob, RestoreOptions
 from oldphoto_core.reviews.corrected import store_mask
 from oldphoto_core.reviews.decision import Decision
 from oldphoto_core.reviews.store import Reviews
+from oldphoto_core.reviews.table import import_csv
 from oldphoto_core.reviews.wishes import wishes_of
 from oldphoto_core.runs import shard_store
 from oldphoto_core.runs.dry_run import check
 from oldphoto_core.runs.run import overlooked_decisions
+from oldphoto_core.scans import read_scan
 from oldphoto_core.storage import Bucket, read_ledger
 
 GREY = 127
@@ -138,9 +143,69 @@ def test_the_record_says_what_was_decided_and_keeps_the_schema(places: tuple[Buc
     record = json.loads(target.read("records/a.png.json"))
     Draft202012Validator(record_schema()).validate(record)
     assert record["review"] == {
-        "number": 1, "verdict": "redo", "reviewer": "Ada", "time": made.time, "mask": None, "protected": [[1, 2, 3, 4]],
+        "number": 1, "id": made.id, "verdict": "redo", "reviewer": "Ada", "time": made.time, "mask": None,
+        "protected": [[1, 2, 3, 4]],
     }  # fmt: skip
     assert "review" not in json.loads(target.read("records/b.png.json"))
+
+
+def test_the_strength_of_a_decision_counts_for_its_photo_and_later_runs_keep_it(places: tuple[Bucket, Bucket]) -> None:
+    source, target = places
+    decide(target, "a.png", "redo", strength=0.5)
+    decide(target, "b.png", "redo")
+    restore(source, target, model="detect", reviews=True)
+    damaged, intact = slice(12, 16), slice(16, None)
+    half, master = pixels(target, "photos/a.png").astype(float), pixels(source, "a.png")
+    assert (half[damaged] == GREY).all()
+    assert np.abs(half[intact] - 127.5).max() <= 0.5  # the mean of a photo and its negative
+    assert (pixels(target, "photos/b.png")[intact] == 255 - pixels(source, "b.png")[intact]).all()
+    records = [json.loads(target.read(f"records/{key}.json")) for key in ("a.png", "b.png")]
+    for record in records:
+        Draft202012Validator(record_schema()).validate(record)
+    assert [record["options"].get("strength") for record in records] == [0.5, None]
+    assert records[0]["review"]["strength"] == 0.5
+    assert master.shape == half.shape
+    assert restore(source, target, model="detect", reviews=True)["restored"] == 0
+
+
+def paged(*pages: np.ndarray) -> bytes:
+    """A TIFF of several pages."""
+    buffer = io.BytesIO()
+    first, *others = map(Image.fromarray, pages)
+    first.save(buffer, "TIFF", save_all=True, append_images=others)
+    return buffer.getvalue()
+
+
+def test_pages_of_a_file_are_restored_by_the_corrected_mask_of_each(tmp_path: Path) -> None:
+    source, target = Bucket(tmp_path / "source"), Bucket(tmp_path / "target")
+    masters = [scratched(picture(seed=seed)) for seed in (1, 2)]
+    source.write("a.tif", paged(*masters))
+    restore(source, target, model="detect")
+    masks = [np.zeros((40, 60), bool) for _ in masters]
+    masks[0][20:22], masks[1][30:35] = True, True
+    drawn = paged(*(mask.astype(np.uint8) * 255 for mask in masks))
+    target.write("reviews/masks/a.tif.png", drawn)
+    import_csv(Reviews(target), b"key,verdict\na.tif,redo\n", Queue(target).digests(), "Ada")
+    assert restore(source, target, model="detect", reviews=True)["restored"] == 1
+    for number, (master, mask) in enumerate(zip(masters, masks, strict=True), start=1):
+        made = read_scan(target.read("photos/a.tif"), page=number).pixels
+        assert (made[mask] == GREY).all()
+        assert (made[~mask] == 255 - master[~mask]).all()
+        assert ((read_scan(target.read("masks/a.tif.tif"), page=number).pixels[..., 0] > 0) == mask).all()
+    assert audit(target).is_clean
+
+
+def test_a_corrected_mask_of_another_number_of_pages_fails_its_photo(tmp_path: Path) -> None:
+    source, target = Bucket(tmp_path / "source"), Bucket(tmp_path / "target")
+    source.write("a.tif", paged(picture(seed=1), picture(seed=2)))
+    restore(source, target, model="detect")
+    decide(target, "a.tif", "redo", mask=store_mask(target, "a.tif", np.eye(40, 60, dtype=bool)))
+    done = restore(source, target, model="detect", reviews=True)
+    row = read_ledger(target.join("runs", done["run_id"])).iloc[0]
+    assert (row["status"], row["reason"]) == ("failed", "mask mismatch")
+    assert "the mask has 1 pages, its photo 2: make a TIFF of one for each page" in row["detail"]
+    (finding,) = audit(target).findings
+    assert (finding.kind, finding.detail[:33]) == ("mismatched", "it has 1 pages, its photo 2: make")
 
 
 def test_a_photo_that_was_too_damaged_is_restored_by_the_mask_that_a_curator_painted(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from study_parts import LEVELS, serving, study_in
+from visits import PHONE, Visit
 from waiting import wait_until
 
 from oldphoto_core.study.answers import read_answers
@@ -14,7 +15,6 @@ from oldphoto_core.study.participants import invite
 from oldphoto_core.study.results import count
 from oldphoto_core.study.study import read_study
 
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 PIXELS = """() => Object.fromEntries([...document.querySelectorAll('#panes figcaption button')].map(button => {
     const image = button.closest('figure').querySelector('img');
     const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight).getContext('2d');
@@ -30,28 +30,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "study"
 
 
-class Person:
-    """A participant in a browser of their own, and what went wrong on the page."""
-
-    def __init__(self, browser: Any, url: str, **context: Any) -> None:
-        self.context = browser.new_context(**context)
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(60_000)
-        self.requested: list[str] = []
-        self.wrong: list[str] = []
-        self.page.on("request", lambda request: self.requested.append(request.url))
-        self.page.on("console", lambda message: self.wrong.append(message.text))
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.wrong.append(dialog.message))
-        self.page.goto(url)
+class Person(Visit):
+    """A participant in a browser of their own."""
 
     def begin(self) -> Person:
         self.page.locator("#begin").click()
         return self.until_photo(1)
-
-    def until(self, condition: str) -> None:
-        """Waits for an expression to be true; Playwright's own waiting evaluates strings, which the page forbids."""
-        wait_until(lambda: self.page.evaluate(condition), condition)
 
     def until_photo(self, number: int) -> Person:
         self.page.wait_for_url("**/p/*")
@@ -105,7 +89,7 @@ def test_participants_of_known_preference_give_the_table_that_follows(
             person.until("!document.getElementById('thanks').hidden")
             assert person.wrong == []
             assert [asked for asked in person.requested if not asked.startswith(url)] == []
-            person.context.close()
+            person.window.close()
     study = read_study(folder)
     results = count(study, read_answers(folder, study))
     assert (results.rankings, results.participants, results.complete) == (photos * people, people, people)
@@ -201,7 +185,7 @@ def test_all_pictures_zoom_and_move_together(browser: Any, folder: Path) -> None
 
 def touch(person: Person, kind: str, *points: tuple[float, float]) -> None:
     if not hasattr(person, "devtools"):
-        person.devtools = person.context.new_cdp_session(person.page)
+        person.devtools = person.window.new_cdp_session(person.page)
     touched = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
     person.devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touched})
 
@@ -247,7 +231,7 @@ def test_a_participant_stops_and_comes_back_by_the_link(browser: Any, folder: Pa
         person.until("!document.getElementById('continue').hidden")
         person.page.locator("#continue-link").click()
         assert person.until_photo(2).page.url == link
-        person.context.close()
+        person.window.close()
         path = link.removeprefix(url)
     with serving(folder) as url:
         person = Person(browser, url + path).until_photo(2)
@@ -264,7 +248,7 @@ def test_going_back_neither_asks_twice_nor_counts_twice(browser: Any, folder: Pa
         assert not person.page.url.startswith(f"{url}/p/")
         person.page.go_forward()
         person.until_photo(2)
-        other = person.context.new_page()
+        other = person.window.new_page()
         other.goto(person.page.url)
         by_keys(person, ["B", "A", "C", "D"])
         person.submit()
@@ -281,7 +265,7 @@ def test_going_back_neither_asks_twice_nor_counts_twice(browser: Any, folder: Pa
 def test_a_tab_that_is_behind_is_told_and_led_on(browser: Any, folder: Path) -> None:
     with serving(folder) as url:
         person = Person(browser, url).begin()
-        behind = person.context.new_page()
+        behind = person.window.new_page()
         behind.goto(person.page.url)
         wait_until(lambda: behind.locator("#panes figcaption button").count() == 4, "the other tab")
         by_keys(person, ["A", "B", "C", "D"])
@@ -337,6 +321,6 @@ def test_orders_differ_between_people_and_names_between_all(browser: Any, folder
             person = Person(browser, url).begin()
             seen.add(tuple(sorted(person.letters().items())))
             names += [asked.rpartition("/")[2] for asked in person.requested if "/pictures/" in asked]
-            person.context.close()
+            person.window.close()
     assert len(seen) > 1
     assert len(names) == len(set(names)) == 6 * 10

@@ -12,6 +12,12 @@
     ["warned", "Look at", (photo) => Boolean(photo.warning)],
     ["changed", "Most changed", (photo) => photo.changed > 0],
     ["doubt", "Least sure", (photo) => photo.doubt > 0],
+    ...("reviewed" in document.body.dataset ? [
+      ["accepted", "Accepted", (photo) => photo.review === "accepted"],
+      ["rejected", "Rejected", (photo) => photo.review === "rejected"],
+      ["sent back", "Sent back", (photo) => photo.review === "sent back"],
+      ["open", "Not looked at", (photo) => photo.review === "open" || (photo.output && !photo.review)],
+    ] : []),
   ];
   // filters that put the photo with the most of what they are named after first
   const SORTED = ["changed", "doubt"];
@@ -38,6 +44,8 @@
     if (photo.status === "restored") return element("span", { class: "badge restored" }, `${percent(photo.changed)} changed`);
     return element("span", { class: `badge ${photo.status}` }, photo.reason || photo.status);
   };
+  const reviewBadge = ({ review }) => review && review !== "open"
+    ? [element("span", { class: `badge review ${review.replace(" ", "-")}` }, review)] : [];
   const card = (index, place) => {
     const photo = store.at(index);
     const frame = element("span", { class: "frame" });
@@ -60,7 +68,7 @@
     const name = photo ? photo.key : `photo ${index + 1}: its data file is missing`;
     const button = element("button", { type: "button", class: "card", "data-place": place, title: name }, frame,
       element("span", { class: "name" }, element("bdi", {}, name)));
-    if (photo) button.append(badge(photo));
+    if (photo) button.append(badge(photo), ...reviewBadge(photo));
     else button.disabled = true;
     return element("li", {}, button);
   };
