@@ -15,10 +15,13 @@ from flows.training_artifacts import with_artifacts
 from flows.training_progress import TrainingProgress
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training.assembling import has_triplet, publish, publish_baseline
+from oldphoto_core.training.config import BASELINES
 from oldphoto_core.training.run import configs_for
 from tasks.training import train_stage
 
-StageChoice = Literal["all", "vae_old", "vae_clean", "mapping", "joint", "scratches", "tone", "pix2pix"]
+StageChoice = Literal[
+    "all", "vae_old", "vae_clean", "mapping", "joint", "scratches", "tone", "pix2pix", "cyclegan", "attention"
+]
 
 
 @flow(name="train", persist_result=False, retries=0, log_prints=False)
@@ -41,7 +44,7 @@ def train(
         with TrainingProgress(config.stage, config.steps, config.batch) as progress:
             seen = with_artifacts(progress, config.stage, Bucket(out).join(config.stage))
             results.append(train_stage(config, clean, old, out, seen, device, processes))
-    if stage == "pix2pix":
+    if stage in BASELINES:
         publish_baseline(configs[-1], Bucket(out), name=name)
     elif has_triplet(Bucket(out)):
         publish(configs[-1], Bucket(out), name=name, joint=joint)

@@ -59,9 +59,11 @@ def synthesize(
 
 def train(
     stage: Annotated[
-        Literal["all", "vae_old", "vae_clean", "mapping", "joint", "scratches", "tone", "pix2pix"],
+        Literal[
+            "all", "vae_old", "vae_clean", "mapping", "joint", "scratches", "tone", "pix2pix", "cyclegan", "attention"
+        ],
         typer.Argument(
-            help="One stage, or all in order; scratches is the detector, tone maps tones, pix2pix is a baseline."
+            help="One stage, or all in order; scratches is the detector, tone maps tones, the last three are baselines."
         ),
     ],
     clean: Annotated[str, typer.Option(metavar="URL", help="Clean photos.")],
@@ -111,6 +113,7 @@ def train(
     _check_training(stage, preset, joint, changes, clean, old, out)
     from oldphoto_core.storage import Bucket
     from oldphoto_core.training.assembling import has_triplet
+    from oldphoto_core.training.config import BASELINES
 
     with prefect_session(say):
         from flows.train import train as train_flow
@@ -130,8 +133,8 @@ def train(
             f" {result['cpu_share']:.0%} of the CPU, {result.get('waiting_share', 0.0):.0%} of the time waiting for"
             f" data; chart: {out}/{result['config']['stage']}/chart.png"
         )
-    if stage == "pix2pix":
-        show(f"model: {out}/pix2pix/model (compare with --models ...,{out}/pix2pix/model)")
+    if stage in BASELINES:
+        show(f"model: {out}/{stage}/model (compare with --models ...,{out}/{stage}/model)")
     elif has_triplet(Bucket(out)):
         show(f"model: {out}/model (restore with --model {out}/model)")
 

@@ -26,7 +26,7 @@ from oldphoto_core.evaluation.real import gaps, naturalness, naturalness_of, rea
 from oldphoto_core.evaluation.rivals import rival_methods
 from oldphoto_core.evaluation.tables import summarise, to_markdown, to_png
 from oldphoto_core.inference.restorer import Restorer
-from oldphoto_core.nets.architectures import PIX2PIX
+from oldphoto_core.nets.architectures import baseline_of
 from oldphoto_core.nets.presets import VAE
 from oldphoto_core.reports.contact_sheet import SheetRow, contact_sheet
 from oldphoto_core.storage import Bucket
@@ -133,8 +133,8 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _kind(card: ModelCard) -> str:
     """What a row is called before the model's name."""
-    if card.preset in PIX2PIX.values():
-        return "pix2pix"
+    if baseline := baseline_of(card.preset):
+        return baseline
     return "ours" if card.partial_nonlocal else "ours without the partial nonlocal block"
 
 

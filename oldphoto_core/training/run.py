@@ -16,8 +16,8 @@ from oldphoto_core.checkpoints.tensors import pack, prefixed, unpack
 from oldphoto_core.degradation import has_film_damage, open_pairs
 from oldphoto_core.devices import keep_freed_memory, resolve_device
 from oldphoto_core.errors import SourceMissing, TrainingError
-from oldphoto_core.nets.architectures import PIX2PIX
-from oldphoto_core.nets.pix2pix import Pix2Pix
+from oldphoto_core.nets.architectures import BASELINES, baseline_name
+from oldphoto_core.nets.cyclegan import BothWays
 from oldphoto_core.nets.presets import Triplet, preset_named
 from oldphoto_core.nets.tone import ToneNet
 from oldphoto_core.scans.formats import USUAL_EXTENSIONS
@@ -32,6 +32,7 @@ from oldphoto_core.training.loop import Progress, refuse_other_config, run_stage
 from oldphoto_core.training.pair_set import HeldOut, PairSet, with_pairs
 from oldphoto_core.training.pix2pix import Pix2PixStage
 from oldphoto_core.training.provenance import code_versions, data_record, parent_of, pinned, seen_in
+from oldphoto_core.training.rivals import CycleGanStage
 from oldphoto_core.training.stages import Stage, make_stage
 from oldphoto_core.training.tone import ToneBatches, ToneStage, ToneValidation
 from oldphoto_core.training.validation import Validation, ValidationSet
@@ -205,8 +206,10 @@ def _pairs(url: str, config: StageConfig, clean: Split) -> PairSet:
 def _stage_of(config: StageConfig, out: Bucket, device: str, workers: int, world: World) -> Stage:
     if config.stage == "scratches":
         return DetectionStage(config, _detector(config), device, workers, world)
-    if config.stage == "pix2pix":
-        return Pix2PixStage(config, _pix2pix(config).generator, device, workers, world)
+    if config.stage == "cyclegan":
+        return CycleGanStage(config, _both_ways(config), device, workers, world)
+    if config.stage in BASELINES:
+        return Pix2PixStage(config, _baseline(config), device, workers, world)
     if config.stage == "tone":
         return ToneStage(config, _tone(config), device, workers, world)
     if config.stage == "joint":
@@ -247,14 +250,23 @@ def _begin_with(own: Restoration, theirs: Restoration, config: StageConfig) -> N
     own.load_state_dict(fresh | theirs.state_dict())
 
 
-def _pix2pix(config: StageConfig) -> Pix2Pix:
-    network = Pix2Pix(preset_named(config.preset).pix2pix)
+def _baseline(config: StageConfig) -> nn.Module:
+    network = BASELINES[config.stage](preset_named(config.preset)).network()
     if config.start_model:
         given = load_model(config.start_model)
-        if given.card.preset != PIX2PIX[config.preset]:
-            raise TrainingError(f"model {config.start_model} is no {PIX2PIX[config.preset]} to begin with; name one")
+        wanted = baseline_name(config.stage, config.preset)
+        if given.card.preset != wanted:
+            raise TrainingError(f"model {config.start_model} is no {wanted} to begin with; name one")
         network.load_state_dict(given.networks.state_dict())
-    return network
+    return cast(nn.Module, network.generator)
+
+
+def _both_ways(config: StageConfig) -> BothWays:
+    if config.start_model:
+        raise TrainingError(
+            f"model {config.start_model} has one generator, and cyclegan trains two; leave --start-from out"
+        )
+    return BothWays(preset_named(config.preset).cyclegan)
 
 
 def _detector(config: StageConfig) -> nn.Module:

@@ -153,7 +153,10 @@ class Stage(ABC):
         # noise depends on step and part, not on what was drawn before: a resumed training draws the same
         noise = torch.Generator(self.device).manual_seed((self.config.seed * 1_000_003 + step) * 1_009 + number)
         reduced = self.config.precision == "bfloat16"
-        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=reduced):
+        # the cache of cast weights is one for all threads, each of which empties it: whether the gradients of a weight
+        # that is used twice are added up in bfloat16 would depend on when the neighbour is done
+        kind = torch.device(self.device).type
+        with torch.autocast(kind, torch.bfloat16, enabled=reduced, cache_enabled=False):
             minimised, terms = self.losses(part.to(self.device), step, noise)
         # only the named network's own weights get gradients, so a critic is not moved by what the generator minimises
         gradients = {
