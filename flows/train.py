@@ -36,9 +36,10 @@ def train(
     changes: Annotated[dict[str, Any] | None, Field(description="Fields of StageConfig to set in every stage")] = None,
     processes: Annotated[int, Field(ge=1, description="Processes of this machine that train together")] = 1,
     joint: Annotated[bool, Field(description="Whether `all` trains the stage joint, and the model has it")] = True,
+    ablation: Annotated[str, Field(description="Name of an ablation, or nothing")] = "",
 ) -> list[dict[str, Any]]:
     """Train; returns what each stage cost. Run again with the same parameters, it goes on where it was."""
-    configs = configs_for(stage, preset, joint=joint, **(changes or {}))
+    configs = configs_for(stage, preset, joint=joint, ablation=ablation, **(changes or {}))
     results = []
     for config in configs:
         with TrainingProgress(config.stage, config.steps, config.batch) as progress:

@@ -87,6 +87,7 @@ def train(
     partial_nonlocal: Annotated[bool, typer.Option(help="The mapping's partial nonlocal block.")] = True,
     detail: Annotated[bool, typer.Option(help="The path past the latent, which joint trains (compact).")] = True,
     joint: Annotated[bool, typer.Option(help="Train encoder, mapping and decoder together at the end.")] = True,
+    ablation: Annotated[str, typer.Option(metavar="NAME", help="Leave one part of the method out.")] = "",
     precision: Annotated[
         Literal["float32", "bfloat16", "auto"] | None, typer.Option(help="Arithmetic of the convolutions.")
     ] = None,
@@ -110,7 +111,7 @@ def train(
         changes["partial_nonlocal"] = False
     if not detail:
         changes["detail"] = False
-    _check_training(stage, preset, joint, changes, clean, old, out)
+    _check_training(stage, preset, joint, ablation, changes, clean, old, out)
     from oldphoto_core.storage import Bucket
     from oldphoto_core.training.assembling import has_triplet
     from oldphoto_core.training.config import BASELINES
@@ -118,7 +119,7 @@ def train(
     with prefect_session(say):
         from flows.train import train as train_flow
 
-        results = train_flow(stage, clean, old, out, preset, device, name, changes, processes, joint)
+        results = train_flow(stage, clean, old, out, preset, device, name, changes, processes, joint, ablation)
     for key, reason in {key: why for result in results for key, why in result.get("unreadable", {}).items()}.items():
         say(f"left out: {key}: {reason}")
     if results and "pairs" in results[0]:
@@ -139,14 +140,16 @@ def train(
         show(f"model: {out}/model (restore with --model {out}/model)")
 
 
-def _check_training(stage: str, preset: str, joint: bool, changes: dict[str, Any], *places: str) -> None:
+def _check_training(stage: str, preset: str, joint: bool, ablation: str, changes: dict[str, Any], *places: str) -> None:
     """Refuse wrong settings and places before a server is started."""
     from oldphoto_core.errors import SourceMissing
     from oldphoto_core.storage import Bucket
     from oldphoto_core.training.provenance import with_outlines
     from oldphoto_core.training.run import configs_for
 
-    configs = [with_outlines(config) for config in configs_for(stage, preset, joint=joint, **changes)]
+    configs = [
+        with_outlines(config) for config in configs_for(stage, preset, joint=joint, ablation=ablation, **changes)
+    ]
     if "pairs" in changes:
         _check_pairs(Bucket(changes["pairs"]), configs, changes.get("recipe"))
     *sources, out = (Bucket(place) for place in places)

@@ -31,6 +31,7 @@ from oldphoto_core.nets.presets import VAE
 from oldphoto_core.reports.contact_sheet import SheetRow, contact_sheet
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.tables import write_csv
+from oldphoto_core.training.ablations import ABLATIONS
 
 SHOWN = 2
 """Crops of each kind on a contact sheet: of the smallest, the middle and the largest gain."""
@@ -135,7 +136,10 @@ def _kind(card: ModelCard) -> str:
     """What a row is called before the model's name."""
     if baseline := baseline_of(card.preset):
         return baseline
-    return "ours" if card.partial_nonlocal else "ours without the partial nonlocal block"
+    named = {str(stage.get("config", {}).get("ablation", "")) for stage in card.training.values()} & ABLATIONS.keys()
+    if named:
+        return ABLATIONS[min(named)].row
+    return "ours" if card.partial_nonlocal else ABLATIONS["no-partial-nonlocal"].row
 
 
 def as_method(restorer: Restorer) -> Method:

@@ -169,6 +169,19 @@ def adopt(model: str, stage: str, out: Bucket) -> bool:
     return True
 
 
+def share_autoencoder(config: StageConfig, out: Bucket) -> dict[str, Any]:
+    """Puts the trained `vae_old` in the place of `vae_clean` as well; returns the result of a stage of 0 steps."""
+    vae = preset_named(config.preset).vae()
+    result = load_trained("vae_old", vae, out)
+    spent = ("steps", "seconds", "steps_per_second", "photos_per_second", "waiting_share", "cpu_share")
+    result |= {"config": config.record(), **dict.fromkeys(spent, 0), "shared_with": "vae_old"}
+    folder = out.join(config.stage)
+    if out.join("vae_old").info(PHOTOS) is not None:
+        folder.write(PHOTOS, out.join("vae_old").read(PHOTOS))
+    folder.write(TRAINED, pack(prefixed(NETWORK[config.stage], vae), result))
+    return result
+
+
 def load_triplet(triplet: Triplet, out: Bucket) -> dict[str, dict[str, Any]]:
     """Fills the networks that were trained one by one in `out`; returns what each of these stages cost."""
     return {str(stage): load_trained(stage, getattr(triplet, NETWORK[stage]), out) for stage in TRIPLET}

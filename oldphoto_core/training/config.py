@@ -91,6 +91,11 @@ class StageConfig:
     """Model (name, folder or URL) whose weights this stage's begin with: fine-tuning. Comes before `start_from`."""
     partial_nonlocal: bool = True
     """The mapping's partial nonlocal block; off for the paper's ablation."""
+    shared_autoencoder: bool = False
+    """One autoencoder for r, x and y, as an ablation: `vae_old` sees clean photos in place of half of the degraded
+    ones, and `vae_clean` is a copy of it."""
+    ablation: str = ""
+    """Name of the ablation (`training/ablations.py`) whose changes these settings have; for cards and tables."""
     detail: bool = False
     """The path past the latent, which the stage `joint` alone trains; off for the ablation without it."""
 

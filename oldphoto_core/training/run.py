@@ -15,7 +15,7 @@ from oldphoto_core.checkpoints.lpips_weights import record
 from oldphoto_core.checkpoints.tensors import pack, prefixed, unpack
 from oldphoto_core.degradation import has_film_damage, open_pairs
 from oldphoto_core.devices import keep_freed_memory, resolve_device
-from oldphoto_core.errors import SourceMissing, TrainingError
+from oldphoto_core.errors import ConfigError, SourceMissing, TrainingError
 from oldphoto_core.nets.architectures import BASELINES, baseline_name
 from oldphoto_core.nets.cyclegan import BothWays
 from oldphoto_core.nets.presets import Triplet, preset_named
@@ -23,7 +23,16 @@ from oldphoto_core.nets.tone import ToneNet
 from oldphoto_core.scans.formats import USUAL_EXTENSIONS
 from oldphoto_core.storage import Bucket, is_image_key
 from oldphoto_core.storage.parallel import map_objects
-from oldphoto_core.training.assembling import NETWORK, TRAINED, adopt, load_trained, load_triplet, publish
+from oldphoto_core.training.ablations import ablation_named
+from oldphoto_core.training.assembling import (
+    NETWORK,
+    TRAINED,
+    adopt,
+    load_trained,
+    load_triplet,
+    publish,
+    share_autoencoder,
+)
 from oldphoto_core.training.config import STAGES, TRIPLET, Ramp, StageConfig, StageName, default_config
 from oldphoto_core.training.data import Batches, PhotoSet, Split, split_keys
 from oldphoto_core.training.detection import DetectionBatches, DetectionStage, DetectionValidation
@@ -66,6 +75,10 @@ def train_stage(
     world.wait()  # or the last would find what the first has just finished
     if result is not None:
         return result
+    if config.stage == "vae_clean" and config.shared_autoencoder:
+        shared = share_autoencoder(config, out) if world.is_first else {}
+        world.wait()
+        return shared
     parent = parent_of(config)
     if config.stage == "joint" and config.start_model and world.is_first:
         # of that model is then also what this stage does not train
@@ -141,11 +154,19 @@ def train_all(
     return publish(configs[-1], out, name=name, joint=any(config.stage == "joint" for config in configs))
 
 
-def configs_for(stage: str, preset: str, *, joint: bool = True, **changes: Any) -> list[StageConfig]:
-    """The configs of one stage, or of all of them for `all`; without the stage `joint` if so asked.
+def configs_for(
+    stage: str, preset: str, *, joint: bool = True, ablation: str = "", **changes: Any
+) -> list[StageConfig]:
+    """The configs of one stage, or of all of them for `all`; without the stage `joint` if so asked, and without what an
+    ablation leaves out.
 
-    Of all, the stages whose recipe can draw outlines of damage get them.
+    Of all, the stages whose recipe can draw outlines of damage get them. ConfigError if there is no such ablation.
     """
+    ablated = ablation_named(ablation)
+    if ablation:
+        if stage in BASELINES:
+            raise ConfigError(f"{stage} is a baseline, and ablations are of our method; leave --ablation out")
+        changes |= {**ablated.changes, "ablation": ablation}
     if stage != "all":
         return [default_config(cast(StageName, stage), preset, **changes)]
     # a detector with norms over the whole batch takes it in one turn; what is trained jointly begins with what was
@@ -156,7 +177,7 @@ def configs_for(stage: str, preset: str, *, joint: bool = True, **changes: Any) 
         "joint": {"start_model": None},
         "tone": {"start_model": None, "perceptual": Ramp(value=0.0)},
     }
-    stages = [name for name in STAGES if joint or name != "joint"]
+    stages = [name for name in STAGES if (joint or name != "joint") and name not in ablated.left_out]
     configs = [default_config(name, preset, **(changes | own.get(name, {}))) for name in stages]
     if not any(has_film_damage(config.recipe) for config in configs):
         return configs  # outlines, if any, are refused by each

@@ -246,7 +246,10 @@ class AutoencoderStage(Stage):
         """KL + alpha * L1 + image terms + the latent term."""
         config = self.config
         # r and x go through as one batch: norms are per position or per picture, so neither sees the other
-        images = batch.degraded if batch.old is None else torch.cat([batch.old, batch.degraded])
+        given = batch.degraded
+        if config.shared_autoencoder:
+            given = torch.cat([batch.degraded[::2], batch.clean[1::2]])
+        images = given if batch.old is None else torch.cat([batch.old, given])
         mean = self.vae.encode(images).float()
         # drawn NHWC and seen as NCHW, so that the sum stays channels_last
         drawn = torch.randn(mean.permute(0, 2, 3, 1).shape, generator=noise, device=mean.device).permute(0, 3, 1, 2)
