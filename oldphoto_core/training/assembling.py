@@ -173,7 +173,7 @@ def share_autoencoder(config: StageConfig, out: Bucket) -> dict[str, Any]:
     """Puts the trained `vae_old` in the place of `vae_clean` as well; returns the result of a stage of 0 steps."""
     vae = preset_named(config.preset).vae()
     result = load_trained("vae_old", vae, out)
-    spent = ("steps", "seconds", "steps_per_second", "photos_per_second", "waiting_share", "cpu_share")
+    spent = ("steps", "seconds", "cpu_seconds", "steps_per_second", "photos_per_second", "waiting_share", "cpu_share")
     result |= {"config": config.record(), **dict.fromkeys(spent, 0), "shared_with": "vae_old"}
     folder = out.join(config.stage)
     if out.join("vae_old").info(PHOTOS) is not None:

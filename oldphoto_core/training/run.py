@@ -87,10 +87,10 @@ def train_stage(
                 adopt(config.start_model, stage_name, out)
     keep_freed_memory()
     torch.manual_seed(config.seed)
-    clean = _split(clean, config.holdout)
+    clean = split(clean, config.holdout)
     training: PhotoSet | PairSet = clean.training if config.pairs is None else _pairs(config.pairs, config, clean)
     held_out = clean.held_out
-    old = _split(old, config.holdout) if old else None
+    old = split(old, config.holdout) if old else None
     old_training, old_held_out = (old.training, old.held_out) if old else (None, None)
     where = own_device(resolve_device(device))
     workers = max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
@@ -200,7 +200,7 @@ def finished(config: StageConfig, folder: Bucket) -> dict[str, Any] | None:
     return result
 
 
-def _split(source: Bucket | Split, holdout: int) -> Split:
+def split(source: Bucket | Split, holdout: int) -> Split:
     """Photos to train on and photos to judge by; where there are too few to hold any out, they judge themselves."""
     if isinstance(source, Split):
         return source
