@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from oldphoto_core.checkpoints import ModelCard, load_model
+from oldphoto_core.detection.doubtful import doubtful_of
 from oldphoto_core.evaluation.backbones import Backbones, frechet_distances, lpips_by, packaged
 from oldphoto_core.evaluation.compare import (
     Crop,
@@ -22,9 +23,11 @@ from oldphoto_core.evaluation.compare import (
     crops,
     record,
 )
+from oldphoto_core.evaluation.doubtful import COLUMN, doubtful_to_markdown
 from oldphoto_core.evaluation.real import gaps, naturalness, naturalness_of, real_to_markdown, summarise_real
 from oldphoto_core.evaluation.rivals import rival_methods
 from oldphoto_core.evaluation.tables import summarise, to_markdown, to_png
+from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.inference.restorer import Restorer
 from oldphoto_core.nets.architectures import baseline_of
 from oldphoto_core.nets.presets import VAE
@@ -79,7 +82,10 @@ def evaluate_models(
     lpips = lpips_by(backbones)
     clouds = frechet_distances(backbones)
 
+    reasons: dict[str, str] = {}
+
     def each(crop: Crop) -> None:
+        reasons[crop.key] = "; ".join(doubtful_of(ArrayCanvas(crop.mask[..., None])))
         for cloud in clouds.values():
             for name, photo in {CLEAN: crop.clean, **crop.restored}.items():
                 cloud.add(name, photo)
@@ -89,7 +95,10 @@ def evaluate_models(
     table = summarise(results)
     for column, cloud in clouds.items():
         table[column] = [cloud.distance(name, CLEAN) for name in table["method"]]
+    results[COLUMN] = results["key"].map(reasons)
     text = to_markdown(table, config)
+    if config.scratched:
+        text += f"\n{doubtful_to_markdown(results, [row for row in methods if row not in baseline_methods()])}\n"
     write_csv(out, "results.csv", results)
     write_csv(out, "summary.csv", table)
     out.write("summary.md", text.encode())

@@ -126,7 +126,9 @@ def test_a_trained_rival_is_a_model_with_rows_of_its_own(
     assert (card.preset, card.partial_nonlocal) == (f"{stage}-tiny", False)
     assert list(card.training) == [stage]
     settings = EvaluationConfig(crop=32, holdout=1, scratched=True)
-    assert f"| {stage}, {model} |" in evaluate_models(clean, Bucket(tmp_path / "table"), [model], settings)
+    table = evaluate_models(clean, Bucket(tmp_path / "table"), [model], settings)
+    assert f"| {stage}, {model} |" in table
+    assert "doubtful" in table
 
 
 @pytest.mark.parametrize("stage", RIVALS)
