@@ -15,9 +15,10 @@ from flows.progress import CountProgress
 from flows.training_artifacts import as_image, with_artifacts
 from flows.training_progress import TrainingProgress
 from oldphoto_core.evaluation.paper import PaperConfig, Plan, Row, rows_named
-from oldphoto_core.evaluation.paper.table import photos_of, place_of_row
+from oldphoto_core.evaluation.paper.table import model_of, photos_of, place_of_row
 from oldphoto_core.storage import Bucket
-from tasks.paper import plan_table, publish_row, restore_row, write_table
+from oldphoto_core.training.assembling import publish, publish_baseline
+from tasks.paper import plan_table, restore_row, write_table
 from tasks.training import train_stage
 
 
@@ -51,4 +52,15 @@ def _train(plan: Plan, row: Row, clean: str, old: str, out: str, device: str) ->
         with TrainingProgress(f"{row.name}, {config.stage}", config.steps, config.batch) as progress:
             seen = with_artifacts(progress, config.stage, place.join(config.stage))
             train_stage(config, clean, old, place.url, seen, device)
-    publish_row(out, row.name, plan)
+    _publish(plan, row, out, place)
+
+
+def _publish(plan: Plan, row: Row, out: str, place: Bucket) -> None:
+    """Put the trained stages together as the row's model, unless it is there."""
+    if Bucket(model_of(Bucket(out), row)).info("card.json") is not None:
+        return
+    config = plan.stages(row)[-1]
+    if row.kind == "baseline":
+        publish_baseline(config, place, name=row.name)
+    else:
+        publish(config, place, name=row.name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -13,12 +12,17 @@ from oldphoto_core.evaluation.paper import PaperConfig, Plan, make_plan, rows_na
 from oldphoto_core.evaluation.paper import table as core
 from oldphoto_core.evaluation.paper.rows import ROWS
 from oldphoto_core.storage import Bucket
-from oldphoto_core.training.assembling import publish, publish_baseline
-
-UNKEPT: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False, "retries": 0, "log_prints": False}
 
 
-@task(**UNKEPT)
+@task(
+    task_run_name="plan-table",
+    tags={"evaluate"},
+    retries=0,
+    timeout_seconds=None,  # as long as a few steps of every stage need
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    log_prints=False,
+)
 def plan_table(clean: str, old: str, out: str, rows: Sequence[str], config: PaperConfig, device: str) -> Plan:
     """How many steps each stage has; what was planned before stays."""
     plan = make_plan(config, rows_named(rows), Bucket(clean), Bucket(old), Bucket(out), device)
@@ -27,20 +31,15 @@ def plan_table(clean: str, old: str, out: str, rows: Sequence[str], config: Pape
     return plan
 
 
-@task(task_run_name="publish-{row}", **UNKEPT)
-def publish_row(out: str, row: str, plan: Plan) -> None:
-    """The model of a trained row, unless it is there."""
-    each, place = ROWS[row], core.place_of_row(Bucket(out), ROWS[row])
-    if Bucket(core.model_of(Bucket(out), each)).info("card.json") is not None:
-        return
-    config = plan.stages(each)[-1]
-    if each.kind == "baseline":
-        publish_baseline(config, place, name=row)
-    else:
-        publish(config, place, name=row)
-
-
-@task(task_run_name="restore-{row}", **UNKEPT)
+@task(
+    task_run_name="restore-{row}",
+    tags={"evaluate"},
+    retries=0,
+    timeout_seconds=None,  # as long as the photos and the method need
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    log_prints=False,
+)
 def restore_row(
     clean: str, old: str, out: str, row: str, config: PaperConfig, on_photo: Callable[[], None], device: str
 ) -> None:
@@ -48,7 +47,15 @@ def restore_row(
     core.restore_row(Bucket(clean), Bucket(old), Bucket(out), ROWS[row], config, on_photo, device)
 
 
-@task(**UNKEPT)
+@task(
+    task_run_name="write-table",
+    tags={"evaluate"},
+    retries=0,
+    timeout_seconds=None,  # as long as the photos and metrics need
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    log_prints=False,
+)
 def write_table(clean: str, old: str, out: str, rows: Sequence[str], config: PaperConfig) -> str:
     """The table in all its forms; returns Markdown."""
     text = core.write_table(Bucket(clean), Bucket(old), Bucket(out), rows_named(rows), config)

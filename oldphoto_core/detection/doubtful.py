@@ -78,5 +78,5 @@ def _scratched(touched: NDArray[np.bool_]) -> float:
     square = max(1, math.ceil(max(touched.shape) / TILES))
     height, width = touched.shape
     rows, columns = np.nonzero(long[labels])
-    found = len(set(zip((rows // square).tolist(), (columns // square).tolist(), strict=True)))
-    return found / (math.ceil(height / square) * math.ceil(width / square))
+    squares = set(zip((rows // square).tolist(), (columns // square).tolist(), strict=True))
+    return float(len(squares) / (math.ceil(height / square) * math.ceil(width / square)))
