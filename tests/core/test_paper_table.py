@@ -91,6 +91,8 @@ def test_a_kept_result_is_not_made_again(tmp_path: Path) -> None:
     assert len(calls) == many + 1
     assert kept.milliseconds_per_megapixel > 0
     assert Bucket(tmp_path).info(SPEED) is not None
+    Kept(darker, Bucket(tmp_path / "real"), is_timed=False)(photo(1), nothing)
+    assert len(calls) == many + 2
 
 
 def test_a_damaged_kept_result_is_made_again(tmp_path: Path) -> None:

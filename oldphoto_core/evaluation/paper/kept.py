@@ -28,6 +28,8 @@ class Kept:
 
     method: Method
     folder: Bucket
+    is_timed: bool = True
+    """Whether the first photo is restored some times more, for the method's time."""
 
     def __call__(self, image: Photo, mask: NDArray[np.bool_]) -> Photo:
         """Return what is kept, or make and keep it."""
@@ -45,7 +47,7 @@ class Kept:
 
     def _time(self, image: Photo, mask: NDArray[np.bool_]) -> None:
         """Measures the method on the first photo that it is given."""
-        if self.folder.info(SPEED) is not None:
+        if not self.is_timed or self.folder.info(SPEED) is not None:
             return
         seconds: list[float] = []
         while len(seconds) <= TIMED and not (seconds and seconds[0] > SLOW):  # the first one warms everything up

@@ -55,8 +55,8 @@ def to_chart(table: pd.DataFrame, config: PaperConfig) -> bytes:
 def caption(table: pd.DataFrame, config: PaperConfig) -> str:
     """What the table is of, as one sentence."""
     return (
-        f"Preset {config.preset}, {config.budget / 60:g} CPU minutes of training a row, recipe {config.recipe} with its"
-        f" damage and masks, centre crop {config.evaluated}, {int(table['photos'].max())} photos."
+        f"Preset {config.preset}, {config.budget / 60:.3g} CPU minutes of training a row, recipe {config.recipe} with"
+        f" its damage and masks, centre crop {config.evaluated}, {int(table['photos'].max())} photos."
     )
 
 

@@ -76,7 +76,7 @@ def _methods(out: Bucket, row: Row, device: str = "auto") -> tuple[Kept, Kept]:
     """Of crops, and of real photos."""
     method = row.method or _Loaded(model_of(out, row), device)
     place = place_of_row(out, row)
-    return Kept(method, place.join("crops")), Kept(method, place.join("real"))
+    return Kept(method, place.join("crops")), Kept(method, place.join("real"), is_timed=False)
 
 
 class _Loaded:
