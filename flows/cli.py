@@ -19,6 +19,7 @@ from flows.commands import (
     export,
     inventory,
     models,
+    paper,
     report,
     restore,
     retrain,
@@ -32,7 +33,7 @@ from flows.surroundings import settle_in
 from oldphoto_core.errors import OldPhotoError
 
 GROUPS = (
-    demo, doctor, inventory, restore, report, review, custody, export, train, retrain, study, sheet,
+    demo, doctor, inventory, restore, report, review, custody, export, train, retrain, study, sheet, paper,
     degradations, models,
 )  # fmt: skip
 INTERRUPTED = 130  # what Typer ends with on Ctrl-C

@@ -15,10 +15,13 @@ from flows.training_artifacts import with_artifacts
 from flows.training_progress import TrainingProgress
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training.assembling import has_triplet, publish, publish_baseline
+from oldphoto_core.training.config import BASELINES
 from oldphoto_core.training.run import configs_for
 from tasks.training import train_stage
 
-StageChoice = Literal["all", "vae_old", "vae_clean", "mapping", "joint", "scratches", "tone", "pix2pix"]
+StageChoice = Literal[
+    "all", "vae_old", "vae_clean", "mapping", "joint", "scratches", "tone", "pix2pix", "cyclegan", "attention"
+]
 
 
 @flow(name="train", persist_result=False, retries=0, log_prints=False)
@@ -33,15 +36,16 @@ def train(
     changes: Annotated[dict[str, Any] | None, Field(description="Fields of StageConfig to set in every stage")] = None,
     processes: Annotated[int, Field(ge=1, description="Processes of this machine that train together")] = 1,
     joint: Annotated[bool, Field(description="Whether `all` trains the stage joint, and the model has it")] = True,
+    ablation: Annotated[str, Field(description="Name of an ablation, or nothing")] = "",
 ) -> list[dict[str, Any]]:
     """Train; returns what each stage cost. Run again with the same parameters, it goes on where it was."""
-    configs = configs_for(stage, preset, joint=joint, **(changes or {}))
+    configs = configs_for(stage, preset, joint=joint, ablation=ablation, **(changes or {}))
     results = []
     for config in configs:
         with TrainingProgress(config.stage, config.steps, config.batch) as progress:
             seen = with_artifacts(progress, config.stage, Bucket(out).join(config.stage))
             results.append(train_stage(config, clean, old, out, seen, device, processes))
-    if stage == "pix2pix":
+    if stage in BASELINES:
         publish_baseline(configs[-1], Bucket(out), name=name)
     elif has_triplet(Bucket(out)):
         publish(configs[-1], Bucket(out), name=name, joint=joint)

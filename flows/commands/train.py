@@ -60,9 +60,11 @@ def synthesize(
 
 def train(
     stage: Annotated[
-        Literal["all", "vae_old", "vae_clean", "mapping", "joint", "scratches", "tone", "pix2pix"],
+        Literal[
+            "all", "vae_old", "vae_clean", "mapping", "joint", "scratches", "tone", "pix2pix", "cyclegan", "attention"
+        ],
         typer.Argument(
-            help="One stage, or all in order; scratches is the detector, tone maps tones, pix2pix is a baseline."
+            help="One stage, or all in order; scratches is the detector, tone maps tones, the last three are baselines."
         ),
     ],
     clean: Annotated[str, typer.Option(metavar="URL", help="Clean photos.")],
@@ -89,6 +91,7 @@ def train(
     partial_nonlocal: Annotated[bool, typer.Option(help="The mapping's partial nonlocal block.")] = True,
     detail: Annotated[bool, typer.Option(help="The path past the latent, which joint trains (compact).")] = True,
     joint: Annotated[bool, typer.Option(help="Train encoder, mapping and decoder together at the end.")] = True,
+    ablation: Annotated[str, typer.Option(metavar="NAME", help="Leave one part of the method out.")] = "",
     precision: Annotated[
         Literal["float32", "bfloat16", "auto"] | None, typer.Option(help="Arithmetic of the convolutions.")
     ] = None,
@@ -113,14 +116,15 @@ def train(
         changes["partial_nonlocal"] = False
     if not detail:
         changes["detail"] = False
-    _check_training(stage, preset, joint, changes, clean, old, out)
+    _check_training(stage, preset, joint, ablation, changes, clean, old, out)
     from oldphoto_core.storage import Bucket
     from oldphoto_core.training.assembling import has_triplet
+    from oldphoto_core.training.config import BASELINES
 
     with prefect_session(say):
         from flows.train import train as train_flow
 
-        results = train_flow(stage, clean, old, out, preset, device, name, changes, processes, joint)
+        results = train_flow(stage, clean, old, out, preset, device, name, changes, processes, joint, ablation)
     for key, reason in {key: why for result in results for key, why in result.get("unreadable", {}).items()}.items():
         say(f"left out: {key}: {reason}")
     if results and "pairs" in results[0]:
@@ -135,13 +139,13 @@ def train(
             f" {result['cpu_share']:.0%} of the CPU, {result.get('waiting_share', 0.0):.0%} of the time waiting for"
             f" data; chart: {out}/{result['config']['stage']}/chart.png"
         )
-    if stage == "pix2pix":
-        show(f"model: {out}/pix2pix/model (compare with --models ...,{out}/pix2pix/model)")
+    if stage in BASELINES:
+        show(f"model: {out}/{stage}/model (compare with --models ...,{out}/{stage}/model)")
     elif has_triplet(Bucket(out)):
         show(f"model: {out}/model (restore with --model {out}/model)")
 
 
-def _check_training(stage: str, preset: str, joint: bool, changes: dict[str, Any], *places: str) -> None:
+def _check_training(stage: str, preset: str, joint: bool, ablation: str, changes: dict[str, Any], *places: str) -> None:
     """Refuse wrong settings and places before a server is started."""
     from oldphoto_core.errors import SourceMissing
     from oldphoto_core.storage import Bucket
@@ -149,7 +153,9 @@ def _check_training(stage: str, preset: str, joint: bool, changes: dict[str, Any
     from oldphoto_core.training.reviewed import corrected_photos
     from oldphoto_core.training.run import configs_for
 
-    configs = [with_outlines(config) for config in configs_for(stage, preset, joint=joint, **changes)]
+    configs = [
+        with_outlines(config) for config in configs_for(stage, preset, joint=joint, ablation=ablation, **changes)
+    ]
     if "reviews" in changes:
         say(f"corrected masks of {len(corrected_photos(Bucket(changes['reviews'])))} photos in {changes['reviews']}")
     if "pairs" in changes:

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from oldphoto_core.checkpoints import ModelCard, load_model
+from oldphoto_core.detection.doubtful import doubtful_of
 from oldphoto_core.evaluation.backbones import Backbones, frechet_distances, lpips_by, packaged
 from oldphoto_core.evaluation.compare import (
     Crop,
@@ -22,15 +23,18 @@ from oldphoto_core.evaluation.compare import (
     crops,
     record,
 )
+from oldphoto_core.evaluation.doubtful import COLUMN, doubtful_to_markdown
 from oldphoto_core.evaluation.real import gaps, naturalness, naturalness_of, real_to_markdown, summarise_real
 from oldphoto_core.evaluation.rivals import rival_methods
 from oldphoto_core.evaluation.tables import summarise, to_markdown, to_png
+from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.inference.restorer import Restorer
-from oldphoto_core.nets.architectures import PIX2PIX
+from oldphoto_core.nets.architectures import baseline_of
 from oldphoto_core.nets.presets import VAE
 from oldphoto_core.reports.contact_sheet import SheetRow, contact_sheet
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.tables import write_csv
+from oldphoto_core.training.ablations import ABLATIONS
 
 SHOWN = 2
 """Crops of each kind on a contact sheet: of the smallest, the middle and the largest gain."""
@@ -78,7 +82,10 @@ def evaluate_models(
     lpips = lpips_by(backbones)
     clouds = frechet_distances(backbones)
 
+    reasons: dict[str, str] = {}
+
     def each(crop: Crop) -> None:
+        reasons[crop.key] = "; ".join(doubtful_of(ArrayCanvas(crop.mask[..., None])))
         for cloud in clouds.values():
             for name, photo in {CLEAN: crop.clean, **crop.restored}.items():
                 cloud.add(name, photo)
@@ -88,7 +95,10 @@ def evaluate_models(
     table = summarise(results)
     for column, cloud in clouds.items():
         table[column] = [cloud.distance(name, CLEAN) for name in table["method"]]
+    results[COLUMN] = results["key"].map(reasons)
     text = to_markdown(table, config)
+    if config.scratched:
+        text += f"\n{doubtful_to_markdown(results, [row for row in methods if row not in baseline_methods()])}\n"
     write_csv(out, "results.csv", results)
     write_csv(out, "summary.csv", table)
     out.write("summary.md", text.encode())
@@ -133,9 +143,12 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _kind(card: ModelCard) -> str:
     """What a row is called before the model's name."""
-    if card.preset in PIX2PIX.values():
-        return "pix2pix"
-    return "ours" if card.partial_nonlocal else "ours without the partial nonlocal block"
+    if baseline := baseline_of(card.preset):
+        return baseline
+    named = {str(stage.get("config", {}).get("ablation", "")) for stage in card.training.values()} & ABLATIONS.keys()
+    if named:
+        return ABLATIONS[min(named)].row
+    return "ours" if card.partial_nonlocal else ABLATIONS["no-partial-nonlocal"].row
 
 
 def as_method(restorer: Restorer) -> Method:

@@ -230,7 +230,10 @@ class Restorer:
     ) -> None:
         height, width = photo.shape[:2]
         runner = self._runner
-        subject = Subject(photo, mask, runner.architecture.multiple, runner.architecture.minimum)
+        architecture = runner.architecture
+        subject = Subject(
+            photo, mask if architecture.fills else None, architecture.multiple, architecture.minimum
+        )  # fmt: skip
         while True:
             try:
                 return runner.restore(subject, result, arithmetic, on_progress)

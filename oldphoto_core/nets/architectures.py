@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Protocol
 
 from torch import nn
 
-from oldphoto_core.nets.pix2pix import Pix2Pix
 from oldphoto_core.nets.presets import PRESETS, BeyondMemory, Preset, preset_named
 from oldphoto_core.nets.published import PublishedRestoration
 
 PUBLISHED = "published"
 """Name of the converted published networks: they restore, but are no preset to train."""
-PIX2PIX = {"compact": "pix2pix", "dense": "pix2pix", "paper": "pix2pix-paper"}
-"""Preset -> name of its baseline: a network of its own, trained for comparison."""
-_BASELINE_BYTES = 13
-"""Per pixel and channel of the first level: all activations of a forward pass together, so more than their peak."""
+
+
+class BaselineConfig(Protocol):
+    """Shape of a network that is trained for comparison."""
+
+    @property
+    def multiple(self) -> int:
+        """As of `Architecture`, like the others."""
+
+    @property
+    def minimum(self) -> int: ...  # noqa: D102
+
+    @property
+    def halo(self) -> int: ...  # noqa: D102
+
+    @property
+    def bytes_per_pixel(self) -> int: ...  # noqa: D102
+
+    def network(self) -> nn.Module:
+        """A model with fresh weights, whose `generator` restores."""
+
+
+BASELINES: Mapping[str, Callable[[Preset], BaselineConfig]] = MappingProxyType({
+    "pix2pix": lambda preset: preset.pix2pix,
+    "cyclegan": lambda preset: preset.cyclegan,
+    "attention": lambda preset: preset.attention,
+})  # fmt: skip
+"""Networks of their own that are trained for comparison, by the stage that trains them -> their shape in a preset."""
+UNPAIRED = frozenset({"cyclegan"})
+"""Those that are never shown white holes: they see damage as it looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +64,26 @@ class Architecture:
     """How a picture is restored that does not fit."""
     bears_bfloat16: bool = False
     """As of `Preset`; the published networks are held to their own results."""
+    fills: bool = True
+    """Whether it is given masks and white holes; one that is not sees damage as it looks."""
+
+
+def baseline_name(stage: str, preset: str) -> str:
+    """The architecture of a baseline in a preset: `compact` and `dense` have the same ones."""
+    return stage if preset in ("compact", "dense") else f"{stage}-{preset}"
+
+
+def baseline_of(architecture: str) -> str:
+    """The stage that trains an architecture, such as `pix2pix`; empty for those that are no baseline."""
+    found = (stage for stage in BASELINES for preset in PRESETS if baseline_name(stage, preset) == architecture)
+    return next(found, "")
 
 
 def architecture_named(name: str) -> Architecture:
     """Of a preset, of a baseline, or of the published networks; UsageError lists the presets there are."""
-    for preset_name, baseline in PIX2PIX.items():
-        if name == baseline:
-            return _baseline_of(PRESETS[preset_name])
+    if stage := baseline_of(name):
+        preset = next(preset for preset in PRESETS.values() if baseline_name(stage, preset.name) == name)
+        return _baseline_of(stage, preset)
     # the layers of the published networks are those of `paper`, so is what they need
     preset = PRESETS["paper"] if name == PUBLISHED else preset_named(name)
     build = (lambda *_: PublishedRestoration()) if name == PUBLISHED else _triplet_of(preset)
@@ -53,12 +93,12 @@ def architecture_named(name: str) -> Architecture:
     )  # fmt: skip
 
 
-def _baseline_of(preset: Preset) -> Architecture:
-    config = preset.pix2pix
-    # norms over space: a tile never equals the whole, and twice the coarsest step hides most of the borders
+def _baseline_of(stage: str, preset: Preset) -> Architecture:
+    config = BASELINES[stage](preset)
+    halo = -(-config.halo // config.multiple) * config.multiple
     return Architecture(
-        lambda *_: Pix2Pix(config), config.multiple, config.multiple, _BASELINE_BYTES * config.width,
-        2 * config.multiple, "tiles",
+        lambda *_: config.network(), config.multiple, config.minimum, config.bytes_per_pixel, halo, "tiles",
+        fills=stage not in UNPAIRED,
     )  # fmt: skip
 
 

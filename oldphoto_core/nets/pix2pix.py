@@ -36,6 +36,26 @@ class Pix2PixConfig:
         """What the sides of a picture must be multiples of."""
         return int(2**self.depth)
 
+    @property
+    def minimum(self) -> int:
+        """Shortest side, in pixels."""
+        return self.multiple
+
+    @property
+    def halo(self) -> int:
+        """Pixels around a tile. Norms look at the whole picture, so a tile never equals it; twice the coarsest step
+        hides most of the borders."""
+        return 2 * self.multiple
+
+    @property
+    def bytes_per_pixel(self) -> int:
+        """Peak memory of a forward pass in float32, or rather more: all activations together, which U-Nets keep."""
+        return 13 * self.width
+
+    def network(self) -> Pix2Pix:
+        """A model with fresh weights."""
+        return Pix2Pix(self)
+
 
 class Pix2Pix(nn.Module):
     """Called like every model; the mask is not looked at, since damaged pixels are white."""

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from oldphoto_core.errors import ConfigError, UsageError
 from oldphoto_core.nets.compact_detector import CompactDetector
+from oldphoto_core.nets.cyclegan import CycleGanConfig
 from oldphoto_core.nets.detail import DetailConfig, DetailPath
 from oldphoto_core.nets.discriminators import ImageDiscriminator, LatentDiscriminator
 from oldphoto_core.nets.mapping import CompactMapping, CompactMappingConfig, PaperMapping, PaperScratchMapping
+from oldphoto_core.nets.operation_attention import OperationAttentionConfig
 from oldphoto_core.nets.pix2pix import Pix2PixConfig
 from oldphoto_core.nets.scratch_unet import ScratchUNet
 from oldphoto_core.nets.vae import CompactVAE, CompactVAEConfig, PaperVAE
@@ -80,6 +82,10 @@ class Preset:
     latent_discriminator: Callable[[], nn.Module]
     pix2pix: Pix2PixConfig
     """Of the baseline that is trained beside it."""
+    cyclegan: CycleGanConfig
+    """Of the unpaired rival; in `compact` of about as many operations as the triplet."""
+    attention: OperationAttentionConfig
+    """Of the rival with operation-wise attention, likewise."""
     multiple: int
     """Sides of the input must be multiples of this; the restorer pads by reflection."""
     minimum: int
@@ -113,6 +119,8 @@ _COMPACT = Preset(
     image_discriminator=lambda: ImageDiscriminator(width=32, layers=3),
     latent_discriminator=lambda: LatentDiscriminator(width=32),
     pix2pix=Pix2PixConfig(width=32, depth=5),
+    cyclegan=CycleGanConfig(width=24, blocks=6),
+    attention=OperationAttentionConfig(groups=3, blocks=2),
     multiple=8,
     minimum=8,
     bytes_per_pixel=750,
@@ -143,6 +151,8 @@ PRESETS: dict[str, Preset] = {
         image_discriminator=ImageDiscriminator,
         latent_discriminator=LatentDiscriminator,
         pix2pix=Pix2PixConfig(),
+        cyclegan=CycleGanConfig(),
+        attention=OperationAttentionConfig(),
         multiple=4,
         minimum=32,
         bytes_per_pixel=1600,

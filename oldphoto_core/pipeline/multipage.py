@@ -50,6 +50,8 @@ class DonePage:
     mask_coverage: float | None = None
     finding: Finding | None = None
     """What the detector says of its mask."""
+    doubtful: tuple[str, ...] = ()
+    """Why the method will not do it well."""
     difference: Difference | None = None
     colour: dict[str, Any] | None = None
     """What was decided about its colours."""

@@ -72,6 +72,8 @@ class PhotoTask:
     mask_coverage: float = math.nan
     finding: Finding | None = None
     """What the detector says of its mask of the page that is worked on; None: it says nothing, or nobody looked."""
+    doubtful: tuple[str, ...] = ()
+    """Why the method will not do the page that is worked on well."""
     arithmetic: str | None = None
     """In which the network restored it; None: no network did, or one that does not say."""
     difference: Difference | None = None
@@ -201,6 +203,12 @@ class PhotoTask:
             return self.finding.doubt
         doubt = self.multipage.doubt if self.multipage is not None else None
         return math.nan if doubt is None else doubt
+
+    @property
+    def doubtful_pages(self) -> tuple[str, ...]:
+        """Why the method will not do it well, of any of its pages."""
+        pages = [page.doubtful for page in self.multipage.done] if self.multipage is not None else []
+        return tuple(dict.fromkeys(reason for reasons in (self.doubtful, *pages) for reason in reasons))
 
     @property
     def changed_share(self) -> float:

@@ -136,6 +136,7 @@ def done_page(task: PhotoTask) -> DonePage:
         derivative=asdict(task.derivative_facts),
         mask_coverage=_known(task.mask_coverage) if chosen else None,
         finding=task.finding if chosen else None,
+        doubtful=task.doubtful if chosen else (),
         difference=task.difference if chosen else None,
         colour=task.colour if chosen else None,
         measures=task.measures if chosen else None,
@@ -230,6 +231,7 @@ def _mask(task: PhotoTask) -> dict[str, Any] | None:
         "detector": task.place.detector_digest or None if task.detector is not None else None,
         "widened_by": task.margin,
         "coverage": coverage,
+        **({"doubtful": list(task.doubtful_pages)} if task.doubtful_pages else {}),
         **_judged(task),
     }
 
@@ -260,6 +262,7 @@ def ledger_row(task: PhotoTask) -> LedgerRow:
         megapixels=round(task.multipage.megapixels if task.multipage and not task.error else task.megapixels, 6),
         mask_coverage=task.mask_coverage,
         doubt=task.doubt,
+        doubtful="; ".join(task.doubtful_pages),
         changed_share=task.changed_share,
         **_colour_columns(task),
         output=task.output,

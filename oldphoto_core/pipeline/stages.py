@@ -15,6 +15,7 @@ import math
 from functools import partial
 from pathlib import Path
 
+from oldphoto_core.detection.doubtful import doubtful_of
 from oldphoto_core.errors import TooDamaged
 from oldphoto_core.inference.blending import margin_of
 from oldphoto_core.inference.contracts import RestoresCanvases
@@ -131,6 +132,7 @@ def detect(task: PhotoTask) -> None:
     covered = buffer.settle_mask(task.margin, task.protected)
     if task.detector is not None or task.given_mask is not None or not place.options.detect:
         task.mask_coverage = covered
+    task.doubtful = doubtful_of(buffer.mask, task.finding.doubt if task.finding else math.nan)
     if covered > place.options.max_damage:
         show(task)
         raise TooDamaged(
@@ -210,7 +212,7 @@ def _keep_page(task: PhotoTask) -> None:
     task.multipage.keep(done_page(task), content, mask)
     task.notes.clear()
     task.mask_coverage, task.difference, task.colour, task.measures = math.nan, None, None, None
-    task.finding = None
+    task.finding, task.doubtful = None, ()
     task.toning = {}
 
 

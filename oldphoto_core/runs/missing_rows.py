@@ -60,6 +60,7 @@ def _as_row(key: str, record: dict[str, Any]) -> LedgerRow:
         detail="taken from its record: the run was killed before it wrote this row",
         seconds=record["seconds"],
         megapixels=round(sum(one["width"] * one["height"] for one in _restored(record)) / 1e6, 6),
+        doubtful="; ".join(mask.get("doubtful", ())),
         changed_share=record["changed_share"],
         **_colours(record),
         output=shape["key"],

@@ -216,6 +216,7 @@ def _skipped(photo: Photo, reason: SkippedReason, there: Derivatives) -> LedgerR
         megapixels=before.megapixels if before else 0.0,
         mask_coverage=before.mask_coverage if before else math.nan,
         doubt=before.doubt if before else math.nan,
+        doubtful=before.doubtful if before else "",
         changed_share=before.changed_share if before else math.nan,
         output=before.output if before else "",
         output_sha256=before.output_sha256 if before else "",

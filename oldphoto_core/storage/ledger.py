@@ -63,6 +63,8 @@ class LedgerRow:
     """Share of the pixels judged damaged, 0 to 1; NaN when nobody judged."""
     doubt: float = math.nan
     """How unsure the detector was of what it marked, 0 to 1, at most of its pages; NaN where it does not say."""
+    doubtful: str = ""
+    """Why the method will not do it well, separated by "; " (docs/detection.md#limits-of-a-photo); empty: no reason."""
     changed_share: float = math.nan
     """Share of the pixels that differ from the master's, 0 to 1; NaN without a derivative."""
     colour: str = ""

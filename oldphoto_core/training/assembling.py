@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
@@ -23,8 +23,8 @@ from oldphoto_core.checkpoints import (
 )
 from oldphoto_core.checkpoints.tensors import load_prefixed, pack, prefixed, unpack
 from oldphoto_core.errors import TrainingError
-from oldphoto_core.nets.architectures import PIX2PIX
-from oldphoto_core.nets.pix2pix import Pix2Pix
+from oldphoto_core.nets.architectures import BASELINES, baseline_name
+from oldphoto_core.nets.cyclegan import BothWays, CycleGan
 from oldphoto_core.nets.presets import Triplet, preset_named
 from oldphoto_core.nets.standardised import without_batch_norms
 from oldphoto_core.nets.tone import ToneNet
@@ -35,9 +35,14 @@ from oldphoto_core.training.joint import Restoration
 TRAINED = "weights.safetensors"
 NETWORK = {
     "vae_old": "vae_old", "vae_clean": "vae_clean", "mapping": "mapping", "scratches": "detector",
-    "pix2pix": "generator", "joint": "restoration", "tone": "tone",
+    "pix2pix": "generator", "attention": "generator", "cyclegan": "generators", "joint": "restoration", "tone": "tone",
 }  # fmt: skip
 """Name of each stage's network in files."""
+_SUMMARIES = {
+    "pix2pix": "pix2pix, a U-Net without latent spaces and masks",
+    "cyclegan": "CycleGAN, a residual generator trained without pairs and masks",
+    "attention": "with operation-wise attention, a stack of weighted operations without latent spaces and masks",
+}
 
 
 def publish(config: StageConfig, out: Bucket, *, name: str, joint: bool = True) -> ModelCard:
@@ -66,14 +71,20 @@ def publish(config: StageConfig, out: Bucket, *, name: str, joint: bool = True) 
 
 
 def publish_baseline(config: StageConfig, out: Bucket, *, name: str) -> ModelCard:
-    """Makes a model of the trained stage `pix2pix`, in OUT/pix2pix/model/."""
-    network = Pix2Pix(preset_named(config.preset).pix2pix)
-    results = {"pix2pix": load_trained("pix2pix", network.generator, out)}
+    """Makes a model of the trained baseline that `config` is of, in OUT/<stage>/model/."""
+    stage: str = config.stage
+    network = BASELINES[stage](preset_named(config.preset)).network()
+    if isinstance(network, CycleGan):
+        ways = BothWays(preset_named(config.preset).cyclegan)
+        results = {stage: load_trained(stage, ways, out)}
+        network.generator = ways.restore
+    else:
+        results = {stage: load_trained(stage, cast(nn.Module, network.generator), out)}
     card = replace(
-        _card(name, PIX2PIX[config.preset], config, results), partial_nonlocal=False,
-        summary="The baseline pix2pix, a U-Net without latent spaces and masks, for comparison.",
+        _card(name, baseline_name(stage, config.preset), config, results), partial_nonlocal=False,
+        summary=f"The baseline {_SUMMARIES[stage]}, for comparison.",
     )  # fmt: skip
-    return _saved(out, out.join("pix2pix", "model"), network, card)
+    return _saved(out, out.join(stage, "model"), network, card)
 
 
 def _card(name: str, architecture: str, config: StageConfig, results: dict[str, dict[str, Any]]) -> ModelCard:
@@ -86,7 +97,7 @@ def _card(name: str, architecture: str, config: StageConfig, results: dict[str, 
 
 def _last_code(results: dict[str, dict[str, Any]]) -> dict[str, str]:
     """Of the stage that decides how a restoration looks."""
-    last = next(stage for stage in ("joint", "mapping", "pix2pix") if stage in results)
+    last = next(stage for stage in ("joint", "mapping", *BASELINES) if stage in results)
     code: dict[str, str] = results[last].get("code", {})
     return code
 
@@ -156,6 +167,19 @@ def adopt(model: str, stage: str, out: Bucket) -> bool:
     folder.write(PHOTOS, photos_to_json(photos_of(model)))
     folder.write(TRAINED, pack(prefixed(NETWORK[stage], network), result))
     return True
+
+
+def share_autoencoder(config: StageConfig, out: Bucket) -> dict[str, Any]:
+    """Puts the trained `vae_old` in the place of `vae_clean` as well; returns the result of a stage of 0 steps."""
+    vae = preset_named(config.preset).vae()
+    result = load_trained("vae_old", vae, out)
+    spent = ("steps", "seconds", "cpu_seconds", "steps_per_second", "photos_per_second", "waiting_share", "cpu_share")
+    result |= {"config": config.record(), **dict.fromkeys(spent, 0), "shared_with": "vae_old"}
+    folder = out.join(config.stage)
+    if out.join("vae_old").info(PHOTOS) is not None:
+        folder.write(PHOTOS, out.join("vae_old").read(PHOTOS))
+    folder.write(TRAINED, pack(prefixed(NETWORK[config.stage], vae), result))
+    return result
 
 
 def load_triplet(triplet: Triplet, out: Bucket) -> dict[str, dict[str, Any]]:

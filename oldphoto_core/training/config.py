@@ -17,16 +17,19 @@ from oldphoto_core.degradation import (
     recipe_record,
 )
 from oldphoto_core.errors import ConfigError
+from oldphoto_core.nets.architectures import BASELINES as NETWORKS_OF_BASELINES
 from oldphoto_core.nets.presets import PresetName, preset_named
 
-StageName = Literal["vae_old", "vae_clean", "mapping", "joint", "scratches", "tone", "pix2pix"]
+StageName = Literal["vae_old", "vae_clean", "mapping", "joint", "scratches", "tone", "pix2pix", "cyclegan", "attention"]
 TRIPLET: tuple[StageName, ...] = ("vae_old", "vae_clean", "mapping")
 """The networks that restore, in the order in which they must be trained."""
 STAGES: tuple[StageName, ...] = (*TRIPLET, "joint", "scratches", "tone")
 """All of a model: `joint` trains the three together; the detector (`scratches`) and the tone network (`tone`) need none
 of the others."""
-BASELINES: tuple[StageName, ...] = ("pix2pix",)
-"""Models of their own, trained on the same pairs for comparison."""
+BASELINES: tuple[StageName, ...] = ("pix2pix", "cyclegan", "attention")
+"""Models of their own, trained for comparison: on the same pairs, or (`cyclegan`) on the photos of both sides."""
+UNDEGRADED: tuple[StageName, ...] = ("vae_clean", "cyclegan")
+"""Stages that see clean photos, and none that are degraded."""
 CONFIG = "config.json"
 """In the folder of a stage: the settings with which it was begun."""
 
@@ -88,6 +91,11 @@ class StageConfig:
     """Model (name, folder or URL) whose weights this stage's begin with: fine-tuning. Comes before `start_from`."""
     partial_nonlocal: bool = True
     """The mapping's partial nonlocal block; off for the paper's ablation."""
+    shared_autoencoder: bool = False
+    """One autoencoder for r, x and y, as an ablation: `vae_old` sees clean photos in place of half of the degraded
+    ones, and `vae_clean` is a copy of it."""
+    ablation: str = ""
+    """Name of the ablation (`training/ablations.py`) whose changes these settings have; for cards and tables."""
     detail: bool = False
     """The path past the latent, which the stage `joint` alone trains; off for the ablation without it."""
 
@@ -96,7 +104,10 @@ class StageConfig:
     kl: Ramp = Ramp(value=1e-3, warm=500)
     """KL(q(z|x) || N(0, 1)), which for unit variance is mean(z^2)."""
     reconstruction: float = 10.0
-    """alpha of the paper: L1 between an autoencoder's output and its input."""
+    """alpha of the paper: L1 between an autoencoder's output and its input; of `cyclegan` between a photo and what it
+    is after both generators."""
+    identity: float = 0.0
+    """Of `cyclegan`: L1 between a photo of the domain that a generator makes and what it makes of it."""
     latent_distance: Ramp = Ramp(value=1.0)
     """lambda1 of the paper: L1 between the translated and the clean latent."""
     pixel: float = 10.0
@@ -210,8 +221,8 @@ class StageConfig:
         if self.stage not in (*STAGES, *BASELINES):
             raise ConfigError(f"StageConfig.stage is {self.stage!r}; there are: {', '.join((*STAGES, *BASELINES))}")
         preset = preset_named(self.preset)
-        own = {"scratches": preset.detector.multiple, "pix2pix": preset.pix2pix.multiple}
-        multiple = own.get(self.stage, preset.multiple)
+        baselines = {stage: of(preset).multiple for stage, of in NETWORKS_OF_BASELINES.items()}
+        multiple = (baselines | {"scratches": preset.detector.multiple}).get(self.stage, preset.multiple)
         if self.crop < 32 or self.crop % multiple:
             raise ConfigError(f"StageConfig.crop is {self.crop}; give a multiple of {multiple} of at least 32 pixels")
         if self.canvas and self.canvas < self.crop and self.pairs is None:
@@ -286,6 +297,7 @@ class StageConfig:
             "warm_up",
             "clip_gradient",
             "reconstruction",
+            "identity",
             "pixel",
             "focal_gamma",
             "dice",
@@ -320,8 +332,8 @@ def _compact(stage: StageName) -> StageConfig:
             canvases_kept=400, learning_rate=1.5e-3, betas=(0.9, 0.999), precision="bfloat16", target="clean",
             monochrome_share=0.0, least_scale=1.0, crop_draws=1, halved_share=0.2, averaging=0.998,
         )  # fmt: skip
-    if stage == "pix2pix":
-        return _pix2pix(_compact("mapping"))
+    if stage in BASELINES:
+        return _baseline(stage, _compact("mapping"))
     if stage == "vae_old":
         return dataclasses.replace(base, latent_adversarial=Ramp(value=0.02, start=500, warm=500))
     if stage == "vae_clean":
@@ -349,8 +361,8 @@ def _paper(stage: StageName) -> StageConfig:
             published, steps=10_000, batch=36, recipe=ArchiveRecipe(), canvas=512, crops_of_canvas=4,
             adversarial=Ramp(value=0.0), feature_matching=Ramp(value=0.0),
         )  # fmt: skip
-    if stage == "pix2pix":
-        return _pix2pix(_paper("mapping"))
+    if stage in BASELINES:
+        return _baseline(stage, _paper("mapping"))
     if stage == "vae_old":
         return dataclasses.replace(published, latent_adversarial=Ramp(value=1.0))
     if stage == "vae_clean":
@@ -371,12 +383,22 @@ def _tone(preset: PresetName) -> StageConfig:
     )  # fmt: skip
 
 
-def _pix2pix(mapping: StageConfig) -> StageConfig:
-    """The pairs, crops and steps of `mapping`, with the optimiser and the weights that pix2pix was published with."""
-    return dataclasses.replace(
-        mapping, stage="pix2pix", learning_rate=2e-4, betas=(0.5, 0.999), warm_up=0, decay="linear", clip_gradient=0.0,
+def _baseline(stage: StageName, mapping: StageConfig) -> StageConfig:
+    """The pairs, crops and steps of `mapping`, with the optimiser and the weights that the baseline was published with.
+
+    `cyclegan` sees the crops without the pairs, and its target is the clean photo: it knows no degraded ones.
+    """
+    base = dataclasses.replace(
+        mapping, stage=stage, learning_rate=2e-4, betas=(0.5, 0.999), warm_up=0, decay="linear", clip_gradient=0.0,
         pixel=100.0, latent_distance=Ramp(value=0.0), adversarial=Ramp(value=1.0), feature_matching=Ramp(value=0.0),
     )  # fmt: skip
+    if stage == "cyclegan":
+        return dataclasses.replace(base, target="clean", reconstruction=10.0, identity=5.0)
+    if stage == "attention":
+        return dataclasses.replace(
+            base, learning_rate=1e-3, betas=(0.9, 0.99), decay="cosine", pixel=1.0, adversarial=Ramp(value=0.0)
+        )
+    return base
 
 
 def default_config(stage: StageName, preset: str = "compact", **changes: Any) -> StageConfig:

@@ -18,6 +18,7 @@ from oldphoto_core.degradation import degrade, item_rng, paint_white, scratch_ma
 from oldphoto_core.errors import ConfigError, ScanError, TrainingError
 from oldphoto_core.scans import read_scan
 from oldphoto_core.scans.convert import to_rgb8
+from oldphoto_core.training.config import UNDEGRADED
 from oldphoto_core.training.cutting import Mask, Photo, fine_detail, reduced_crop, reflected, window
 from oldphoto_core.training.pair_set import PairSet
 from oldphoto_core.training.world import ALONE, World
@@ -143,7 +144,7 @@ class Batch:
     """Damaged pixels are white in the stages `mapping` and `joint`."""
     mask: Tensor | None
     old: Tensor | None = None
-    """Real old photos (domain R), in `vae_old` and `joint`."""
+    """Real old photos (domain R), in `vae_old`, `joint` and `cyclegan`."""
     weight: Tensor | None = None
     """N1HW, how much a pixel counts, in `scratches` alone."""
     toned: Tensor | None = None
@@ -187,7 +188,7 @@ def _degraded(photos: PhotoSet, config: StageConfig, rng: np.random.Generator) -
     monochrome = rng.random() < config.monochrome_share
     grey = not monochrome and rng.random() < config.grey_share
     clean = turned_grey(clean) if monochrome or grey else np.ascontiguousarray(clean)
-    if config.stage == "vae_clean":
+    if config.stage in UNDEGRADED:
         if config.target == "toned" and rng.random() < TONED_SHARE:
             clean = toned(clean, config.recipe, rng, monochrome=monochrome)
         return clean, clean, np.zeros(clean.shape[:2], bool)
@@ -199,7 +200,7 @@ def _from_shards(
     pairs: PairSet, number: int, config: StageConfig, rng: np.random.Generator
 ) -> tuple[Photo, Photo, Mask]:
     """The same of a pair that was made already."""
-    if config.stage == "vae_clean":
+    if config.stage in UNDEGRADED:
         kind = "toned" if config.target == "toned" and rng.random() < TONED_SHARE else "clean"
         (clean,) = pairs.canvas(number, (kind,), config, rng)
         return clean, clean, np.zeros(clean.shape[:2], bool)
@@ -210,7 +211,10 @@ def _from_shards(
 
 
 def _old_photos_of(config: StageConfig) -> int:
-    """How many real old photos a batch has: half of it in `vae_old`; besides the pairs, half as many, in `joint`."""
+    """How many real old photos a batch has: half of it in `vae_old`; besides the pairs, half as many, in `joint`; one
+    for each clean crop in `cyclegan`."""
+    if config.stage == "cyclegan":
+        return config.batch
     wanted = config.stage == "vae_old" or (config.stage == "joint" and config.latent_adversarial.value > 0)
     return config.batch - config.batch // 2 if wanted else 0
 
@@ -279,7 +283,7 @@ class Batches:
             rows, columns = window(clean.shape, config.crop, rng)
             crop, mask = image[rows, columns], damage[rows, columns]
             # both stages see white scratches, so that E_RX knows them when T must fill them
-            if config.partial_nonlocal and config.stage != "vae_clean":
+            if config.partial_nonlocal and config.stage not in UNDEGRADED:
                 mask = mask | scratch_mask(config.crop, config.crop, config.scratches, rng)
                 crop = paint_white(crop, mask)
             yield clean[rows, columns], crop, mask

@@ -56,6 +56,7 @@ class Spent:
         return {
             "steps": self.steps,
             "seconds": round(self.seconds, 1),
+            "cpu_seconds": round(self.cpu_seconds, 1),
             "steps_per_second": round(self.steps / seconds, 3),
             "photos_per_second": round(self.photos / seconds, 2),
             "waiting_share": round(self.waited / seconds, 3),

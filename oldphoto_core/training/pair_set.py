@@ -41,7 +41,7 @@ MIXED = 8
 """Shards whose pairs are shuffled together: 512 pairs at the usual 64 a shard."""
 KEPT_BYTES = 2 * 1024**3
 """Of shards in memory, as many bytes as photos may take that are degraded on line."""
-NEED_TONED = ("vae_clean", "mapping", "joint", "pix2pix")
+NEED_TONED = ("vae_clean", "mapping", "joint", "pix2pix", "attention")
 """Stages that see toned photos where those are the target."""
 READERS = 2
 """Shards that are read at once."""

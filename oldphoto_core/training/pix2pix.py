@@ -1,4 +1,4 @@
-"""One step of the stage `pix2pix`: the baseline, trained on the same pairs by the same loop."""
+"""One step of the stages `pix2pix` and `attention`: baselines trained on the same pairs by the same loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from oldphoto_core.training.stages import Losses, Stage
 
 
 class Pix2PixStage(Stage):
-    """A generator, and a PatchGAN (70 x 70) that sees what it was given beside what it made."""
+    """A generator, and, where that term is on, a PatchGAN (70 x 70) that sees what it was given beside what it made."""
 
     def _critics(self) -> dict[str, nn.Module]:
         if not (self.config.adversarial.value or self.config.feature_matching.value):

@@ -15,15 +15,24 @@ from oldphoto_core.checkpoints.lpips_weights import record
 from oldphoto_core.checkpoints.tensors import pack, prefixed, unpack
 from oldphoto_core.degradation import has_film_damage, open_pairs
 from oldphoto_core.devices import keep_freed_memory, resolve_device
-from oldphoto_core.errors import SourceMissing, TrainingError
-from oldphoto_core.nets.architectures import PIX2PIX
-from oldphoto_core.nets.pix2pix import Pix2Pix
+from oldphoto_core.errors import ConfigError, SourceMissing, TrainingError
+from oldphoto_core.nets.architectures import BASELINES, baseline_name
+from oldphoto_core.nets.cyclegan import BothWays
 from oldphoto_core.nets.presets import Triplet, preset_named
 from oldphoto_core.nets.tone import ToneNet
 from oldphoto_core.scans.formats import USUAL_EXTENSIONS
 from oldphoto_core.storage import Bucket, is_image_key
 from oldphoto_core.storage.parallel import map_objects
-from oldphoto_core.training.assembling import NETWORK, TRAINED, adopt, load_trained, load_triplet, publish
+from oldphoto_core.training.ablations import ablation_named
+from oldphoto_core.training.assembling import (
+    NETWORK,
+    TRAINED,
+    adopt,
+    load_trained,
+    load_triplet,
+    publish,
+    share_autoencoder,
+)
 from oldphoto_core.training.config import STAGES, TRIPLET, Ramp, StageConfig, StageName, default_config
 from oldphoto_core.training.data import Batches, PhotoSet, Split, split_keys
 from oldphoto_core.training.detection import DetectionBatches, DetectionStage, DetectionValidation
@@ -33,6 +42,7 @@ from oldphoto_core.training.pair_set import HeldOut, PairSet, with_pairs
 from oldphoto_core.training.pix2pix import Pix2PixStage
 from oldphoto_core.training.provenance import code_versions, data_record, parent_of, pinned, seen_in
 from oldphoto_core.training.reviewed import CorrectedSet, begun_with
+from oldphoto_core.training.rivals import CycleGanStage
 from oldphoto_core.training.stages import Stage, make_stage
 from oldphoto_core.training.tone import ToneBatches, ToneStage, ToneValidation
 from oldphoto_core.training.validation import Validation, ValidationSet
@@ -66,6 +76,10 @@ def train_stage(
     world.wait()  # or the last would find what the first has just finished
     if result is not None:
         return result
+    if config.stage == "vae_clean" and config.shared_autoencoder:
+        shared = share_autoencoder(config, out) if world.is_first else {}
+        world.wait()
+        return shared
     parent = parent_of(config)
     if config.stage == "joint" and config.start_model and world.is_first:
         # of that model is then also what this stage does not train
@@ -74,10 +88,10 @@ def train_stage(
                 adopt(config.start_model, stage_name, out)
     keep_freed_memory()
     torch.manual_seed(config.seed)
-    clean = _split(clean, config.holdout)
+    clean = split(clean, config.holdout)
     training: PhotoSet | PairSet = clean.training if config.pairs is None else _pairs(config.pairs, config, clean)
     held_out = clean.held_out
-    old = _split(old, config.holdout) if old else None
+    old = split(old, config.holdout) if old else None
     old_training, old_held_out = (old.training, old.held_out) if old else (None, None)
     where = own_device(resolve_device(device))
     workers = max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
@@ -158,11 +172,19 @@ def train_all(
     return publish(configs[-1], out, name=name, joint=any(config.stage == "joint" for config in configs))
 
 
-def configs_for(stage: str, preset: str, *, joint: bool = True, **changes: Any) -> list[StageConfig]:
-    """The configs of one stage, or of all of them for `all`; without the stage `joint` if so asked.
+def configs_for(
+    stage: str, preset: str, *, joint: bool = True, ablation: str = "", **changes: Any
+) -> list[StageConfig]:
+    """The configs of one stage, or of all of them for `all`; without the stage `joint` if so asked, and without what an
+    ablation leaves out.
 
-    Of all, the stages whose recipe can draw outlines of damage get them.
+    Of all, the stages whose recipe can draw outlines of damage get them. ConfigError if there is no such ablation.
     """
+    ablated = ablation_named(ablation)
+    if ablation:
+        if stage in BASELINES:
+            raise ConfigError(f"{stage} is a baseline, and ablations are of our method; leave --ablation out")
+        changes |= {**ablated.changes, "ablation": ablation}
     if stage != "all":
         return [default_config(cast(StageName, stage), preset, **changes)]
     # a detector with norms over the whole batch takes it in one turn; what is trained jointly begins with what was
@@ -173,7 +195,7 @@ def configs_for(stage: str, preset: str, *, joint: bool = True, **changes: Any) 
         "joint": {"start_model": None},
         "tone": {"start_model": None, "perceptual": Ramp(value=0.0)},
     }
-    stages = [name for name in STAGES if joint or name != "joint"]
+    stages = [name for name in STAGES if (joint or name != "joint") and name not in ablated.left_out]
     for name in stages:
         if name != "scratches":
             own.setdefault(name, {})["reviews"] = None  # the detector alone learns masks
@@ -199,7 +221,7 @@ def finished(config: StageConfig, folder: Bucket) -> dict[str, Any] | None:
     return result
 
 
-def _split(source: Bucket | Split, holdout: int) -> Split:
+def split(source: Bucket | Split, holdout: int) -> Split:
     """Photos to train on and photos to judge by; where there are too few to hold any out, they judge themselves."""
     if isinstance(source, Split):
         return source
@@ -226,8 +248,10 @@ def _pairs(url: str, config: StageConfig, clean: Split) -> PairSet:
 def _stage_of(config: StageConfig, out: Bucket, device: str, workers: int, world: World) -> Stage:
     if config.stage == "scratches":
         return DetectionStage(config, _detector(config), device, workers, world)
-    if config.stage == "pix2pix":
-        return Pix2PixStage(config, _pix2pix(config).generator, device, workers, world)
+    if config.stage == "cyclegan":
+        return CycleGanStage(config, _both_ways(config), device, workers, world)
+    if config.stage in BASELINES:
+        return Pix2PixStage(config, _baseline(config), device, workers, world)
     if config.stage == "tone":
         return ToneStage(config, _tone(config), device, workers, world)
     if config.stage == "joint":
@@ -268,14 +292,23 @@ def _begin_with(own: Restoration, theirs: Restoration, config: StageConfig) -> N
     own.load_state_dict(fresh | theirs.state_dict())
 
 
-def _pix2pix(config: StageConfig) -> Pix2Pix:
-    network = Pix2Pix(preset_named(config.preset).pix2pix)
+def _baseline(config: StageConfig) -> nn.Module:
+    network = BASELINES[config.stage](preset_named(config.preset)).network()
     if config.start_model:
         given = load_model(config.start_model)
-        if given.card.preset != PIX2PIX[config.preset]:
-            raise TrainingError(f"model {config.start_model} is no {PIX2PIX[config.preset]} to begin with; name one")
+        wanted = baseline_name(config.stage, config.preset)
+        if given.card.preset != wanted:
+            raise TrainingError(f"model {config.start_model} is no {wanted} to begin with; name one")
         network.load_state_dict(given.networks.state_dict())
-    return network
+    return cast(nn.Module, network.generator)
+
+
+def _both_ways(config: StageConfig) -> BothWays:
+    if config.start_model:
+        raise TrainingError(
+            f"model {config.start_model} has one generator, and cyclegan trains two; leave --start-from out"
+        )
+    return BothWays(preset_named(config.preset).cyclegan)
 
 
 def _detector(config: StageConfig) -> nn.Module:

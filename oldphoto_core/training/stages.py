@@ -153,7 +153,10 @@ class Stage(ABC):
         # noise depends on step and part, not on what was drawn before: a resumed training draws the same
         noise = torch.Generator(self.device).manual_seed((self.config.seed * 1_000_003 + step) * 1_009 + number)
         reduced = self.config.precision == "bfloat16"
-        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=reduced):
+        # the cache of cast weights is one for all threads, each of which empties it: whether the gradients of a weight
+        # that is used twice are added up in bfloat16 would depend on when the neighbour is done
+        kind = torch.device(self.device).type
+        with torch.autocast(kind, torch.bfloat16, enabled=reduced, cache_enabled=False):
             minimised, terms = self.losses(part.to(self.device), step, noise)
         # only the named network's own weights get gradients, so a critic is not moved by what the generator minimises
         gradients = {
@@ -243,7 +246,10 @@ class AutoencoderStage(Stage):
         """KL + alpha * L1 + image terms + the latent term."""
         config = self.config
         # r and x go through as one batch: norms are per position or per picture, so neither sees the other
-        images = batch.degraded if batch.old is None else torch.cat([batch.old, batch.degraded])
+        given = batch.degraded
+        if config.shared_autoencoder:
+            given = torch.cat([batch.degraded[::2], batch.clean[1::2]])
+        images = given if batch.old is None else torch.cat([batch.old, given])
         mean = self.vae.encode(images).float()
         # drawn NHWC and seen as NCHW, so that the sum stays channels_last
         drawn = torch.randn(mean.permute(0, 2, 3, 1).shape, generator=noise, device=mean.device).permute(0, 3, 1, 2)

@@ -11,6 +11,7 @@ from torch import Tensor
 from oldphoto_core.degradation import degrade, item_rng, paint_white, scratch_mask
 from oldphoto_core.devices import all_cores
 from oldphoto_core.metrics import psnr, ssim, structure_psnr
+from oldphoto_core.nets.architectures import BASELINES, UNPAIRED
 from oldphoto_core.nets.presets import preset_named
 from oldphoto_core.training.config import StageConfig
 from oldphoto_core.training.data import PhotoSet, to_tensor
@@ -48,7 +49,9 @@ class ValidationSet:
 
     @staticmethod
     def _item(config: StageConfig, photos: PhotoSet, key: str) -> tuple[Tensor, Tensor, Tensor | None]:
-        multiple = preset_named(config.preset).pix2pix.multiple if config.stage == "pix2pix" else 8
+        multiple = max(
+            8, BASELINES[config.stage](preset_named(config.preset)).multiple if config.stage in BASELINES else 0
+        )
         clean = centre_crop(photos.photo(key), VALIDATION_CROP, multiple)
         if config.stage == "vae_clean":
             return to_tensor([clean]), to_tensor([clean]), None
@@ -57,7 +60,7 @@ class ValidationSet:
         if config.stage == "vae_old":
             return to_tensor([aged.image]), to_tensor([aged.image]), None
         target = aged.toned if config.target == "toned" else clean
-        if not config.partial_nonlocal:
+        if not config.partial_nonlocal or config.stage in UNPAIRED:
             return to_tensor([aged.image]), to_tensor([target]), None
         mask = aged.mask | scratch_mask(clean.shape[0], clean.shape[1], config.scratches, rng)
         return (

@@ -297,6 +297,8 @@ def test_record_and_ledger_say_where_the_frame_is_and_how_sure_the_detector_was(
     row, record = restored(tmp_path, restorer, sensitivity="low", **way)
     assert restorer.asked == DetectionOptions(sensitivity="low")
     assert row.doubt == record["mask"]["doubt"] == 0.25
+    assert "shading" in record["mask"]["doubtful"]
+    assert row.doubtful == "; ".join(record["mask"]["doubtful"])
     assert record["mask"]["frame"] == [0, 0, picture().shape[1], 36]
     assert record["options"]["sensitivity"] == "low"
     _, record = restored(tmp_path, restorer, frame="off", existing="overwrite")
@@ -304,6 +306,7 @@ def test_record_and_ledger_say_where_the_frame_is_and_how_sure_the_detector_was(
     assert record["options"]["frame"] == "off"
     (after_a_kill,) = rows_of_records(Bucket(tmp_path / "new"), ["a.png"], "t")
     assert after_a_kill.doubt == 0.25
+    assert after_a_kill.doubtful == row.doubtful
 
 
 def test_a_detector_that_says_nothing_of_frames_and_doubt_leaves_them_out(tmp_path: Path) -> None:

@@ -313,6 +313,7 @@ def test_record_and_ledger_say_what_was_done_and_from_what(tmp_path: Path) -> No
         "detector": "d" * 64,
         "widened_by": 1,
         "coverage": row.mask_coverage,
+        "doubtful": ["complex scratches", "large holes"],
     }
     assert said["options"] == {
         "mode": "scratches",

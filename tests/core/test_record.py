@@ -160,6 +160,7 @@ def test_a_record_says_from_where_its_mask_is(tmp_path: Path) -> None:
         "detector": "d" * 64,
         "widened_by": 1,
         "coverage": pytest.approx(6 / 40),
+        "doubtful": ["large holes"],
     }
     assert found["b.png"]["mask"]["key"] == "b.png.png"
 

@@ -125,6 +125,7 @@ def _photo(row: Mapping[Any, Any], thumbs: _Thumbnails) -> dict[str, Any]:
         "detail": row["detail"],
         "mask": _rounded(row["mask_coverage"]),
         "doubt": _rounded(row["doubt"]),
+        "doubtful": row["doubtful"],
         "changed": _rounded(row["changed_share"]),
         "colour": row["colour"],
         "residual": _rounded(row["colour_residual"]),

@@ -11,6 +11,7 @@
     ["skipped", "Skipped", (photo) => photo.status === "skipped"],
     ["warned", "Look at", (photo) => Boolean(photo.warning)],
     ["changed", "Most changed", (photo) => photo.changed > 0],
+    ["doubtful", "Doubtful", (photo) => Boolean(photo.doubtful)],
     ["doubt", "Least sure", (photo) => photo.doubt > 0],
     ...("reviewed" in document.body.dataset ? [
       ["accepted", "Accepted", (photo) => photo.review === "accepted"],

@@ -44,7 +44,7 @@
   const told = (photo) => {
     const facts = [["Status", photo.reason ? `${photo.status}: ${photo.reason}` : photo.status], ["Why", photo.detail],
       ["Pixels changed", photo.changed !== undefined && percent(photo.changed)], ["Damage found", photo.mask !== undefined && percent(photo.mask)],
-      ["Doubt about it", photo.doubt !== undefined && percent(photo.doubt)],
+      ["Doubt about it", photo.doubt !== undefined && percent(photo.doubt)], ["Doubtful", photo.doubtful],
       ["Restored as", photo.colour && `${photo.colour}${photo.residual === undefined ? "" : `, residual ${photo.residual.toFixed(2)}`}`], ["Look at", photo.warning], ["Review", photo.reviewed],
       ["Size", photo.megapixels && `${photo.megapixels.toFixed(2)} MP`], ["Time", photo.seconds && `${photo.seconds.toFixed(1)} s`]];
     details.replaceChildren(...facts.filter(([, text]) => text).map(([name, text]) => element("div", {}, element("dt", {}, name), element("dd", {}, text))));
