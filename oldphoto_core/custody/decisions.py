@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from oldphoto_core.custody.claims import Record, read_record
 from oldphoto_core.custody.findings import Finding, Kind, Outcome
@@ -94,13 +95,10 @@ def _check_copies(target: Bucket, key: str, decisions: list[Decision], outcome: 
     """Hold what is made from the history for people against it: `<key>.json`, and the mask of the last decision."""
     place, again = review_key(key), "the next decision about it writes it again"
     try:
-        plain = json.loads(target.read(place))
-        if not isinstance(plain, dict) or plain.get("decisions") != [each.as_dict() for each in decisions]:
-            raise ValueError
+        if _listed(target.read(place)) != [each.as_dict() for each in decisions]:
+            outcome.findings.append(Finding(key=place, kind="altered", detail=f"not what the history says; {again}"))
     except SourceMissing:
         outcome.findings.append(Finding(key=place, kind="missing", detail=f"the history has decisions; {again}"))
-    except ValueError:
-        outcome.findings.append(Finding(key=place, kind="altered", detail=f"not what the history says; {again}"))
     last, mask = decisions[-1].mask, mask_of(key)
     there = target.sha256(mask) if target.info(mask) is not None else ""
     if there != last:
@@ -109,6 +107,15 @@ def _check_copies(target: Bucket, key: str, decisions: list[Decision], outcome: 
         outcome.findings.append(
             Finding(key=mask, kind=kind, detail=detail if there else again, expected_sha256=last, found_sha256=there)
         )
+
+
+def _listed(file: bytes) -> Any:
+    """The decisions in a `<key>.json`; None if it is damaged."""
+    try:
+        found = json.loads(file)
+    except ValueError:
+        return None
+    return found.get("decisions") if isinstance(found, dict) else None
 
 
 def _check_mask(target: Bucket, decision: Decision, sha256: str, outcome: Outcome) -> None:

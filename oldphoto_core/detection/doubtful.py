@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from oldphoto_core.tone.grid import Readable
+from oldphoto_core.canvas import Readable
 
 COMPLEX, HOLES, SHADING = "complex scratches", "large holes", "shading"
 SIDE = 512

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from oldphoto_core.canvas import ArrayCanvas
 from oldphoto_core.checkpoints import ModelCard, load_model
 from oldphoto_core.detection.doubtful import doubtful_of
 from oldphoto_core.evaluation.backbones import Backbones, frechet_distances, lpips_by, packaged
@@ -27,7 +28,6 @@ from oldphoto_core.evaluation.doubtful import COLUMN, doubtful_to_markdown
 from oldphoto_core.evaluation.real import gaps, naturalness, naturalness_of, real_to_markdown, summarise_real
 from oldphoto_core.evaluation.rivals import rival_methods
 from oldphoto_core.evaluation.tables import summarise, to_markdown, to_png
-from oldphoto_core.inference.canvas import ArrayCanvas
 from oldphoto_core.inference.restorer import Restorer
 from oldphoto_core.nets.architectures import baseline_of
 from oldphoto_core.nets.presets import VAE

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from oldphoto_core.inference.canvas import Canvas
+    from oldphoto_core.canvas import Canvas
 
 
 def mixed(

@@ -5,13 +5,11 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-import pyvips
-
 from oldphoto_core.scans.facts import FileFacts, facts_of, profile_name
 from oldphoto_core.scans.formats import HEAD, recognise
 from oldphoto_core.scans.headers import reader_of, seen
 from oldphoto_core.scans.scan import Scan, SpooledScan
-from oldphoto_core.scans.vips import translated
+from oldphoto_core.scans.vips import srgb_profile, translated
 from oldphoto_core.scans.writer import stated_header
 
 
@@ -43,4 +41,4 @@ def _profile_of(scan: Scan | SpooledScan, master: FileFacts) -> str | None:
 @cache
 def _srgb() -> str | None:
     """What the profile calls itself that colours are converted into."""
-    return profile_name(bytes(pyvips.Operation.call("profile_load", "srgb")))
+    return profile_name(srgb_profile())

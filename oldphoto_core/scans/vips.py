@@ -98,6 +98,11 @@ def image_of(pixels: Pixels | RawPixels) -> Any:
     return image.copy(interpretation=kind)
 
 
+def srgb_profile() -> bytes:
+    """Return libvips's own sRGB profile, which colours are converted into."""
+    return bytes(pyvips.Operation.call("profile_load", "srgb"))
+
+
 def black(height: int, width: int) -> Any:
     """A pyvips image of grey of 8 bits that is 0 everywhere, and takes no memory."""
     return pyvips.Image.black(width, height).copy(interpretation="b-w")

@@ -178,10 +178,10 @@ def test_several_devices_share_the_shards(folder: Path, monkeypatch: pytest.Monk
 
     asked: list[str] = []
     register_restorer("noted", lambda device: asked.append(device) or InvertingRestorer(name="noted", seconds=0.05))
-    monkeypatch.setattr("flows.shards.local_devices", lambda device: ["cpu:0", "cpu:1"])
+    monkeypatch.setattr("flows.shards.local_devices", lambda device: ["cuda:0", "cuda:1"])
     summary = restore(folder, model="noted", shard_photos=6)
     assert (summary["restored"], summary["metrics"]["shards"]) == (PHOTOS, 4)
-    assert {"cpu:0", "cpu:1"} <= set(asked)
+    assert {"cuda:0", "cuda:1"} <= set(asked)
 
 
 def test_a_pool_that_nothing_is_deployed_to_is_wrong_usage(folder: Path, oldphoto: Any) -> None:

@@ -6,13 +6,17 @@ import hashlib
 import json
 import statistics
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from oldphoto_core.errors import ScanError
 from oldphoto_core.evaluation.compare import Method, Photo
+from oldphoto_core.scans import read_scan
+from oldphoto_core.scans.convert import to_rgb8
 from oldphoto_core.storage import Bucket
 
 SPEED = "speed.json"
@@ -36,9 +40,10 @@ class Kept:
         given = hashlib.sha256(repr(image.shape).encode() + image.tobytes() + np.packbits(mask).tobytes()).hexdigest()
         name = f"{given[:32]}.png"
         if self.folder.info(name) is not None:
-            found = cv2.imdecode(np.frombuffer(self.folder.read(name), np.uint8), cv2.IMREAD_COLOR)
-            if found is not None and found.shape == image.shape:
-                return np.ascontiguousarray(found[..., ::-1]).astype(np.uint8, copy=False)
+            with suppress(ScanError):  # a damaged one is made again
+                found = to_rgb8(read_scan(self.folder.read(name)).pixels)
+                if found.shape == image.shape:
+                    return found
         self._time(image, mask)
         made = self.method(image, mask)
         _, data = cv2.imencode(".png", made[..., ::-1])
