@@ -98,6 +98,7 @@ def scratched() -> tuple[np.ndarray, np.ndarray]:
     return both("starter", old_photo(*SCRATCHED), scratches(*SCRATCHED), SMALL)
 
 
+@pytest.mark.long
 def test_a_scratched_compact_photo_in_tiles_is_the_whole_to_40_db(scratched: tuple[np.ndarray, np.ndarray]) -> None:
     assert psnr(*scratched) > 40
 
@@ -142,6 +143,7 @@ def test_a_picture_that_fits_is_restored_whole(monkeypatch: pytest.MonkeyPatch) 
     assert restorer.restore(old_photo(100, 96)).shape == (100, 96, 3)
 
 
+@pytest.mark.long
 def test_pictures_on_disk_and_in_memory_give_the_same(tmp_path: Path) -> None:
     pixels, mask = old_photo(330, 560, channels=1), scratches(330, 560)
     restorer = Restorer(model("starter"), NetworkOptions(device="cpu", memory=SMALL * 750))

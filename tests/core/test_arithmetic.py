@@ -75,6 +75,7 @@ def restored() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return exact, near, parts
 
 
+@pytest.mark.long
 def test_bfloat16_is_near_float32(restored: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     exact, near, _ = restored
     assert 10 * np.log10(65535**2 / np.square(near - exact).mean()) > 55

@@ -233,6 +233,7 @@ def test_gradients_in_turns_are_those_of_one_turn(clean: Bucket) -> None:
     assert all(torch.allclose(one, two, rtol=1e-3, atol=1e-6) for one, two in zip(*found, strict=True))
 
 
+@pytest.mark.long
 def test_a_killed_training_of_the_detector_ends_as_an_undisturbed_one(
     clean: Bucket, old: Bucket, tmp_path: Path
 ) -> None:

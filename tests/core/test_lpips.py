@@ -185,6 +185,7 @@ def test_lpips_tells_blur_from_nothing_and_a_photo_from_another(cache: Path) -> 
 
 
 @needs_package
+@pytest.mark.long
 def test_an_evaluation_has_lpips_by_itself_and_the_frechet_distance_where_it_is_asked_for(
     cache: Path, tmp_path: Path
 ) -> None:

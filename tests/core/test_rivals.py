@@ -59,6 +59,7 @@ def test_sharpening_makes_edges_steeper() -> None:
     assert made[16, 15, 0] < 90 < 160 < made[16, 16, 0]
 
 
+@pytest.mark.long
 def test_a_deep_prior_makes_the_picture_before_the_noise() -> None:
     truth, noisy, mask = damaged()
     made = deep_prior_restore(noisy, mask, SHORT)

@@ -161,6 +161,7 @@ def differs(before: dict[str, Tensor], trained: dict[str, Tensor], name: str) ->
     return not torch.equal(before[name].half().float(), trained[name].float())
 
 
+@pytest.mark.long
 def test_a_model_can_be_put_together_without_the_joint_stage(
     clean: Bucket, old: Bucket, triplet: Bucket, tmp_path: Path
 ) -> None:

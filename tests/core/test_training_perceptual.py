@@ -74,6 +74,7 @@ def test_a_stage_is_trained_by_the_term_from_its_first_step_and_says_by_which_we
 
 
 @needs_package
+@pytest.mark.long
 def test_a_training_with_the_term_goes_on_as_if_nothing_had_happened(
     clean: Bucket, old: Bucket, tmp_path: Path
 ) -> None:

@@ -136,7 +136,8 @@ def whole_and_part(clean: Bucket, old: Bucket, tmp_path_factory: pytest.TempPath
     return whole, part
 
 
-@pytest.mark.parametrize("damage", [pytest.param("cut", marks=pytest.mark.long), "flipped"])
+@pytest.mark.long
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     damage: str,
     whole_and_part: tuple[Bucket, Path],
@@ -259,6 +260,7 @@ def golden_losses(folder: Path) -> dict[str, list[float]]:
     return found
 
 
+@pytest.mark.long
 def test_losses_are_those_of_before(tmp_path: Path) -> None:
     expected = json.loads(GOLDEN.read_text())
     found = golden_losses(tmp_path)

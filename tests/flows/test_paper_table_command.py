@@ -54,6 +54,7 @@ def test_a_table_that_is_killed_goes_on_with_the_same_command(
 
 
 @pytest.mark.usefixtures("prefect_server")
+@pytest.mark.long
 def test_a_table_of_one_rival_is_written_in_four_forms(places: tuple[str, ...], tmp_path: Path, oldphoto) -> None:
     ended = oldphoto("paper-table", *places, "--budget", "1s", "--rows", "attention", *SMALL)
     assert ended.code == 0, ended.err

@@ -32,6 +32,7 @@ def artifacts(key: str) -> list[str]:
     return [each["data"] for each in found.json()]
 
 
+@pytest.mark.long
 def test_training_leaves_a_model_that_restores(albums: tuple[Path, Path], tmp_path: Path, oldphoto) -> None:
     clean, old = albums
     command = ("train", "all", "--clean", clean, "--old", old, "--out", tmp_path / "out", *TINY, "--name", "mine")
