@@ -9,7 +9,8 @@ from typing import Any
 
 from oldphoto_core.degradation import recipe_named
 from oldphoto_core.errors import ConfigError
-from oldphoto_core.training.config import Ramp, StageConfig, StageName, default_config
+from oldphoto_core.training.config import Ramp, StageConfig, StageName
+from oldphoto_core.training.defaults import default_config
 
 APART: tuple[StageName, ...] = ("vae_old", "mapping")
 """What is trained anew, in order: the alignment of the domains, and the mapping. The rest is the champion's."""

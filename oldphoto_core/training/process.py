@@ -20,7 +20,8 @@ from oldphoto_core.errors import ConfigError, OldPhotoError, TrainingError
 from oldphoto_core.folders import temporary_folder
 from oldphoto_core.nets.presets import preset_named
 from oldphoto_core.storage import Bucket
-from oldphoto_core.training.config import StageConfig, config_from_record, default_config
+from oldphoto_core.training.config import StageConfig, config_from_record
+from oldphoto_core.training.defaults import default_config
 from oldphoto_core.training.loop import Progress
 from oldphoto_core.training.provenance import pinned
 from oldphoto_core.training.run import finished, train_stage

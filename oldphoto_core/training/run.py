@@ -33,8 +33,9 @@ from oldphoto_core.training.assembling import (
     publish,
     share_autoencoder,
 )
-from oldphoto_core.training.config import STAGES, TRIPLET, Ramp, StageConfig, StageName, default_config
+from oldphoto_core.training.config import STAGES, TRIPLET, Ramp, StageConfig, StageName
 from oldphoto_core.training.data import Batches, PhotoSet, Split, split_keys
+from oldphoto_core.training.defaults import default_config
 from oldphoto_core.training.detection import DetectionBatches, DetectionStage, DetectionValidation
 from oldphoto_core.training.joint import JointStage, Restoration
 from oldphoto_core.training.loop import Progress, refuse_other_config, run_stage
