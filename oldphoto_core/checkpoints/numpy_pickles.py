@@ -15,6 +15,9 @@ from oldphoto_core.errors import DamagedWeights
 KINDS = {"f2", "f4", "f8"}
 """Types of numbers that weights have."""
 
+DEEPEST = 16
+"""Dictionaries within each other; weights of networks need three or four, one that contains itself has no end."""
+
 
 class _Dtype:
     """Takes the place of numpy.dtype: keeps what the pickle says."""
@@ -74,19 +77,22 @@ def read_arrays(data: bytes, name: str) -> dict[str, NDArray[Any]]:
     `name` is for the message of DamagedWeights, which is raised for anything else than such a tree.
     """
     try:
-        return _flattened(_Reader(io.BytesIO(data)).load(), "")
-    # a damaged pickle can raise anything at all, up to a stack that is too deep
+        return _flattened(_Reader(io.BytesIO(data)).load(), ())
+    # a damaged pickle can raise anything at all
     except Exception as error:
         why = " ".join(str(error).split())[:200] or type(error).__name__
         raise DamagedWeights(f"{name} cannot be read as arrays of numbers ({why}); fetch it again") from error
 
 
-def _flattened(tree: Any, path: str) -> dict[str, NDArray[Any]]:
+def _flattened(tree: Any, path: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    where = "/".join(path)
     if isinstance(tree, _Array):
-        return {path: tree.read()}
+        return {where: tree.read()}
+    if len(path) > DEEPEST:
+        raise ValueError(f"{where} is more than {DEEPEST} dictionaries deep")
     if not isinstance(tree, dict) or not all(isinstance(key, str) for key in tree):
-        raise TypeError(f"{path or 'it'} is a {type(tree).__name__}")
+        raise TypeError(f"{where or 'it'} is a {type(tree).__name__}")
     found: dict[str, NDArray[Any]] = {}
     for key, value in tree.items():
-        found |= _flattened(value, f"{path}/{key}" if path else key)
+        found |= _flattened(value, (*path, key))
     return found
