@@ -20,10 +20,11 @@ from oldphoto_core.folders import use_private_compiler_cache
 from oldphoto_core.inference.canvas import Subject, levels
 from oldphoto_core.inference.layers import LayerByLayer
 from oldphoto_core.inference.network_options import Arithmetic, NetworkOptions
+from oldphoto_core.inference.noise import noise_of
 from oldphoto_core.inference.planes import Size
 from oldphoto_core.inference.tiling import Tiles, least_side, restore_tiles
 from oldphoto_core.nets.architectures import architecture_named
-from oldphoto_core.nets.presets import HasPath
+from oldphoto_core.nets.presets import HasPath, Triplet
 from oldphoto_core.nets.winograd import with_fewer_products
 
 MEMORY_SHARE = 0.6
@@ -46,6 +47,7 @@ class Runner:
             keep_freed_memory()
             exact = with_fewer_products(networks, exact=NEVER_ROUNDED)
         self._networks, self._exact = place(networks, self.device), place(exact, self.device)
+        self._sees_noise = isinstance(networks, Triplet) and networks.sees_noise
         self._compiled = _compiled(self._networks) if compiled else None
         self.memory = options.memory or MEMORY_SHARE * self._free()
         self._pixels = self.memory / self.architecture.bytes_per_pixel
@@ -87,20 +89,21 @@ class Runner:
     ) -> None:
         """Whole if it fits, in tiles or layer by layer if not."""
         with torch.inference_mode():
+            noise = noise_of(subject) if self._sees_noise else None
             if subject.height * subject.width <= self._pixels:
-                self._whole(subject, result, arithmetic)
+                self._whole(subject, result, arithmetic, noise)
                 on_part(1, 1)
             elif self.architecture.beyond_memory == "layers":
                 self._by_layers(subject, result, on_part)
             else:
                 tiles = Tiles(subject, self.architecture.halo, self._pixels)
-                network = partial(self._on_tiles, arithmetic)
+                network = partial(self._on_tiles, arithmetic, noise)
                 restore_tiles(network, tiles, result, batch=self._batch(tiles), on_tile=on_part)
 
-    def _whole(self, subject: Subject, result: Canvas, arithmetic: Arithmetic) -> None:
+    def _whole(self, subject: Subject, result: Canvas, arithmetic: Arithmetic, noise: Tensor | None) -> None:
         height, width = result.shape[:2]
         image, mask = subject.rows(0, subject.height).window(0, subject.width)
-        restored = self._run(self._placed(arithmetic), arithmetic, image, mask)
+        restored = self._run(self._placed(arithmetic), arithmetic, image, mask, noise)
         result.write(0, levels(restored[0, :, :height, :width], result))
 
     def _by_layers(self, subject: Subject, result: Canvas, on_part: Callable[[int, int], None]) -> None:
@@ -121,22 +124,29 @@ class Runner:
                 rows = restored.rows(top, min(bottom, height))
                 result.write(top, levels(rows[0, :, :, :width], result))
 
-    def _on_tiles(self, arithmetic: Arithmetic, image: Tensor, mask: Tensor | None) -> Tensor:
+    def _on_tiles(self, arithmetic: Arithmetic, noise: Tensor | None, image: Tensor, mask: Tensor | None) -> Tensor:
         # a mask brings operations whose shapes depend on it, which a compiled network does not have
         compiled = self._compiled if mask is None else None
         network = self._placed(arithmetic) if compiled is None else compiled
-        return self._run(network, arithmetic, image, mask)
+        return self._run(network, arithmetic, image, mask, noise)
 
     def _placed(self, arithmetic: Arithmetic) -> nn.Module:
         """Winograd's filtering is for float32 alone."""
         return self._exact if arithmetic == "float32" else self._networks
 
     def _run(
-        self, network: Callable[..., Tensor], arithmetic: Arithmetic, image: Tensor, mask: Tensor | None
+        self,
+        network: Callable[..., Tensor],
+        arithmetic: Arithmetic,
+        image: Tensor,
+        mask: Tensor | None,
+        noise: Tensor | None,
     ) -> Tensor:
         damaged = None if mask is None else mask.to(self.device, non_blocking=True)
+        # networks of other kinds take no third argument
+        known = () if noise is None else (noise.to(self.device, non_blocking=True),)
         with self._autocast(arithmetic):
-            return network(image.to(self.device, non_blocking=True), damaged).float()
+            return network(image.to(self.device, non_blocking=True), damaged, *known).float()
 
     def _autocast(self, arithmetic: Arithmetic) -> AbstractContextManager[object]:
         if arithmetic == "float32":

@@ -57,11 +57,19 @@ class Triplet(nn.Module):
         self.mapping = mapping
         self.detail = detail
 
-    def forward(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
-        """`image_N3HW` in [-1, 1] with damaged pixels white, `mask_N1HW` 1 = damaged or None -> N3HW in [-1, 1]."""
+    @property
+    def sees_noise(self) -> bool:
+        """Whether the noise level of the whole photo is asked for."""
+        return self.detail is not None and self.detail.noise is not None
+
+    def forward(self, image: Tensor, mask: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
+        """`image_N3HW` in [-1, 1] with damaged pixels white, `mask_N1HW` 1 = damaged or None -> N3HW in [-1, 1].
+
+        `noise`: N2 or 12, the `noise_level` of the whole photo where `image` is a part of it.
+        """
         latent = cast(VAE, self.vae_old).encode(image)
         made = cast(VAE, self.vae_clean).decode(self.mapping(latent, mask))
-        return made if self.detail is None else cast(Tensor, self.detail(image, made, mask))
+        return made if self.detail is None else cast(Tensor, self.detail(image, made, mask, noise))
 
     def path(self, *, masked: bool) -> tuple[nn.Module, nn.Module, nn.Module]:
         """Encoder, mapping and decoder of a picture, the same with a mask and without."""
@@ -140,7 +148,7 @@ PRESETS: dict[str, Preset] = {
         name="dense",
         vae=lambda: CompactVAE(_DENSE_VAE),
         mapping=lambda block: CompactMapping(replace(_DENSE_MAPPING, partial_nonlocal=block)),
-        detail=lambda: DetailPath(DetailConfig(width=48, blocks=4, block="dense")),
+        detail=lambda: DetailPath(DetailConfig(width=48, blocks=4, block="dense", noise_width=32)),
         halo=192,
     ),
     "paper": Preset(

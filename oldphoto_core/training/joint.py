@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from oldphoto_core.devices import place
+from oldphoto_core.nets.noise_level import added_noise_level
 from oldphoto_core.nets.presets import Triplet
 from oldphoto_core.training.compiling import compile_in_place
 from oldphoto_core.training.config import StageConfig
@@ -41,6 +42,22 @@ def balanced(made: Tensor, clean: Tensor) -> Tensor:
     return USUAL * torch.log1p(distance / KNEE).mean()
 
 
+MISJUDGED = (-0.2, 0.5)
+"""Mean and deviation of the logarithm by which the noise level given in training is wrong: as much as `noise_level` of
+a whole photo differs from what was added at one place of it (benchmarks/noise_level.py)."""
+LEAST = 0.5
+"""Levels added to both before they are compared: a difference of less is none."""
+
+
+def judged_noise(batch: Batch, noise: torch.Generator) -> Tensor:
+    """The noise of each crop, N x 2 in levels of 255, as wrong as one that was measured on a whole photo."""
+    true = added_noise_level(batch.degraded, batch.clean, batch.mask)
+    bias, deviation = MISJUDGED
+    # one error for both scales: it comes from where the photo was flattest
+    wrong = torch.randn(len(true), 1, generator=noise, device=true.device).mul_(deviation).add_(bias).exp_()
+    return ((true + LEAST) * wrong - LEAST).clamp_(min=0.0)
+
+
 class JointStage(Stage):
     """`joint`: E_RX, T and G_Y together on pairs, after they were trained one by one; E_Y is frozen, G_RX left out.
 
@@ -70,7 +87,8 @@ class JointStage(Stage):
         translated = networks.mapping(latents[old:], batch.mask).float()
         made = networks.decoder(translated).float()
         if networks.detail is not None:
-            made = networks.detail(batch.degraded, made, batch.mask).float()
+            level = judged_noise(batch, noise) if networks.detail.noise is not None else None
+            made = networks.detail(batch.degraded, made, batch.mask, level).float()
         terms = {"l1": F.l1_loss(made, batch.clean), "kl": latents.float().square().mean()}
         pixel = balanced(made, batch.clean) if config.balanced else terms["l1"]
         loss = config.pixel * pixel + config.kl.at(step) * terms["kl"]
