@@ -76,12 +76,12 @@ bench: install
 # mutated files through the decoders; `make fuzz INPUTS=1000000` for a night
 INPUTS := 100000
 fuzz: install
-	OLDPHOTO_FUZZ=$(INPUTS) $(BIN)/python -m pytest -q -s tests/core/test_fuzz.py
+	OLDPHOTO_FUZZ=$(INPUTS) $(BIN)/python -m pytest -q -s tests/core/scans/test_fuzz.py
 
 # kills at random moments, round after round: an hour and more with the default
 ROUNDS := 20
 soak: install
-	OLDPHOTO_SOAK=$(ROUNDS) $(BIN)/python -m pytest -q -s tests/infra/test_kills.py tests/core/test_store_killed.py
+	OLDPHOTO_SOAK=$(ROUNDS) $(BIN)/python -m pytest -q -s tests/infra/test_kills.py tests/core/runs/test_store_killed.py
 
 clean:
 	rm -rf $(VENV) build demo *.egg-info .pytest_cache .mypy_cache .ruff_cache

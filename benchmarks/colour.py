@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from oldphoto_core.scans.colour import WorkingSpace
 from oldphoto_core.scans.metadata.icc import read_profile
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/core"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/support"))
 
 
 def best(work: Callable[[], object]) -> float:

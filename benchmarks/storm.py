@@ -2,8 +2,8 @@
 
     python benchmarks/storm.py [--photos 500] [--rate 0.05] [--seconds 0.05]
 
-The storm is that of the tests (tests/storms.py): a proxy before a local S3 server, through which all requests go on
-both days. The network is a stub that takes `--seconds` a photo. What the client waited on purpose, back-off and
+The storm is that of the tests (tests/support/storms.py): a proxy before a local S3 server, through which all requests
+go on both days. The network is a stub that takes `--seconds` a photo. What the client waited on purpose, back-off and
 unanswered requests, is counted, over all threads; some of it overlaps with work.
 """
 
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests/support"))
 
 import boto3
 import botocore.retryhandler

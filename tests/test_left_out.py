@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from left_out import LONG, lines
+from places import SUPPORT
 
 SPREAD = re.findall(r"-n \S+ (.*) -m", (Path(__file__).parents[1] / "Makefile").read_text())[0].split()
 """What `make test` says of it to pytest-xdist."""
@@ -52,7 +53,7 @@ def test_a_run_ends_with_how_many_were_skipped_and_why(tmp_path: Path, processes
         [sys.executable, "-m", "pytest", "-q", "-n", processes, *SPREAD, "--rootdir", str(tmp_path), str(tmp_path)],
         capture_output=True,
         text=True,
-        env={"PATH": "", "PYTHONPATH": str(Path(__file__).parent)},
+        env={"PATH": "", "PYTHONPATH": str(SUPPORT)},
         check=True,
     )
     assert "Skipped 3: 2 as OLDPHOTO_TEST_DATA names no folder; 1 as exiftool is not installed\n" in run.stdout

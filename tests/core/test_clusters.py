@@ -17,6 +17,7 @@ import pandas as pd
 import psutil
 import pytest
 from fakes import encoded, picture
+from places import python_path
 from waiting import wait_until
 
 from oldphoto_core.clusters import dask_client
@@ -124,7 +125,7 @@ def cluster_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     address = file.read_text().split('"address": "')[1].split('"')[0]
     command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--host", "tls://127.0.0.1"]
     command += ["--nthreads", "1", "--dashboard-address", "127.0.0.1:0", "--no-nanny"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (Path(__file__).parents[2],)))}
+    environment = {**os.environ, "PYTHONPATH": python_path()}
     worker = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment)
     yield address
     for process in (worker, scheduler):

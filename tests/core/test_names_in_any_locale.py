@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from places import python_path
 from runs import put, restore
 
 from oldphoto_core.custody import audit
@@ -45,10 +46,9 @@ def locale(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def restored_in(locale: dict[str, str], source: Path, target: Path) -> list[object]:
     """What a process in that locale says of a restoration."""
-    paths = os.pathsep.join(str(Path(__file__).parents[up]) for up in (1, 2))
     child = subprocess.run(
         [sys.executable, "-c", RESTORED, source, target],
-        env={**os.environ, **locale, "PYTHONPATH": paths},
+        env={**os.environ, **locale, "PYTHONPATH": python_path()},
         capture_output=True,
         timeout=300,
     )

@@ -1,4 +1,4 @@
-"""Every session and program that docs/ shows is run, page by page; see tests/docs_pages.py for the conventions."""
+"""Every session and program that docs/ shows is run, page by page; `tests/support/docs_pages.py` has the rules."""
 
 from __future__ import annotations
 

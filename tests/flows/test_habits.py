@@ -37,7 +37,7 @@ def oldphoto(folder: Path, *arguments: str, ahead: list[str] | None = None, **se
     """The command in a process of its own, without a server that is named."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment = ours | {"XDG_CACHE_HOME": str(folder.parent / "cache"), "DO_NOT_TRACK": "1"} | settings
-    command = [*(ahead or []), sys.executable, "-P", str(ROOT / "tests/fakes.py"), *arguments]
+    command = [*(ahead or []), sys.executable, "-P", str(ROOT / "tests/support/fakes.py"), *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 

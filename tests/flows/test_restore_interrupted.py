@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 from fakes import fill
+from places import SUPPORT
 from waiting import wait_until
 
-FAKES = Path(__file__).parents[1] / "fakes.py"
+FAKES = SUPPORT / "fakes.py"
 PHOTOS = 24
 
 

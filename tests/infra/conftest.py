@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from fakes import register
+from places import SUPPORT
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
 from infra.fleet import Fleet
-
-TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +23,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     register()
     fleet = Fleet(tmp_path_factory.mktemp("fleet"), quiet_seconds=3)
     imported = {"OLDPHOTO_IMPORT": "registered"}
-    fleet.processes.environment |= {**imported, "PYTHONPATH": f"{fleet.processes.environment['PYTHONPATH']}:{TESTS}"}
+    fleet.processes.environment |= {**imported, "PYTHONPATH": f"{fleet.processes.environment['PYTHONPATH']}:{SUPPORT}"}
     with fleet:
         fleet.start()
         # settings of a server that other tests of this process have started come before the environment

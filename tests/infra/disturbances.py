@@ -14,14 +14,13 @@ from typing import Any
 import psutil
 from fakes import encoded, picture
 from fingerprints import fingerprints
+from places import SUPPORT
 from waiting import wait_until
 
 from infra.fleet import Fleet
 from oldphoto_core.custody import audit
 from oldphoto_core.restoration import close_run, job_of, open_run, restore_shard
 from oldphoto_core.storage import Bucket, read_ledger
-
-TESTS = Path(__file__).parents[1]
 
 
 class Collection:
@@ -37,7 +36,7 @@ class Collection:
 
     def start(self, *options: str, model: str = "slow", log: str = "restore") -> subprocess.Popen[bytes]:
         """`oldphoto restore`, in a process of its own."""
-        command = [sys.executable, str(TESTS / "fakes.py"), "restore", self.source.url, self.target.url]
+        command = [sys.executable, str(SUPPORT / "fakes.py"), "restore", self.source.url, self.target.url]
         self.log = self.fleet.processes.logs / f"{log}.log"
         with self.log.open("ab") as out:
             self.running = subprocess.Popen(

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 from fakes import decoded
+from places import SUPPORT
 from visits import Visit
 from waiting import wait_until
 
-ROOT = Path(__file__).parents[3]
 HOSTILE = (
     "<img src=x onerror=window.hit=1>.png",
     '"><script>window.hit=1</script>.png',
@@ -39,7 +39,14 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        command = [sys.executable, str(ROOT / "tests/fakes.py"), "review", str(self._target), "--port", str(self.port)]
+        command = [
+            sys.executable,
+            str(SUPPORT / "fakes.py"),
+            "review",
+            str(self._target),
+            "--port",
+            str(self.port),
+        ]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             [*command, "--no-isolate", "--model", "detect", *self._options],

@@ -23,7 +23,7 @@ from oldphoto_core.reviews.store import Reviews
 from oldphoto_core.storage import Bucket
 
 P = "{http://www.loc.gov/premis/v3}"
-CORE = Path(__file__).parents[1]
+REPORTS = Path(__file__).parents[1] / "reports"
 EVERYTHING = ExportOptions(
     premis=True,
     bagit=True,
@@ -67,7 +67,7 @@ def exported(target: Bucket) -> ExportResult:
 
 def events(target: Bucket) -> list[ElementTree.Element]:
     document = target.read("exports/premis.xml")
-    xmlschema.XMLSchema(str(CORE / "premis-3.0.xsd")).validate(document.decode())
+    xmlschema.XMLSchema(str(REPORTS / "premis-3.0.xsd")).validate(document.decode())
     found = ElementTree.fromstring(document).iter(f"{P}event")
     return [event for event in found if event.findtext(f"{P}eventType") == "validation"]
 
@@ -116,7 +116,7 @@ def test_records_of_versions_that_did_not_name_the_decision_stay_valid(decided: 
 def test_a_manifest_tells_decisions_and_offers_no_rejected_derivative(decided: Bucket) -> None:
     exported(decided)
     manifest = json.loads(decided.read("exports/iiif-manifest.json"))
-    schema = json.loads((CORE / "iiif_manifest.json").read_text())
+    schema = json.loads((REPORTS / "iiif_manifest.json").read_text())
     jsonschema.validate(manifest, schema, jsonschema.Draft202012Validator)
     rows = [{row["label"]["en"][0]: row["value"]["en"][0] for row in each["metadata"]} for each in manifest["items"]]
     date = Reviews(decided).history("a.png")[0].time[:10]
