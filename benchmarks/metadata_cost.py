@@ -71,7 +71,7 @@ def main() -> None:
         master = master_of(format_, pixels)
         scan = read_scan(master)
         parts = [
-            best(partial(PARSERS[format_].read_carried, master)),
+            best(partial(PARSERS[format_].read_container_metadata, master)),
             best(partial(writer._metadata, scan, format_, LABEL, print)),
             best(partial(put_together, scan, master, format_)),
             record,

@@ -30,7 +30,7 @@ from oldphoto_core.restoration import (
     load_restorer,
     restore_photos,
 )
-from oldphoto_core.scans import read_facts, read_scan
+from oldphoto_core.scans import read_scan, read_technical_metadata
 from oldphoto_core.storage import Bucket, LedgerRow
 
 TIMES = 5
@@ -67,7 +67,7 @@ def line(folder: Path, name: str, megapixels: float, model: str) -> str:
     old, new = (ArrayCanvas(read_scan(data).pixels) for data in files[:2])
     target = Bucket(folder / "again")
     pieces = [
-        milliseconds(lambda: [read_facts(data) for data in files[:2]]),
+        milliseconds(lambda: [read_technical_metadata(data) for data in files[:2]]),
         milliseconds(lambda: difference(old, new)),
         milliseconds(lambda: sha256_of(files[2])),
         milliseconds(lambda: target.write("record.json", encode_record(record))),

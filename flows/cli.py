@@ -29,7 +29,7 @@ from flows.commands import (
     train,
 )
 from flows.commands.terminal import say
-from flows.surroundings import settle_in
+from flows.surroundings import prepare_process
 from oldphoto_core.errors import OldPhotoError
 
 GROUPS = (
@@ -54,7 +54,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        settle_in(say)
+        prepare_process(say)
         app(prog_name="oldphoto")
     except OldPhotoError as error:
         say(f"oldphoto: {error}")

@@ -11,7 +11,7 @@ from oldphoto_core.folders import home_folder, private_folder
 from oldphoto_core.proxies import bypass_loopback
 
 
-def settle_in(say: Callable[[str], None] = lambda _line: None) -> None:
+def prepare_process(say: Callable[[str], None] = lambda _line: None) -> None:
     """Prepare the environment of this process, which its children inherit; `say` gets a line on what is unusual.
 
     Python processes that it starts import nothing from the working folder. Loopback is reached without a proxy.

@@ -18,7 +18,7 @@ import typer
 import yaml
 
 from flows.prefect_settings import import_prefect
-from flows.surroundings import settle_in
+from flows.surroundings import prepare_process
 from oldphoto_core.errors import OldPhotoError
 
 PROJECT = Path(os.environ.get("OLDPHOTO_HOME") or Path(__file__).resolve().parents[1])
@@ -114,7 +114,7 @@ def main(
     ] = False,
 ) -> None:
     """Make pools, deployments and the automation."""
-    settle_in(typer.echo)
+    prepare_process(typer.echo)
     import_prefect()
     made = create_pools(pools_of_project())
     typer.echo(f"work pools: {', '.join(made) or 'all there'}")

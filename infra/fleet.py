@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.commands.terminal import show
-from flows.surroundings import settle_in
+from flows.surroundings import prepare_process
 from infra.postgres import Postgres, programs_of_postgres
 from infra.prefect_events import runs_of
 from infra.processes import Processes, answers, free_port
@@ -196,7 +196,7 @@ def main(
 ) -> None:
     """Start a fleet, drop photos into its bucket, show the run, stop everything."""
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
-    settle_in()
+    prepare_process()
     with temporary_folder("fleet") as folder:
         fleet = Fleet(Path(folder))
         with fleet:

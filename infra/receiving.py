@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from flows.logs import OneLine
-from flows.surroundings import settle_in
+from flows.surroundings import prepare_process
 from infra.prefect_events import PrefectEvents
 from oldphoto_core.arrivals import ArrivalSpool, Dispatcher, Gathering, Sorted, read_notification, sort_arrivals
 from oldphoto_core.errors import OldPhotoError
@@ -79,7 +79,7 @@ def _log_to_stderr() -> None:
 @contextmanager
 def opened(source: str, target: str, folder: Path, gathering: Gathering) -> Iterator[Door]:
     """A door with its gathering thread, until the end of the block."""
-    settle_in()
+    prepare_process()
     _log_to_stderr()
     spool = ArrivalSpool(folder, gathering)
     bucket = Bucket(source)

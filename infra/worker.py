@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from flows.prefect_settings import import_prefect
-from flows.surroundings import settle_in
+from flows.surroundings import prepare_process
 from infra.bench import Bench
 from oldphoto_core.errors import OldPhotoError
 
@@ -54,7 +54,7 @@ def main(
     patience: Annotated[float, typer.Option(min=10, help="Seconds without progress that end a process.")] = 1800.0,
 ) -> None:
     """Restore shards until SIGTERM."""
-    settle_in(typer.echo)
+    prepare_process(typer.echo)
     for variable, value in _DEFAULTS.items():
         os.environ.setdefault(variable, value)
     import anyio

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from oldphoto_core.custody.claims import Claim, Record, last_claims, read_record
 from oldphoto_core.errors import RollbackRefused, SourceMissing, StorageError, UnsafeLink, UsageError
 from oldphoto_core.runs.destinations import Destinations, Masters
-from oldphoto_core.runs.recovery import FACTS, settle_killed_run
+from oldphoto_core.runs.recovery import FACTS, finalise_killed_run
 from oldphoto_core.storage import Bucket, read_ledger, read_manifest
 from oldphoto_core.storage.ledger import ROLLBACK_KEY, rows_of_all_runs
 from oldphoto_core.storage.parallel import map_objects
@@ -111,7 +111,7 @@ def roll_back(
     target = Bucket(plan.target)
     run = target.join("runs", plan.run_id)
     # a killed run's ledger is completed while its records are still there to tell of it
-    settle_killed_run(target, plan.run_id)
+    finalise_killed_run(target, plan.run_id)
     plan.begun = plan.begun or _now()
     run.write(ROLLBACK_KEY, _as_marker(plan))
     for number, _ in enumerate(map_objects(partial(_remove, target), plan.photos), start=1):

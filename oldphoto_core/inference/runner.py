@@ -25,7 +25,7 @@ from oldphoto_core.inference.planes import Size
 from oldphoto_core.inference.tiling import Tiles, least_side, restore_tiles
 from oldphoto_core.nets.architectures import architecture_named
 from oldphoto_core.nets.presets import HasPath, Triplet
-from oldphoto_core.nets.winograd import with_fewer_products
+from oldphoto_core.nets.winograd import use_winograd
 
 MEMORY_SHARE = 0.6
 """Share of the free memory that one photo's forward pass may take; decoding and encoding need room too."""
@@ -45,7 +45,7 @@ class Runner:
         networks = exact = model.networks
         if not self._on_cuda:
             keep_freed_memory()
-            exact = with_fewer_products(networks, exact=NEVER_ROUNDED)
+            exact = use_winograd(networks, exact=NEVER_ROUNDED)
         self._networks, self._exact = place(networks, self.device), place(exact, self.device)
         self._sees_noise = isinstance(networks, Triplet) and networks.sees_noise
         self._compiled = _compiled(self._networks) if compiled else None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from oldphoto_core.errors import FailedReason, ScanError, StorageError
 from oldphoto_core.folders import temporary_folder
 from oldphoto_core.inventory.statistics import Tone, statistics_of
-from oldphoto_core.scans import Decoders, FileFacts
+from oldphoto_core.scans import Decoders, TechnicalMetadata
 from oldphoto_core.storage import Bucket, is_image_key
 from oldphoto_core.storage.keys import printable
 
@@ -92,7 +92,7 @@ def examine(source: Bucket, info: ObjectInfo) -> InventoryRow:
 
 def _picture(path: Path, folder: Path) -> dict[str, Any]:
     decoders = _decoders(os.getpid())
-    facts = decoders.read_facts(path)
+    facts = decoders.read_technical_metadata(path)
     scan = decoders.spool_scan(path, folder)
     try:
         return {**_facts(facts), **asdict(statistics_of(scan.pixels))}
@@ -102,7 +102,7 @@ def _picture(path: Path, folder: Path) -> dict[str, Any]:
             scan.alpha.discard()
 
 
-def _facts(facts: FileFacts) -> dict[str, Any]:
+def _facts(facts: TechnicalMetadata) -> dict[str, Any]:
     return {
         **{name: getattr(facts, name) for name in ("format", "width", "height", "kind", "bits", "compression")},
         "megapixels": round(facts.width * facts.height / 1e6, 6),

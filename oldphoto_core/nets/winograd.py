@@ -78,7 +78,7 @@ class WinogradConv2d(nn.Module):
         target.view(rows, INSIDE, columns, INSIDE, -1).copy_(values.permute(2, 0, 3, 1, 4))
 
 
-def with_fewer_products(network: nn.Module, *, exact: tuple[str, ...] = ()) -> nn.Module:
+def use_winograd(network: nn.Module, *, exact: tuple[str, ...] = ()) -> nn.Module:
     """A copy of the network for inference whose wide 3x3 convolutions are WinogradConv2d; itself if it has none.
 
     `exact`: names of parts that are left as they are, because what follows magnifies their rounding.

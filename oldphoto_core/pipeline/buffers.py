@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from oldphoto_core.inference.contracts import FindsDamage, RestoresPhotos
     from oldphoto_core.pipeline.photo_files import PhotoFiles
     from oldphoto_core.reviews.decision import Region
-    from oldphoto_core.scans import FileFacts, Label, OutputFormat, Scan, ScanHeader, SpooledScan, WorkingSpace
+    from oldphoto_core.scans import Label, OutputFormat, Scan, ScanHeader, SpooledScan, TechnicalMetadata, WorkingSpace
     from oldphoto_core.scans.masks import MaskFormat
     from oldphoto_core.storage import Bucket, ObjectInfo
     from oldphoto_core.tone import Colours, ToneMeasures, ToneOptions
@@ -54,7 +54,7 @@ class PhotoBuffer(ABC):
     """What its record must say of that, for people."""
     stated: ScanHeader | None = None
     """What the master, or its page, says of itself, once that was read."""
-    facts: FileFacts | None = None
+    facts: TechnicalMetadata | None = None
     """Of the master's file, once it is decoded."""
 
     colours: Colours | None = None

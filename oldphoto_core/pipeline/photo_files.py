@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from oldphoto_core.scans import Decoders, FileFacts, PageSelection, Scan, ScanHeader, SpooledScan
+    from oldphoto_core.scans import Decoders, PageSelection, Scan, ScanHeader, SpooledScan, TechnicalMetadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +27,17 @@ class PhotoFiles:
         """The headers of all of its pages, those selected judged."""
         return self.decoders.read_pages(file, selection, max_pixels=self.max_pixels, seconds=self.seconds)
 
-    def facts(self, file: bytes | Path, page: int | None = None) -> FileFacts:
+    def facts(self, file: bytes | Path, page: int | None = None) -> TechnicalMetadata:
         """What its record says of a file, or of one of its pages."""
-        return self.decoders.read_facts(file, page=page, seconds=self.seconds)
+        return self.decoders.read_technical_metadata(file, page=page, seconds=self.seconds)
 
-    def master(self, file: bytes | Path, page: int | None = None) -> tuple[Scan, FileFacts]:
+    def master(self, file: bytes | Path, page: int | None = None) -> tuple[Scan, TechnicalMetadata]:
         """A master, or one of its pages, in memory, and what its record says of it."""
         return self.decoders.read_scan_and_facts(file, max_pixels=self.max_pixels, page=page, seconds=self.seconds)
 
-    def spooled_master(self, path: Path, folder: Path, page: int | None = None) -> tuple[SpooledScan, FileFacts]:
+    def spooled_master(
+        self, path: Path, folder: Path, page: int | None = None
+    ) -> tuple[SpooledScan, TechnicalMetadata]:
         """A master on disk, or one of its pages, its pixels in `folder`, and what its record says of it."""
         return self.decoders.spool_scan_and_facts(
             path, folder, max_pixels=self.max_pixels, page=page, seconds=self.seconds

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from oldphoto_core.pipeline.photo import Photo
     from oldphoto_core.pipeline.run_context import RunContext
     from oldphoto_core.reviews.decision import Region
-    from oldphoto_core.scans import FileFacts, Scan, SpooledScan
+    from oldphoto_core.scans import Scan, SpooledScan, TechnicalMetadata
     from oldphoto_core.storage import Bucket, ObjectInfo
     from oldphoto_core.tone import ToneMeasures, ToneOptions
 
@@ -58,8 +58,8 @@ class PhotoTask:
     multipage: MultipageMaster | None = None
     """Its pages, where there are several."""
     source_sha256: str = ""
-    source_facts: FileFacts | None = None
-    derivative_facts: FileFacts | None = None
+    source_facts: TechnicalMetadata | None = None
+    derivative_facts: TechnicalMetadata | None = None
     """Of the file, or of that of a page, that was encoded last."""
     mask_file: dict[str, Any] | None = None
     """Key, sha256 and bytes of the mask that was put into the target; None: the given one lies there."""

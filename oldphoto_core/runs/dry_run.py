@@ -20,7 +20,7 @@ from oldphoto_core.runs.estimates import BYTES_BASIS, Estimate, estimated_bytes,
 from oldphoto_core.runs.job import RestoreJob, check_places, restorer_of
 from oldphoto_core.runs.recovery import lost_rows
 from oldphoto_core.runs.run import plan_job
-from oldphoto_core.scans import Decoders, Foreseen, ScanHeader, SparseCopy, TooScattered, photos_of
+from oldphoto_core.scans import Decoders, HeaderProbe, ScanHeader, SparseCopy, TooScattered, photos_of
 from oldphoto_core.scans.masks import check_mask_size
 from oldphoto_core.scans.selection import ALL_PAGES, PageSelection
 from oldphoto_core.storage import Bucket
@@ -199,7 +199,7 @@ class Look:
 
     def _foreseen(
         self, bucket: Bucket, key: str, version: str, size: int, selection: PageSelection = ALL_PAGES
-    ) -> Foreseen:
+    ) -> HeaderProbe:
         if not version:
             bucket.read(key, version=version)  # it was named, and could not be looked up: reading it says why
         fetch = partial(bucket.read_range, key, version=version)
@@ -208,7 +208,7 @@ class Look:
         seconds = min(SECONDS, self._options.photo_timeout or SECONDS)
         try:
             with SparseCopy(path, size, fetch) as copy:
-                return self._decoders.foresee(copy, selection, max_pixels=most, seconds=seconds)
+                return self._decoders.probe_header(copy, selection, max_pixels=most, seconds=seconds)
         finally:
             path.unlink(missing_ok=True)
 

@@ -19,7 +19,7 @@ from oldphoto_core.storage.manifest import MANIFEST_KEY
 FACTS, SUMMARY = FACTS_KEY, SUMMARY_KEY
 
 
-def settle_killed_runs(
+def finalise_killed_runs(
     target: Bucket,
     cancel_orphaned_runs: Callable[[list[str]], None] = lambda _run_ids: None,
     check: Callable[[], None] = lambda: None,
@@ -32,10 +32,10 @@ def settle_killed_runs(
     dead = [run_id for run_id in target.folders("runs") if _is_open(target.join("runs", run_id))]
     if handed_out := [run_id for run_id in dead if shard_store.has_stored_shards(target.join("runs", run_id))]:
         cancel_orphaned_runs(handed_out)
-    return [run_id for run_id in dead if settle_killed_run(target, run_id, check)]
+    return [run_id for run_id in dead if finalise_killed_run(target, run_id, check)]
 
 
-def settle_killed_run(target: Bucket, run_id: str, check: Callable[[], None] = lambda: None) -> bool:
+def finalise_killed_run(target: Bucket, run_id: str, check: Callable[[], None] = lambda: None) -> bool:
     """The same for one run; False when it is finalised, or was never begun."""
     run = target.join("runs", run_id)
     if not _is_open(run):
@@ -45,7 +45,7 @@ def settle_killed_run(target: Bucket, run_id: str, check: Callable[[], None] = l
 
 
 def lost_rows(target: Bucket) -> list[LedgerRow]:
-    """The rows that `settle_killed_runs` would make up for; nothing is written."""
+    """The rows that `finalise_killed_runs` would make up for; nothing is written."""
     runs = ((run_id, target.join("runs", run_id)) for run_id in target.folders("runs"))
     return [
         row

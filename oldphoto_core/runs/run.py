@@ -24,7 +24,7 @@ from oldphoto_core.runs.ledger_rows import rows_by_key
 from oldphoto_core.runs.mask_index import MaskIndex
 from oldphoto_core.runs.missing_rows import rows_of_records
 from oldphoto_core.runs.plan import MAX_SHARD_PHOTOS, Plan, cut_shards, make_plan
-from oldphoto_core.runs.recovery import FACTS, settle_killed_runs
+from oldphoto_core.runs.recovery import FACTS, finalise_killed_runs
 from oldphoto_core.runs.run_metrics import telemetry_written
 from oldphoto_core.runs.run_report import report_of_closed
 from oldphoto_core.runs.shard import restore_listed
@@ -147,7 +147,7 @@ def open_run(
     sweep(Bucket(job.target), RESULT_FOLDERS)
     restorer = restorer_of(job)
     target = Bucket(job.target)
-    settle_killed_runs(target, cancel_orphaned_runs, check)
+    finalise_killed_runs(target, cancel_orphaned_runs, check)
     manifest, plan = plan_job(job, restorer)
     refuse_awkward(plan, target)
     keep_apart(plan, target)

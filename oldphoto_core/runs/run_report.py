@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import OldPhotoError, UsageError
 from oldphoto_core.reports.page.build import write_report
-from oldphoto_core.runs.recovery import FACTS, SUMMARY, settle_killed_run
+from oldphoto_core.runs.recovery import FACTS, SUMMARY, finalise_killed_run
 from oldphoto_core.storage import Bucket
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def make_report(target: Bucket, run_id: str) -> str:
     Raises UsageError when there is no such run, StorageError when its files cannot be read or written.
     """
     run = target.join("runs", run_id)
-    settle_killed_run(target, run_id)
+    finalise_killed_run(target, run_id)
     if run.info(SUMMARY) is None:
         raise UsageError(f"there is no finished run {run_id} in {target}: no {SUMMARY} or {FACTS} lies in {run}")
     return write_report(target, json.loads(run.read(SUMMARY)))

@@ -10,12 +10,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from oldphoto_core.scans.carried import Encoding, Resolution
     from oldphoto_core.scans.colour import WorkingSpace, working_space
+    from oldphoto_core.scans.container_metadata import Encoding, Resolution
     from oldphoto_core.scans.derivative_facts import written_facts
-    from oldphoto_core.scans.facts import FileFacts, read_facts
-    from oldphoto_core.scans.foresight import Foreseen, SparseCopy, TooScattered, foresee
     from oldphoto_core.scans.formats import Format, OutputFormat, file_extension
+    from oldphoto_core.scans.header_probe import HeaderProbe, SparseCopy, TooScattered, probe_header
     from oldphoto_core.scans.headers import read_header, read_header_of, read_pages
     from oldphoto_core.scans.isolation.decoders import Decoders
     from oldphoto_core.scans.masks import (
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from oldphoto_core.scans.reader import read_scan, spool_scan
     from oldphoto_core.scans.scan import Scan, ScanHeader, SpooledScan
     from oldphoto_core.scans.selection import PageSelection
+    from oldphoto_core.scans.technical_metadata import TechnicalMetadata, read_technical_metadata
     from oldphoto_core.scans.tiff.book import TiffBook, can_copy
     from oldphoto_core.scans.tiff.pages import photos_of
     from oldphoto_core.scans.views import FileView
@@ -41,10 +41,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Decoders",
     "Encoding",
-    "FileFacts",
     "FileView",
-    "Foreseen",
     "Format",
+    "HeaderProbe",
     "Label",
     "OutputFormat",
     "PageSelection",
@@ -54,6 +53,7 @@ __all__ = [
     "ScanHeader",
     "SparseCopy",
     "SpooledScan",
+    "TechnicalMetadata",
     "TiffBook",
     "TooScattered",
     "UnusableProfileError",
@@ -61,14 +61,14 @@ __all__ = [
     "can_copy",
     "damage_of",
     "file_extension",
-    "foresee",
     "photos_of",
-    "read_facts",
+    "probe_header",
     "read_header",
     "read_header_of",
     "read_mask",
     "read_pages",
     "read_scan",
+    "read_technical_metadata",
     "spool_damage",
     "spool_mask",
     "spool_scan",
@@ -83,10 +83,10 @@ __all__ = [
 
 _HOMES = {
     "tiff.book": ("TiffBook", "can_copy"),
-    "carried": ("Encoding", "Resolution"),
-    "foresight": ("Foreseen", "SparseCopy", "TooScattered", "foresee"),
+    "container_metadata": ("Encoding", "Resolution"),
+    "header_probe": ("HeaderProbe", "SparseCopy", "TooScattered", "probe_header"),
     "colour": ("WorkingSpace", "working_space"),
-    "facts": ("FileFacts", "read_facts"),
+    "technical_metadata": ("TechnicalMetadata", "read_technical_metadata"),
     "formats": ("Format", "OutputFormat", "file_extension"),
     "headers": ("read_header", "read_header_of", "read_pages"),
     "metadata.icc": ("UnusableProfileError",),

@@ -5,16 +5,16 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from oldphoto_core.scans.facts import FileFacts, facts_of, profile_name
 from oldphoto_core.scans.formats import HEAD, recognise
 from oldphoto_core.scans.headers import reader_of, seen
 from oldphoto_core.scans.scan import Scan, SpooledScan
+from oldphoto_core.scans.technical_metadata import TechnicalMetadata, facts_of, profile_name
 from oldphoto_core.scans.vips import srgb_profile, translated
 from oldphoto_core.scans.writer import stated_header
 
 
-def written_facts(file: bytes | Path, scan: Scan | SpooledScan, master: FileFacts) -> FileFacts:
-    """What `read_facts` says of a file that `write_scan` or `write_spooled` made.
+def written_facts(file: bytes | Path, scan: Scan | SpooledScan, master: TechnicalMetadata) -> TechnicalMetadata:
+    """What `read_technical_metadata` says of a file that `write_scan` or `write_spooled` made.
 
     Containers are read by Python that slices bytes. What C libraries would have to interpret is known: the picture is
     our own, and a decoder process has named the profile of the master.
@@ -28,12 +28,12 @@ def written_facts(file: bytes | Path, scan: Scan | SpooledScan, master: FileFact
         format_ = recognise(data[:HEAD])
         reader = reader_of(format_)
         header = reader.read_header(data) if reader.read_header is not None else stated_header(scan, format_)
-        carried = reader.read_carried(data)
-        name = None if carried.icc_profile is None else _profile_of(scan, master)
-        return facts_of(header, carried, name, reader.compression(data))
+        container = reader.read_container_metadata(data)
+        name = None if container.icc_profile is None else _profile_of(scan, master)
+        return facts_of(header, container, name, reader.compression(data))
 
 
-def _profile_of(scan: Scan | SpooledScan, master: FileFacts) -> str | None:
+def _profile_of(scan: Scan | SpooledScan, master: TechnicalMetadata) -> str | None:
     """The name of the profile that goes along with the pixels of a scan."""
     return _srgb() if scan.converted in ("CMYK", "CIELab") else master.profile
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from oldphoto_core.errors import ScanError, ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
-from oldphoto_core.scans import kinds
-from oldphoto_core.scans.carried import Carried
+from oldphoto_core.scans import colour_conversion
+from oldphoto_core.scans.container_metadata import ContainerMetadata
 from oldphoto_core.scans.formats import FORMATS, HEAD, Format, recognise
 from oldphoto_core.scans.formats.reading import Reader
 from oldphoto_core.scans.scan import ScanHeader
@@ -109,7 +109,7 @@ def judge_header(data: Data, *, max_pixels: int | None = None) -> ScanHeader:
         image = opened(data, reader)
         header = header_of(format_, image)
         check_size(header, max_pixels)
-        check_kind(format_, kinds.as_grey_or_rgb(image))
+        check_kind(format_, colour_conversion.as_grey_or_rgb(image))
     return header
 
 
@@ -118,7 +118,7 @@ def check_whole(data: Data, format: Format) -> None:  # noqa: A002
     reader_of(format).check_whole(data)
 
 
-def read_stored(data: Data, page: int | None = None) -> tuple[ScanHeader, Carried]:
+def read_stored(data: Data, page: int | None = None) -> tuple[ScanHeader, ContainerMetadata]:
     """Header and what is carried, both as the file has them: nothing converted, `converted` naming what would be.
 
     The file must be one that `read_scan` takes, else what is wrong with it may be told wrongly.
@@ -127,12 +127,12 @@ def read_stored(data: Data, page: int | None = None) -> tuple[ScanHeader, Carrie
     reader = reader_of(format_)
     if FORMATS[format_].has_pages:
         data, _, _ = pages.page_view(data, page)
-    carried = reader.read_carried(data)
+    container = reader.read_container_metadata(data)
     if (decoder := reader.whole_decoder(data)) is not None:
-        return decoder.stored_header(data), carried
+        return decoder.stored_header(data), container
     image = opened(data, reader)
     header = ScanHeader(format_, image.width, image.height, image.bands, _DEPTHS.get(image.format, 0))
-    return header, replace(carried, converted=kinds.kind_of(image))
+    return header, replace(container, converted=colour_conversion.kind_of(image))
 
 
 def check_size(header: ScanHeader, max_pixels: int | None) -> None:
@@ -194,7 +194,7 @@ def opened(data: Data, reader: Reader) -> Any:
 
 def header_of(format_: Format, image: Any) -> ScanHeader:
     """Of a pyvips image, as it will be when it is grey or RGB."""
-    image = kinds.as_grey_or_rgb(image)
+    image = colour_conversion.as_grey_or_rgb(image)
     return ScanHeader(format_, image.width, image.height, image.bands, _DEPTHS.get(image.format, 0))
 
 

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from oldphoto_core.errors import ScanError, TruncatedScan, UnreadableScan
-from oldphoto_core.scans import kinds
-from oldphoto_core.scans.carried import Carried
+from oldphoto_core.scans import colour_conversion
+from oldphoto_core.scans.container_metadata import ContainerMetadata
 from oldphoto_core.scans.formats import FORMATS, HEAD, Format, recognise
 from oldphoto_core.scans.formats.reading import WholeDecoder
 from oldphoto_core.scans.headers import check_kind, check_size, check_whole, header_of, reader_of, seen
@@ -24,7 +24,7 @@ from oldphoto_core.scans.views import Data, FileView
 from oldphoto_core.scans.vips import dtype_of, image_of, slabs_of, translated
 
 T = TypeVar("T")
-Taken = tuple[T, kinds.Kind | None, tuple[str, ...]]
+Taken = tuple[T, colour_conversion.Kind | None, tuple[str, ...]]
 
 
 def read_scan(file: bytes | str | os.PathLike[str], *, max_pixels: int | None = None, page: int | None = None) -> Scan:
@@ -41,8 +41,8 @@ def read_scan(file: bytes | str | os.PathLike[str], *, max_pixels: int | None = 
         TruncatedScan, UnreadableScan: cut short, damaged, or no image.
     """
     with translated("read"), seen(file) as data:
-        format_, (pixels, alpha), carried = _read(data, max_pixels, _in_memory, page)
-    return Scan(pixels=pixels, alpha=alpha, format=format_, **fields_of(carried))
+        format_, (pixels, alpha), container = _read(data, max_pixels, _in_memory, page)
+    return Scan(pixels=pixels, alpha=alpha, format=format_, **fields_of(container))
 
 
 def spool_scan(
@@ -65,13 +65,13 @@ def spool_scan(
         ScanTooLarge: the folder has no room.
     """
     take = partial(_on_disk, folder=folder)
-    format_, (pixels, alpha), carried = read_image(path, take, max_pixels=max_pixels, page=page)
-    return SpooledScan(pixels=pixels, alpha=alpha, format=format_, **fields_of(carried))
+    format_, (pixels, alpha), container = read_image(path, take, max_pixels=max_pixels, page=page)
+    return SpooledScan(pixels=pixels, alpha=alpha, format=format_, **fields_of(container))
 
 
 def read_image(
     path: str | os.PathLike[str], take: Callable[[Any], T], *, max_pixels: int | None = None, page: int | None = None
-) -> tuple[Format, T, Carried]:
+) -> tuple[Format, T, ContainerMetadata]:
     """`read_scan` for whoever takes the pixels as they are decoded: `take` is given a pyvips image of them.
 
     Returns the format, what `take` returned, and everything but the pixels.
@@ -89,7 +89,7 @@ def split(bands: int) -> int:
 
 def _read(
     data: Data, max_pixels: int | None, take: Callable[[Any], T], number: int | None
-) -> tuple[Format, T, Carried]:
+) -> tuple[Format, T, ContainerMetadata]:
     """A file's format, what `take` makes of its image (which decodes it), and what it carries; or a ScanError."""
     format_ = recognise(data[:HEAD])
     if FORMATS[format_].has_pages:
@@ -100,20 +100,20 @@ def _read(
 
 def _read_page(
     data: Data, max_pixels: int | None, take: Callable[[Any], T], number: int | None, format_: Format
-) -> tuple[Format, T, Carried]:
+) -> tuple[Format, T, ContainerMetadata]:
     """The same of one page, which must be whole."""
     view, page, _ = pages.page_view(data, number)
-    format_, taken, carried = _read_image(view, max_pixels, take, format_)
-    return format_, taken, pages.with_pages(carried, page)
+    format_, taken, container = _read_image(view, max_pixels, take, format_)
+    return format_, taken, pages.with_pages(container, page)
 
 
 def _read_image(
     data: Data, max_pixels: int | None, take: Callable[[Any], T], format_: Format
-) -> tuple[Format, T, Carried]:
+) -> tuple[Format, T, ContainerMetadata]:
     reader = reader_of(format_)
     if (decoder := reader.whole_decoder(data)) is not None:
-        return format_, take(_image_in_one_piece(decoder, data, max_pixels)), decoder.read_carried(data)
-    carried = reader.read_carried(data)
+        return format_, take(_image_in_one_piece(decoder, data, max_pixels)), decoder.read_container_metadata(data)
+    container = reader.read_container_metadata(data)
     data = reader.sound(data)
     try:
         taken, kind, remarks = _taken(data, max_pixels, take, format_)
@@ -122,7 +122,11 @@ def _read_image(
             raise
         taken, kind, _ = _taken_bare(reader.bare, data, max_pixels, take, format_, error)
         remarks = (f"some of its tags make no sense ({error})",)
-    return format_, taken, kinds.carried_by(replace(carried, remarks=(*carried.remarks, *remarks)), kind)
+    return (
+        format_,
+        taken,
+        colour_conversion.container_of(replace(container, remarks=(*container.remarks, *remarks)), kind),
+    )
 
 
 def _taken(data: Data, max_pixels: int | None, take: Callable[[Any], T], format_: Format) -> Taken[T]:
@@ -130,12 +134,12 @@ def _taken(data: Data, max_pixels: int | None, take: Callable[[Any], T], format_
     reader = reader_of(format_)
     image = reader.opened(data)
     check_size(header_of(format_, image), max_pixels)
-    check_kind(format_, kinds.as_grey_or_rgb(image))
-    kind = kinds.kind_of(image)
+    check_kind(format_, colour_conversion.as_grey_or_rgb(image))
+    kind = colour_conversion.kind_of(image)
     if kind == "float":
         # opened anew, as an image gives its pixels only once
-        kinds.check_values(reader.opened(data))
-    taken, remarks = reader.decode(data, image, lambda image: take(kinds.as_grey_or_rgb(image)))
+        colour_conversion.check_values(reader.opened(data))
+    taken, remarks = reader.decode(data, image, lambda image: take(colour_conversion.as_grey_or_rgb(image)))
     return taken, kind, remarks
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy.typing as npt
 
-from oldphoto_core.scans.carried import Carried
+from oldphoto_core.scans.container_metadata import ContainerMetadata
 from oldphoto_core.scans.raw import RawPixels
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class ScanHeader:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Decoded(Carried, Generic[P]):
+class Decoded(ContainerMetadata, Generic[P]):
     """What `Scan` and `SpooledScan` have in common: pixels, wherever they are, and what their file carried.
 
     Pixels are in the file's stored order: the orientation tag is kept, not applied.
@@ -120,6 +120,6 @@ class SpooledScan(Decoded[RawPixels]):
         self.close()
 
 
-def fields_of(carried: Carried) -> dict[str, Any]:
+def fields_of(container: ContainerMetadata) -> dict[str, Any]:
     """The arguments that `Scan` and `SpooledScan` take over from what their file carried."""
-    return {field.name: getattr(carried, field.name) for field in fields(Carried)}
+    return {field.name: getattr(container, field.name) for field in fields(ContainerMetadata)}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from oldphoto_core.errors import ScanError, ScanTooLarge, UnsupportedScan
-from oldphoto_core.scans import growth
+from oldphoto_core.scans import size_limit
 from oldphoto_core.scans.formats import FORMATS, Format, OutputFormat, derivative_format, writer_of
 from oldphoto_core.scans.formats.writing import LOSSLESS
 from oldphoto_core.scans.metadata.xmp import Label, with_label
@@ -65,7 +65,9 @@ def write_scan(
 
     with _written_as(target):
         carrying = replace(scan, metadata=_metadata(scan, target, label, warn))
-        growth.encode_within(encode, writer.quality(scan.encoding), max_bytes, growth.carried_bytes(scan), warn)
+        size_limit.encode_within(
+            encode, writer.quality(scan.encoding), max_bytes, size_limit.container_bytes(scan), warn
+        )
         return b"".join(writer.insert(encoded, carrying))
 
 
@@ -110,7 +112,9 @@ def write_spooled(
                 _save(scan, pixels, encoded.name, target, quality)
                 return os.path.getsize(encoded.name)
 
-            growth.encode_within(encode, writer.quality(scan.encoding), max_bytes, growth.carried_bytes(scan), warn)
+            size_limit.encode_within(
+                encode, writer.quality(scan.encoding), max_bytes, size_limit.container_bytes(scan), warn
+            )
             with FileView(encoded.name) as data, open(path, "wb") as file:
                 file.writelines(writer.insert(data, carrying))
 

@@ -21,7 +21,7 @@ from oldphoto_core.scans.convert import to_rgb8
 from oldphoto_core.training.config import UNDEGRADED
 from oldphoto_core.training.cutting import Mask, Photo, fine_detail, reduced_crop, reflected, window
 from oldphoto_core.training.pair_set import PairSet
-from oldphoto_core.training.world import ALONE, World
+from oldphoto_core.training.process_group import ALONE, ProcessGroup
 
 if TYPE_CHECKING:
     from oldphoto_core.storage import Bucket
@@ -223,9 +223,9 @@ class Batches:
     """Makes batches on threads, a few steps ahead of the network."""
 
     def __init__(
-        self, config: StageConfig, clean: PhotoSet | PairSet, old: PhotoSet | None, world: World = ALONE
+        self, config: StageConfig, clean: PhotoSet | PairSet, old: PhotoSet | None, group: ProcessGroup = ALONE
     ) -> None:
-        """`clean`: photos to degrade, or pairs that were made already. `world`: of every batch this process makes its
+        """`clean`: photos to degrade, or pairs that were made already. `group`: of every batch this process makes its
         own share, which together are what one alone would make."""
         if not len(clean):
             raise TrainingError(f"no photo is left to train on in {clean.bucket.url}; add photos or lower --holdout")
@@ -234,11 +234,11 @@ class Batches:
             raise TrainingError(
                 f"stage {config.stage} needs real old photos; give a folder or bucket of them with --old"
             )
-        if world.size > 1 and config.batch % (world.size * (2 if config.stage == "vae_old" else 1)):
+        if group.size > 1 and config.batch % (group.size * (2 if config.stage == "vae_old" else 1)):
             raise ConfigError(
-                f"StageConfig.batch is {config.batch}, which {world.size} processes cannot share; give a multiple"
+                f"StageConfig.batch is {config.batch}, which {group.size} processes cannot share; give a multiple"
             )
-        self.config, self.clean, self.old, self._world = config, clean, old, world
+        self.config, self.clean, self.old, self._group = config, clean, old, group
         self._count = config.batch // 2 if config.stage == "vae_old" else config.batch
         # of a pair that is no larger than a crop there is only one
         alike = isinstance(clean, PairSet) and clean.crop <= config.crop
@@ -247,8 +247,8 @@ class Batches:
 
     def batch(self, step: int) -> Batch:
         """The batch of `step`, or this process's share; the same for the same seed whatever ran before."""
-        config, world, count, of_canvas = self.config, self._world, self._count, self._of_canvas
-        first, last = (count * edge // world.size for edge in (world.rank, world.rank + 1))
+        config, group, count, of_canvas = self.config, self._group, self._count, self._of_canvas
+        first, last = (count * edge // group.size for edge in (group.rank, group.rank + 1))
         canvases = range(first // of_canvas, math.ceil(last / of_canvas))
         made = [pair for number in canvases for pair in self._pairs(step, number, count - number * of_canvas)]
         made = made[first - canvases[0] * of_canvas :][: last - first]
@@ -261,8 +261,8 @@ class Batches:
 
     def _olds(self) -> range:
         """Numbers of the real old photos in this process's share of a batch."""
-        count, world = self._olds_wanted, self._world
-        return range(count * world.rank // world.size, count * (world.rank + 1) // world.size)
+        count, group = self._olds_wanted, self._group
+        return range(count * group.rank // group.size, count * (group.rank + 1) // group.size)
 
     def _old_crop(self, old: PhotoSet, step: int, index: int) -> Photo:
         rng = item_rng(self.config.seed, "old", step, index)

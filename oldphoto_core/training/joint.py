@@ -14,8 +14,8 @@ from oldphoto_core.nets.presets import Triplet
 from oldphoto_core.training.compiling import compile_in_place
 from oldphoto_core.training.config import StageConfig
 from oldphoto_core.training.data import Batch
+from oldphoto_core.training.process_group import ALONE, ProcessGroup
 from oldphoto_core.training.stages import Losses, Stage
-from oldphoto_core.training.world import ALONE, World
 
 
 class Restoration(nn.Module):
@@ -66,12 +66,12 @@ class JointStage(Stage):
     """
 
     def __init__(
-        self, config: StageConfig, triplet: Triplet, device: str = "cpu", workers: int = 1, world: World = ALONE
+        self, config: StageConfig, triplet: Triplet, device: str = "cpu", workers: int = 1, group: ProcessGroup = ALONE
     ) -> None:
         """Trains encoder, mapping, decoder and detail path of `triplet`."""
         self.triplet = triplet
         self._truth = place(cast(nn.Module, triplet.vae_clean.encoder).requires_grad_(False), device)
-        super().__init__(config, Restoration(triplet), device, workers, world)
+        super().__init__(config, Restoration(triplet), device, workers, group)
         if config.compiled:
             compile_in_place(self._truth)
 

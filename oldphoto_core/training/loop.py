@@ -15,16 +15,16 @@ from oldphoto_core.degradation import recipe_from_record, recipe_record
 from oldphoto_core.errors import Diverged, TrainingError
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.lease import Lease
+from oldphoto_core.training.checkpoint_store import CheckpointStore
 from oldphoto_core.training.compiling import as_they_are
 from oldphoto_core.training.config import CONFIG, StageConfig
 from oldphoto_core.training.data import Batch, Batches
+from oldphoto_core.training.early_stopping import EarlyStopping
 from oldphoto_core.training.history import History
-from oldphoto_core.training.saves import Saves
+from oldphoto_core.training.process_group import ALONE, ProcessGroup
 from oldphoto_core.training.snapshot import load_snapshot, save_snapshot
 from oldphoto_core.training.stages import Stage
 from oldphoto_core.training.validation import Validation
-from oldphoto_core.training.watch import Watch
-from oldphoto_core.training.world import ALONE, World
 
 LOG, CHART = "log.csv", "chart.png"
 SAVES, BEST = "checkpoints", "best.safetensors"
@@ -76,7 +76,7 @@ def run_stage(
     validation: Validation,
     out: Bucket,
     progress: Progress,
-    world: World = ALONE,
+    group: ProcessGroup = ALONE,
 ) -> tuple[Spent, dict[str, float]]:
     """Trains from the last whole checkpoint in `out` (or from the start) to the last step, or until patience runs out.
 
@@ -89,8 +89,8 @@ def run_stage(
         WriteFailed: a checkpoint could not be written; those before are still there.
         Occupied: another process trains into `out`.
     """
-    with Lease(out.join("lease")) if world.is_first else nullcontext() as lease:
-        return _Run(stage, config, validation, out, progress, lease, world).train(batches)
+    with Lease(out.join("lease")) if group.is_first else nullcontext() as lease:
+        return _Run(stage, config, validation, out, progress, lease, group).train(batches)
 
 
 class _Run:
@@ -104,14 +104,14 @@ class _Run:
         out: Bucket,
         progress: Progress,
         lease: Lease | None,
-        world: World,
+        group: ProcessGroup,
     ) -> None:
         self.stage, self.config, self.validation, self.out = stage, config, validation, out
-        self.progress, self.lease, self.world = progress, lease, world
-        self.saves = Saves(out.join(SAVES), config.keep_checkpoints)
-        self.history, self.watch, self.spent = History(), Watch(), Spent(0, 0.0, 0.0, 0)
+        self.progress, self.lease, self.group = progress, lease, group
+        self.saves = CheckpointStore(out.join(SAVES), config.keep_checkpoints)
+        self.history, self.watch, self.spent = History(), EarlyStopping(), Spent(0, 0.0, 0.0, 0)
         self._resume()
-        if world.is_first:
+        if group.is_first:
             out.write(CONFIG, json.dumps(config.record(), indent=2).encode())
         self.waited = self.spent.waited
         self.started, self.cpu_started = time.perf_counter(), time.process_time()
@@ -125,7 +125,7 @@ class _Run:
                 quality = self._step(batch, done)
                 if self.watch.is_over(self.config):
                     break
-        if self.config.patience and self.watch.best_step and self.world.is_first:
+        if self.config.patience and self.watch.best_step and self.group.is_first:
             name = f"{self.out.url}/{BEST}"
             load_prefixed("generator", self.stage.networks["generator"], unpack(self.out.read(BEST), name)[0], name)
             self.stage.drop_average()
@@ -167,14 +167,14 @@ class _Run:
         self._check_lease()
         if done % config.checkpoint_every == 0 or last or self.watch.is_over(config):
             cost = self._cost(done)
-            if self.world.is_first:
+            if self.group.is_first:
                 self.out.write(LOG, self.history.to_csv())
                 self.saves.write(done, save_snapshot(self.stage, self._metadata(done, cost)))
         return quality
 
     def _keep_validation(self, done: int, *, is_best: bool) -> None:
         """What it looked at, the chart, and the weights if they are the best so far and may be wanted."""
-        if not self.world.is_first:
+        if not self.group.is_first:
             return
         self._check_lease()  # measuring may have taken longer than the lease holds
         if is_best and self.config.patience:
@@ -191,10 +191,10 @@ class _Run:
 
     def _measure(self) -> dict[str, float]:
         measured = b"{}"
-        if self.world.is_first:
+        if self.group.is_first:
             with self.stage.averaged(), as_they_are(compiled=self.config.compiled):
                 measured = json.dumps(self.validation.measure(self.stage)).encode()
-        found: dict[str, float] = json.loads(self.world.shared(measured))
+        found: dict[str, float] = json.loads(self.group.shared(measured))
         return found
 
     def _cost(self, step: int) -> Spent:
@@ -202,7 +202,7 @@ class _Run:
         return Spent(
             step,
             self.spent.seconds + time.perf_counter() - self.started,
-            self.spent.cpu_seconds + self.world.total(time.process_time() - self.cpu_started),
+            self.spent.cpu_seconds + self.group.total(time.process_time() - self.cpu_started),
             step * self.config.batch,
             self.waited,
         )
@@ -215,15 +215,15 @@ class _Run:
 
     def _resume(self) -> None:
         """Puts everything back to the newest whole checkpoint, if there is one."""
-        name, data = next(self.saves.whole(), ("", b"")) if self.world.is_first else ("", b"")
-        data = self.world.shared(data)
+        name, data = next(self.saves.whole(), ("", b"")) if self.group.is_first else ("", b"")
+        data = self.group.shared(data)
         if not data:
             return
         place = f"{self.saves.folder.url}/{name}"
         refuse_other_config(unpack(data, place)[1]["config"], self.config, self.out)
         metadata = load_snapshot(self.stage, data, place)
         step = int(metadata["step"])
-        self.history, self.watch = History.from_record(metadata["history"]), Watch(**metadata["watch"])
+        self.history, self.watch = History.from_record(metadata["history"]), EarlyStopping(**metadata["watch"])
         photos, waited = step * self.config.batch, metadata.get("waited", 0.0)
         self.spent = Spent(step, metadata["seconds"], metadata["cpu_seconds"], photos, waited)
 

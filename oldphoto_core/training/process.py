@@ -23,9 +23,9 @@ from oldphoto_core.storage import Bucket
 from oldphoto_core.training.config import StageConfig, config_from_record
 from oldphoto_core.training.defaults import default_config
 from oldphoto_core.training.loop import Progress
+from oldphoto_core.training.process_group import STORE, ProcessGroup, joined
 from oldphoto_core.training.provenance import pinned
 from oldphoto_core.training.run import finished, train_stage
-from oldphoto_core.training.world import STORE, World, joined
 
 
 def main() -> None:
@@ -38,9 +38,9 @@ def main() -> None:
     options = parser.parse_args()
     try:
         config = config_from_json(options.config)
-        with joined() as world:
+        with joined() as group:
             places = (Bucket(options.clean), Bucket(options.old), Bucket(options.out))
-            train_stage(config, *places, _said_by(world), options.device, world)
+            train_stage(config, *places, _said_by(group), options.device, group)
     except OldPhotoError as error:
         sys.stderr.write(f"oldphoto: {error}\n")
         sys.exit(error.exit_code)
@@ -112,12 +112,12 @@ def _last_words(rank: int, folder: str) -> str:
     return lines[-1] if lines else f"process {rank} was killed"
 
 
-def _said_by(world: World) -> Progress:
+def _said_by(group: ProcessGroup) -> Progress:
     def say(step: int, steps: int, values: dict[str, float]) -> None:
         sys.stdout.write(json.dumps({"step": step, "steps": steps, "values": values}) + "\n")
         sys.stdout.flush()
 
-    return say if world.is_first else lambda step, steps, values: None
+    return say if group.is_first else lambda step, steps, values: None
 
 
 @contextmanager

@@ -41,13 +41,13 @@ from oldphoto_core.training.joint import JointStage, Restoration
 from oldphoto_core.training.loop import Progress, refuse_other_config, run_stage
 from oldphoto_core.training.pair_set import HeldOut, PairSet, with_pairs
 from oldphoto_core.training.pix2pix import Pix2PixStage
+from oldphoto_core.training.process_group import ALONE, ProcessGroup, own_device
 from oldphoto_core.training.provenance import code_versions, data_record, parent_of, pinned, seen_in
 from oldphoto_core.training.reviewed import CorrectedSet, begun_with
 from oldphoto_core.training.rivals import CycleGanStage
 from oldphoto_core.training.stages import Stage, make_stage
 from oldphoto_core.training.tone import ToneBatches, ToneStage, ToneValidation
 from oldphoto_core.training.validation import Validation, ValidationSet
-from oldphoto_core.training.world import ALONE, World, own_device
 
 
 def _silent(step: int, steps: int, values: dict[str, float]) -> None:
@@ -61,12 +61,12 @@ def train_stage(
     out: Bucket,
     progress: Progress = _silent,
     device: str = "auto",
-    world: World = ALONE,
+    group: ProcessGroup = ALONE,
 ) -> dict[str, Any]:
     """Trains one stage, going on from its checkpoint; returns what it cost. Finished stages return at once.
 
     `clean` and `old`: photos that are split by `config.holdout`, or that were split already; with `config.pairs` no
-    `clean` one is trained on. Of several processes (`world`) all call it alike, and all must see `out`.
+    `clean` one is trained on. Of several processes (`group`) all call it alike, and all must see `out`.
 
     Raises TrainingError if an earlier stage or data are missing, or the settings differ from the checkpoint's;
     StorageError and ConfigError if the pairs are not whole or do not fit.
@@ -74,15 +74,15 @@ def train_stage(
     folder = out.join(config.stage)
     config = pinned(config, device, folder)
     result = finished(config, folder)
-    world.wait()  # or the last would find what the first has just finished
+    group.wait()  # or the last would find what the first has just finished
     if result is not None:
         return result
     if config.stage == "vae_clean" and config.shared_autoencoder:
-        shared = share_autoencoder(config, out) if world.is_first else {}
-        world.wait()
+        shared = share_autoencoder(config, out) if group.is_first else {}
+        group.wait()
         return shared
     parent = parent_of(config)
-    if config.stage == "joint" and config.start_model and world.is_first:
+    if config.stage == "joint" and config.start_model and group.is_first:
         # of that model is then also what this stage does not train
         for stage_name in TRIPLET:
             if out.join(stage_name).info(TRAINED) is None:
@@ -96,20 +96,20 @@ def train_stage(
     old_training, old_held_out = (old.training, old.held_out) if old else (None, None)
     where = own_device(resolve_device(device))
     workers = max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
-    stage = _stage_of(config, out, where, workers, world)
+    stage = _stage_of(config, out, where, workers, group)
     reviewed = CorrectedSet([])
     if isinstance(stage, DetectionStage):
-        reviewed = _reviewed(config, folder, old, world)
-        batches: Batches = DetectionBatches(config, training, old_training, world, reviewed)
+        reviewed = _reviewed(config, folder, old, group)
+        batches: Batches = DetectionBatches(config, training, old_training, group, reviewed)
         validation: Validation = DetectionValidation(config, held_out, old_held_out)
     elif isinstance(stage, ToneStage):
-        batches, validation = ToneBatches(config, training, None, world), ToneValidation(config, held_out)
+        batches, validation = ToneBatches(config, training, None, group), ToneValidation(config, held_out)
     else:
-        batches = Batches(config, training, old_training, world)
+        batches = Batches(config, training, old_training, group)
         validation = ValidationSet(config, held_out)
-    spent, last = run_stage(stage, config, batches, validation, folder, progress, world)
-    if not world.is_first:
-        world.wait()
+    spent, last = run_stage(stage, config, batches, validation, folder, progress, group)
+    if not group.is_first:
+        group.wait()
         return spent.record()
     sets = [photos for source in (training, old_training) if isinstance(source, PhotoSet) for photos in source.sets()]
     of_pairs = training.photos() if isinstance(training, PairSet) else []
@@ -126,17 +126,17 @@ def train_stage(
     folder.write(PHOTOS, photos_to_json(photo for photos in seen for photo in photos))
     with stage.averaged() as generator:
         folder.write(TRAINED, pack(prefixed(NETWORK[config.stage], generator), result))
-    world.wait()
+    group.wait()
     return result
 
 
-def _reviewed(config: StageConfig, folder: Bucket, old: Split | None, world: World) -> CorrectedSet:
+def _reviewed(config: StageConfig, folder: Bucket, old: Split | None, group: ProcessGroup) -> CorrectedSet:
     """Photos with corrected masks, without those by which the detector is judged."""
     if config.reviews is None:
         return CorrectedSet([])
-    if world.is_first:
+    if group.is_first:
         begun_with(Bucket(config.reviews), folder)
-    world.wait()
+    group.wait()
     photos = CorrectedSet(begun_with(Bucket(config.reviews), folder))
     if old is None:
         return photos
@@ -246,18 +246,18 @@ def _pairs(url: str, config: StageConfig, clean: Split) -> PairSet:
     return PairSet(folder, seed=config.seed, held_out=held_out)
 
 
-def _stage_of(config: StageConfig, out: Bucket, device: str, workers: int, world: World) -> Stage:
+def _stage_of(config: StageConfig, out: Bucket, device: str, workers: int, group: ProcessGroup) -> Stage:
     if config.stage == "scratches":
-        return DetectionStage(config, _detector(config), device, workers, world)
+        return DetectionStage(config, _detector(config), device, workers, group)
     if config.stage == "cyclegan":
-        return CycleGanStage(config, _both_ways(config), device, workers, world)
+        return CycleGanStage(config, _both_ways(config), device, workers, group)
     if config.stage in BASELINES:
-        return Pix2PixStage(config, _baseline(config), device, workers, world)
+        return Pix2PixStage(config, _baseline(config), device, workers, group)
     if config.stage == "tone":
-        return ToneStage(config, _tone(config), device, workers, world)
+        return ToneStage(config, _tone(config), device, workers, group)
     if config.stage == "joint":
-        return JointStage(config, _triplet(config, out), device, workers, world)
-    return make_stage(config, _triplet(config, out), device, workers, world)
+        return JointStage(config, _triplet(config, out), device, workers, group)
+    return make_stage(config, _triplet(config, out), device, workers, group)
 
 
 def _triplet(config: StageConfig, out: Bucket) -> Triplet:

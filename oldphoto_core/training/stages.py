@@ -20,7 +20,7 @@ from oldphoto_core.training.compiling import compile_in_place
 from oldphoto_core.training.config import StageConfig
 from oldphoto_core.training.data import Batch
 from oldphoto_core.training.perceptual import PerceptualDistance
-from oldphoto_core.training.world import ALONE, World
+from oldphoto_core.training.process_group import ALONE, ProcessGroup
 
 Losses = dict[str, Tensor]
 """Name -> a scalar: terms for the log, or what each network minimises."""
@@ -34,16 +34,16 @@ class Stage(ABC):
     """Networks that learn together: a generator, and the critics whose terms are on."""
 
     def __init__(
-        self, config: StageConfig, generator: nn.Module, device: str, workers: int, world: World = ALONE
+        self, config: StageConfig, generator: nn.Module, device: str, workers: int, group: ProcessGroup = ALONE
     ) -> None:
         """`workers`: on a CPU, parts of the batch that are computed side by side, each on a thread of its own.
 
-        One operation spread over two cores left half of the second one idle; two half batches keep both busy. `world`:
+        One operation spread over two cores left half of the second one idle; two half batches keep both busy. `group`:
         the processes whose gradients are added up.
         """
         self.config = config
         self.device = device
-        self.world = world
+        self.group = group
         self.networks: dict[str, nn.Module] = {"generator": generator, **self._critics()}
         for network in self.networks.values():
             place(network, device)
@@ -57,7 +57,7 @@ class Stage(ABC):
             self._average = AveragedModel(generator, multi_avg_fn=moving)
         # the compiler's own threads, and the guards of what it compiled, are no place for several of ours
         side_by_side = device == "cpu" and not config.compiled
-        self._workers = max(1, min(workers, config.batch // (2 * world.size))) if side_by_side else 1
+        self._workers = max(1, min(workers, config.batch // (2 * group.size))) if side_by_side else 1
         # frozen, so it is neither optimised nor kept in checkpoints
         self._perceptual = place(PerceptualDistance(), device) if config.perceptual.value else None
         if config.compiled:
@@ -90,8 +90,8 @@ class Stage(ABC):
         terms: dict[str, float] = {}
         for first in range(0, len(parts), self._workers):
             turn = parts[first : first + self._workers]
-            results = self._turn(turn, step, self.world.rank * len(parts) + first)
-            shares = [len(part.clean) / len(batch.clean) / self.world.size for part in turn]
+            results = self._turn(turn, step, self.group.rank * len(parts) + first)
+            shares = [len(part.clean) / len(batch.clean) / self.group.size for part in turn]
             _add(totals, [gradients for gradients, _ in results], shares)
             for name in results[0][1]:
                 pairs = zip(shares, results, strict=True)
@@ -111,10 +111,10 @@ class Stage(ABC):
 
     def _added_up(self, totals: dict[str, list[Tensor]], terms: dict[str, float]) -> dict[str, float]:
         """Over all processes: the gradients in place, the terms as a result."""
-        if self.world.size == 1:
+        if self.group.size == 1:
             return terms
         told = torch.tensor(list(terms.values()), dtype=torch.float32, device=self.device)
-        self.world.add_up([*(total for network in totals.values() for total in network), told])
+        self.group.add_up([*(total for network in totals.values() for total in network), told])
         return dict(zip(terms, told.tolist(), strict=True))
 
     def modules(self) -> dict[str, nn.Module]:
@@ -235,11 +235,11 @@ class AutoencoderStage(Stage):
     """`vae_old` (r and x through one latent space, D_RX closing the gap) and `vae_clean` (y)."""
 
     def __init__(
-        self, config: StageConfig, triplet: Triplet, device: str = "cpu", workers: int = 1, world: World = ALONE
+        self, config: StageConfig, triplet: Triplet, device: str = "cpu", workers: int = 1, group: ProcessGroup = ALONE
     ) -> None:
         """Trains one autoencoder of `triplet`."""
         vae = triplet.vae_old if config.stage == "vae_old" else triplet.vae_clean
-        super().__init__(config, vae, device, workers, world)
+        super().__init__(config, vae, device, workers, group)
         self.vae = cast(VAE, vae)
 
     def losses(self, batch: Batch, step: int, noise: torch.Generator) -> tuple[Losses, Losses]:
@@ -270,13 +270,13 @@ class MappingStage(Stage):
     """`mapping`: T on pairs, both autoencoders frozen."""
 
     def __init__(
-        self, config: StageConfig, triplet: Triplet, device: str = "cpu", workers: int = 1, world: World = ALONE
+        self, config: StageConfig, triplet: Triplet, device: str = "cpu", workers: int = 1, group: ProcessGroup = ALONE
     ) -> None:
         """Trains the mapping of `triplet`."""
         self.triplet = triplet
         for frozen in (triplet.vae_old, triplet.vae_clean):
             place(frozen.requires_grad_(False), device)
-        super().__init__(config, triplet.mapping, device, workers, world)
+        super().__init__(config, triplet.mapping, device, workers, group)
         if config.compiled:
             for frozen in (triplet.vae_old, triplet.vae_clean):
                 compile_in_place(frozen)
@@ -305,8 +305,8 @@ class MappingStage(Stage):
 
 
 def make_stage(
-    config: StageConfig, triplet: Triplet, device: str = "cpu", workers: int = 1, world: World = ALONE
+    config: StageConfig, triplet: Triplet, device: str = "cpu", workers: int = 1, group: ProcessGroup = ALONE
 ) -> Stage:
     """The stage named in `config`, working on the networks of `triplet` on `device`."""
     kind = MappingStage if config.stage == "mapping" else AutoencoderStage
-    return kind(config, triplet, device, workers, world)
+    return kind(config, triplet, device, workers, group)

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from flows.own_server import PrefectUnavailable, TemporaryServer, _home, cause_in
-from flows.surroundings import settle_in
+from flows.surroundings import prepare_process
 
 FOREIGN = {"Origin": "https://a-page-in-the-browser.example"}
 HOSTILE = {
@@ -48,7 +48,7 @@ def server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tem
             patch.setenv(name, value)
         for name in ("HOME", "NO_PROXY", "no_proxy", "PYTHONSAFEPATH", "LOGNAME"):
             patch.setenv(name, os.environ.get(name, ""))  # settle_in changes them, and this puts them back
-        settle_in()
+        prepare_process()
         server = TemporaryServer(home, None)
         server.wait_until_ready()
         yield server

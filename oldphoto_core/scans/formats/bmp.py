@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import UnreadableScan, UnsupportedScan
-from oldphoto_core.scans.carried import Carried, Encoding, Resolution
+from oldphoto_core.scans.container_metadata import ContainerMetadata, Encoding, Resolution
 from oldphoto_core.scans.formats import samples
 from oldphoto_core.scans.formats.file_format import FileFormat, Sample
 from oldphoto_core.scans.formats.one_piece import TO_SAVE, one_piece_reader
@@ -114,13 +114,13 @@ def decode(data: Data) -> Pixels:
     return pixels
 
 
-def read_carried(data: Data) -> Carried:
+def read_container_metadata(data: Data) -> ContainerMetadata:
     """Everything but the pixels."""
     header = _header(data)
     across, down = header.per_metre
     start, end = _profile(data, header)
     behind = max(header.end, end) if header.end > header.pixels else len(data)
-    return Carried(
+    return ContainerMetadata(
         encoding=Encoding(lossless=True),
         resolution=Resolution(across / 1000, down / 1000, "cm") if across > 0 and down > 0 else None,
         icc_profile=data[start:end] or None,
@@ -175,7 +175,7 @@ _READER = one_piece_reader(
     read_header=read_header,
     check_kind=check_kind,
     decode=decode,
-    read_carried=read_carried,
+    read_container_metadata=read_container_metadata,
     compression=lambda data: _COMPRESSIONS.get(_header(data).compression, "unknown"),
 )
 ROW = FileFormat(

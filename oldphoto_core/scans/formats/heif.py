@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from oldphoto_core.errors import UnreadableScan, UnsupportedScan
-from oldphoto_core.scans.carried import Carried, Encoding
+from oldphoto_core.scans.container_metadata import ContainerMetadata, Encoding
 from oldphoto_core.scans.formats import samples
 from oldphoto_core.scans.formats.file_format import FileFormat, Sample
 from oldphoto_core.scans.formats.one_piece import TO_SAVE, one_piece_reader
@@ -142,7 +142,7 @@ def decode(data: Data) -> Pixels:
     return spread(array >> (16 - bits), bits) if 8 < bits < 16 else np.ascontiguousarray(array)
 
 
-def read_carried(data: Data) -> Carried:
+def read_container_metadata(data: Data) -> ContainerMetadata:
     """Everything but the pixels, which are upright already, whatever EXIF says."""
     from oldphoto_core.scans.depths import bits_as_kind
 
@@ -152,7 +152,7 @@ def read_carried(data: Data) -> Carried:
     if "exif" in metadata:
         metadata["exif"] = exif_blocks.without_thumbnail(metadata["exif"].removeprefix(b"Exif\0\0"))
     profile = _field(image, "icc-profile-data", None)
-    return Carried(
+    return ContainerMetadata(
         encoding=Encoding(lossless=False),
         left_out=_left_out(data),
         resolution=exif_blocks.resolution_of(exif_blocks.entries_of(metadata.get("exif", b""))),
@@ -206,7 +206,7 @@ _READER = one_piece_reader(
     stored_header=stored_header,
     check_kind=check_kind,
     decode=decode,
-    read_carried=read_carried,
+    read_container_metadata=read_container_metadata,
     compression=compression_of,
 )
 _SAMPLE = (

@@ -25,7 +25,7 @@ def _reader() -> Reader:
 
     return Reader(
         check_whole=structure.check_whole,
-        read_carried=metadata.read_carried,
+        read_container_metadata=metadata.read_container_metadata,
         compression=lambda _data: "jpeg",
         loader="jpeg",
         check_coding=structure.check_coding,
@@ -43,7 +43,7 @@ def _writer() -> Writer:
     return Writer(
         saver="jpeg",
         options=_options,
-        insert=metadata.insert_carried,
+        insert=metadata.insert_container_metadata,
         quality=lambda encoding: encoding.jpeg_quality or _DEFAULT_QUALITY,
         fitted=metadata.in_segments,
         holds_16_bits=False,

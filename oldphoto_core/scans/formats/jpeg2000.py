@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import TruncatedScan, UnreadableScan, UnsupportedScan
-from oldphoto_core.scans.carried import Carried, Encoding, Resolution
+from oldphoto_core.scans.container_metadata import ContainerMetadata, Encoding, Resolution
 from oldphoto_core.scans.formats import samples
 from oldphoto_core.scans.formats.file_format import FileFormat, Sample
 from oldphoto_core.scans.formats.one_piece import TO_SAVE, one_piece_reader
@@ -107,7 +107,7 @@ def decode(data: Data) -> Pixels:
     return spread(pixels, bits) if 8 < (bits := stored_header(data).bits) < 16 else pixels
 
 
-def read_carried(data: Data) -> Carried:
+def read_container_metadata(data: Data) -> ContainerMetadata:
     """Everything but the pixels."""
     from oldphoto_core.scans.depths import bits_as_kind
 
@@ -120,7 +120,7 @@ def read_carried(data: Data) -> Carried:
         metadata["exif"] = exif_blocks.without_thumbnail(metadata["exif"].removeprefix(b"Exif\0\0"))
     entries = exif_blocks.entries_of(metadata.get("exif", b""))
     boxes = dict(_header_boxes(data))
-    return Carried(
+    return ContainerMetadata(
         encoding=Encoding(lossless=_is_reversible(data, start, end)),
         converted=bits_as_kind(stored_header(data).bits),
         orientation=exif_blocks.orientation_of(entries),
@@ -252,7 +252,7 @@ _READER = one_piece_reader(
     stored_header=stored_header,
     check_kind=check_kind,
     decode=decode,
-    read_carried=read_carried,
+    read_container_metadata=read_container_metadata,
     compression=lambda _data: "jpeg2000",
 )
 ROW = FileFormat(

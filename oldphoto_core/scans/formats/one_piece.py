@@ -9,7 +9,7 @@ from oldphoto_core.errors import ScanTooLarge
 from oldphoto_core.scans.formats.reading import Reader, WholeDecoder
 
 if TYPE_CHECKING:
-    from oldphoto_core.scans.carried import Carried
+    from oldphoto_core.scans.container_metadata import ContainerMetadata
     from oldphoto_core.scans.scan import Pixels, ScanHeader
     from oldphoto_core.scans.views import Data
 
@@ -27,7 +27,7 @@ def one_piece_reader(
     stored_header: Callable[[Data], ScanHeader] | None = None,
     check_kind: Callable[[Data], None],
     decode: Callable[[Data], Pixels],
-    read_carried: Callable[[Data], Carried],
+    read_container_metadata: Callable[[Data], ContainerMetadata],
     compression: Callable[[Data], str],
 ) -> Reader:
     """How files are read of a format of which every file is decoded in one piece.
@@ -48,11 +48,11 @@ def one_piece_reader(
         stored_header=stored_header or read_header,
         check_kind=check,
         decode=decode,
-        read_carried=read_carried,
+        read_container_metadata=read_container_metadata,
     )
     return Reader(
         check_whole=check_whole,
-        read_carried=read_carried,
+        read_container_metadata=read_container_metadata,
         compression=compression,
         whole_decoder=lambda _data: decoder,
     )

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 
 from oldphoto_core.errors import TruncatedScan, UnreadableScan, UnsupportedScan
-from oldphoto_core.scans.carried import CREDENTIALS, Carried, Encoding, Resolution
+from oldphoto_core.scans.container_metadata import CREDENTIALS, ContainerMetadata, Encoding, Resolution
 from oldphoto_core.scans.formats import samples
 from oldphoto_core.scans.formats.file_format import FileFormat, Sample
 from oldphoto_core.scans.formats.reading import Reader, cut
@@ -84,7 +84,7 @@ def _about(data: Data, wrong: list[tuple[bytes, int, int]], end: int) -> tuple[t
     return tuple(remarks), tuple(left_out)
 
 
-def read_carried(data: Data) -> Carried:
+def read_container_metadata(data: Data) -> ContainerMetadata:
     """Everything but the pixels."""
     metadata: dict[str, bytes] = {}
     profile, resolution = None, None
@@ -109,7 +109,7 @@ def read_carried(data: Data) -> Carried:
             metadata[f"png:{number:04d}:{kind.decode()}"] = payload
     remarks += exif_blocks.settle(metadata)
     entries = exif_blocks.entries_of(metadata.get("exif", b""))
-    return Carried(
+    return ContainerMetadata(
         encoding=Encoding(lossless=True),
         remarks=remarks,
         left_out=left_out,
@@ -120,7 +120,7 @@ def read_carried(data: Data) -> Carried:
     )
 
 
-def insert_carried(encoded: Data, carried: Carried) -> Iterator[bytes]:
+def insert_container_metadata(encoded: Data, container: ContainerMetadata) -> Iterator[bytes]:
     """The encoder's file with its own ancillary chunks replaced by those carried, in pieces."""
     critical = [(kind, start, end) for kind, start, end in _positions(encoded) if kind[:1].isupper()]
     first_pixels = next(start for kind, start, _ in critical if kind == b"IDAT")
@@ -128,24 +128,24 @@ def insert_carried(encoded: Data, carried: Carried) -> Iterator[bytes]:
     for _, start, end in critical:
         # all of it before the pixels, where every reader looks
         if start == first_pixels:
-            yield from (_chunk(kind, payload) for kind, payload in _outgoing(carried))
+            yield from (_chunk(kind, payload) for kind, payload in _outgoing(container))
         yield from pieces_of(encoded, start, end)
 
 
-def _outgoing(carried: Carried) -> Iterator[tuple[bytes, bytes]]:
-    for name, payload in sorted(carried.metadata.items()):
+def _outgoing(container: ContainerMetadata) -> Iterator[tuple[bytes, bytes]]:
+    for name, payload in sorted(container.metadata.items()):
         if name.startswith("png:"):
             yield name[-4:].encode(), payload
-    if carried.icc_profile:
-        yield b"iCCP", b"ICC Profile\0\0" + zlib.compress(carried.icc_profile)
-    if carried.resolution:
-        scale = 1.0 if carried.resolution.unit == "none" else 1000.0
-        x, y = (round(value * scale) for value in (carried.resolution.x_per_mm, carried.resolution.y_per_mm))
-        yield b"pHYs", struct.pack(">IIB", x, y, carried.resolution.unit != "none")
-    if exif := exif_blocks.with_orientation(carried.metadata.get("exif"), carried.orientation):
+    if container.icc_profile:
+        yield b"iCCP", b"ICC Profile\0\0" + zlib.compress(container.icc_profile)
+    if container.resolution:
+        scale = 1.0 if container.resolution.unit == "none" else 1000.0
+        x, y = (round(value * scale) for value in (container.resolution.x_per_mm, container.resolution.y_per_mm))
+        yield b"pHYs", struct.pack(">IIB", x, y, container.resolution.unit != "none")
+    if exif := exif_blocks.with_orientation(container.metadata.get("exif"), container.orientation):
         yield b"eXIf", exif
-    if "xmp" in carried.metadata:
-        yield b"iTXt", _XMP + b"\0\0\0\0" + carried.metadata["xmp"]
+    if "xmp" in container.metadata:
+        yield b"iTXt", _XMP + b"\0\0\0\0" + container.metadata["xmp"]
 
 
 def _positions(data: Data) -> Iterator[tuple[bytes, int, int]]:
@@ -197,7 +197,7 @@ def _name(kind: bytes) -> str:
 
 _READER = Reader(
     check_whole=check_whole,
-    read_carried=read_carried,
+    read_container_metadata=read_container_metadata,
     compression=lambda _data: "deflate",
     loader="png",
     sound=sound,
@@ -206,7 +206,7 @@ _READER = Reader(
 _WRITER = Writer(
     saver="png",
     options=lambda _scan, _image, _quality: {"compression": 6, "filter": "all"},
-    insert=insert_carried,
+    insert=insert_container_metadata,
     mask_options={"compression": 6},
 )
 ROW = FileFormat(

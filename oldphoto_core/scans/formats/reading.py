@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from oldphoto_core.errors import TruncatedScan
 
 if TYPE_CHECKING:
-    from oldphoto_core.scans.carried import Carried
+    from oldphoto_core.scans.container_metadata import ContainerMetadata
     from oldphoto_core.scans.scan import Pixels, ScanHeader
     from oldphoto_core.scans.views import Data
 
@@ -29,7 +29,7 @@ class WholeDecoder:
     """Raises UnsupportedScan for pictures that are not decoded, ScanTooLarge for those too large for one piece."""
     decode: Callable[[Data], Pixels]
     """HWC, uint8 or uint16."""
-    read_carried: Callable[[Data], Carried]
+    read_container_metadata: Callable[[Data], ContainerMetadata]
     """Everything but the pixels."""
 
 
@@ -60,7 +60,7 @@ class Reader:
 
     check_whole: Callable[[Data], None]
     """Raises TruncatedScan or UnreadableScan when the structure shows that something is missing."""
-    read_carried: Callable[[Data], Carried]
+    read_container_metadata: Callable[[Data], ContainerMetadata]
     """Container metadata: everything but the pixels."""
     compression: Callable[[Data], str]
     """Name of the compression, as records state it."""

@@ -11,7 +11,7 @@ from oldphoto_core.scans.formats.reading import Reader, WholeDecoder
 from oldphoto_core.scans.formats.writing import Writer
 
 if TYPE_CHECKING:
-    from oldphoto_core.scans.carried import Encoding
+    from oldphoto_core.scans.container_metadata import Encoding
     from oldphoto_core.scans.scan import Scan, SpooledScan
     from oldphoto_core.scans.views import Data
 
@@ -27,7 +27,7 @@ def _reader() -> Reader:
 
     return Reader(
         check_whole=pages.check_whole,
-        read_carried=tags.read_carried,
+        read_container_metadata=tags.read_container_metadata,
         compression=tags.compression_of,
         loader="tiff",
         open=opening.open_tiff,
@@ -52,7 +52,7 @@ def _writer() -> Writer:
     return Writer(
         saver="tiff",
         options=_options,
-        insert=tags.insert_carried,
+        insert=tags.insert_container_metadata,
         insert_in_place=tags.insert_carried_in_place,
         holds_unspecified=True,
         holds_pyramid=True,
@@ -61,7 +61,7 @@ def _writer() -> Writer:
 
 
 def _options(scan: Scan | SpooledScan, image: Any, _quality: int) -> dict[str, Any]:
-    from oldphoto_core.scans.growth import needs_bigtiff
+    from oldphoto_core.scans.size_limit import needs_bigtiff
 
     encoding = scan.encoding
     compression = encoding.tiff_compression or "deflate"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import TruncatedScan, UnreadableScan, UnsupportedScan
-from oldphoto_core.scans.carried import CREDENTIALS, Carried, Encoding
+from oldphoto_core.scans.container_metadata import CREDENTIALS, ContainerMetadata, Encoding
 from oldphoto_core.scans.formats import samples
 from oldphoto_core.scans.formats.file_format import FileFormat, Sample
 from oldphoto_core.scans.formats.reading import Reader
@@ -79,7 +79,7 @@ def read_header(data: Data) -> ScanHeader:
     return ScanHeader("webp", width, height, 4 if alpha else 3, 8)
 
 
-def read_carried(data: Data) -> Carried:
+def read_container_metadata(data: Data) -> ContainerMetadata:
     """Everything but the pixels."""
     faults = () if _true_size(data) is None else (_WRONG_SIZE,)
     data = sound(data)
@@ -96,7 +96,7 @@ def read_carried(data: Data) -> Carried:
     names = [_name(kind) for kind in chunks if kind not in _KINDS or kind == b"C2PA"]
     if behind:
         names.append(f"data ({behind:,} bytes) behind the picture's end")
-    return Carried(
+    return ContainerMetadata(
         left_out=tuple(f"{name} was left out" for name in names),
         remarks=remarks,
         encoding=Encoding(lossless=b"VP8L" in chunks),
@@ -107,18 +107,18 @@ def read_carried(data: Data) -> Carried:
     )
 
 
-def insert_carried(encoded: Data, carried: Carried, width: int, height: int) -> Iterator[bytes]:
+def insert_container_metadata(encoded: Data, container: ContainerMetadata, width: int, height: int) -> Iterator[bytes]:
     """The encoder's file with the profile, EXIF and XMP that are carried, in pieces; resolution can only be in EXIF."""
     picture = [(kind, payload) for kind, payload in _chunks(encoded) if kind in (b"ALPH", b"VP8 ", b"VP8L")]
-    exif = exif_blocks.with_orientation(carried.metadata.get("exif"), carried.orientation)
-    before = [(b"ICCP", carried.icc_profile)] if carried.icc_profile else []
+    exif = exif_blocks.with_orientation(container.metadata.get("exif"), container.orientation)
+    before = [(b"ICCP", container.icc_profile)] if container.icc_profile else []
     after = [(b"EXIF", exif)] if exif else []
-    if "xmp" in carried.metadata:
-        after.append((b"XMP ", carried.metadata["xmp"]))
+    if "xmp" in container.metadata:
+        after.append((b"XMP ", container.metadata["xmp"]))
     if not before and not after:
         yield encoded[:]
         return
-    flags = _ICC_FLAG * bool(before) | _EXIF_FLAG * bool(exif) | _XMP_FLAG * ("xmp" in carried.metadata)
+    flags = _ICC_FLAG * bool(before) | _EXIF_FLAG * bool(exif) | _XMP_FLAG * ("xmp" in container.metadata)
     flags |= _ALPHA_FLAG * _has_alpha(picture)
     sizes = b"".join((value - 1).to_bytes(3, "little") for value in (width, height))
     chunks = [(b"VP8X", struct.pack("<I", flags) + sizes), *before, *picture, *after]
@@ -150,7 +150,7 @@ def _chunk(kind: bytes, payload: bytes) -> bytes:
 
 _READER = Reader(
     check_whole=check_whole,
-    read_carried=read_carried,
+    read_container_metadata=read_container_metadata,
     compression=lambda _data: "webp",
     loader="webp",
     read_header=read_header,
@@ -162,7 +162,7 @@ _WRITER = Writer(
     options=lambda _scan, _image, quality: (
         {"lossless": True, "exact": True} if quality == LOSSLESS else {"Q": quality, "alpha_q": 100}
     ),
-    insert=lambda encoded, scan: insert_carried(encoded, scan, scan.width, scan.height),
+    insert=lambda encoded, scan: insert_container_metadata(encoded, scan, scan.width, scan.height),
     quality=lambda encoding: LOSSLESS if encoding.lossless else _LOSSY_QUALITY,
 )
 ROW = FileFormat(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from oldphoto_core.scans.carried import Carried, Encoding
+    from oldphoto_core.scans.container_metadata import ContainerMetadata, Encoding
     from oldphoto_core.scans.scan import Scan, SpooledScan
     from oldphoto_core.scans.views import Data
 
@@ -36,7 +36,7 @@ class Writer:
     """Options of the saver for a scan, the pyvips image of its file and a quality."""
     insert: Callable[[Data, Scan | SpooledScan], Iterator[bytes]]
     """The encoder's file with the container metadata of a scan, in pieces."""
-    insert_in_place: Callable[[str, Carried], None] | None = None
+    insert_in_place: Callable[[str, ContainerMetadata], None] | None = None
     """The same to a file at a path, without moving its pixels."""
     quality: Callable[[Encoding], int] = _lossless
     """1 to 100 for a scan that was encoded so, or LOSSLESS."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from oldphoto_core.scans.facts import FileFacts
-from oldphoto_core.scans.foresight import Foreseen
 from oldphoto_core.scans.formats import FORMATS
+from oldphoto_core.scans.header_probe import HeaderProbe
 from oldphoto_core.scans.headers import DEFAULT_MAX_PIXELS
 from oldphoto_core.scans.isolation.memory import Plane
 from oldphoto_core.scans.isolation.messages import Headers, Missing, Reply, Request
 from oldphoto_core.scans.isolation.wire import BadMessage
 from oldphoto_core.scans.scan import ScanHeader
+from oldphoto_core.scans.technical_metadata import TechnicalMetadata
 
 BYTES_PER_PIXEL = 8
 """Bytes that a decoded pixel takes at most: four channels of 16 bits."""
@@ -41,8 +41,8 @@ def check_answer(request: Request, answer: Any) -> None:
 _ANSWERS: dict[str, tuple[type, ...]] = {
     "header": (ScanHeader,),
     "pages": (Headers,),
-    "foresee": (Foreseen, Missing),
-    "facts": (FileFacts,),
+    "probe": (HeaderProbe, Missing),
+    "facts": (TechnicalMetadata,),
     "scan": (Reply,),
     "spool": (Reply,),
 }
@@ -58,9 +58,9 @@ def _is_plausible(answer: Any) -> bool:
         return True
     if isinstance(answer, Reply):
         return answer.format in FORMATS and (answer.facts is None or _is_plausible_header(answer.facts))
-    headers = answer.pages if isinstance(answer, (Headers, Foreseen)) else (answer,)
+    headers = answer.pages if isinstance(answer, (Headers, HeaderProbe)) else (answer,)
     return bool(headers) and all(map(_is_plausible_header, headers))
 
 
-def _is_plausible_header(header: ScanHeader | FileFacts) -> bool:
+def _is_plausible_header(header: ScanHeader | TechnicalMetadata) -> bool:
     return header.format in FORMATS and 0 < header.width < 2**31 and 0 < header.height < 2**31

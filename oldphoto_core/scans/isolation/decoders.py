@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oldphoto_core.errors import CrashesDecoder, UnreadableScan
-from oldphoto_core.scans import facts, foresight, headers, reader
-from oldphoto_core.scans.foresight import Foreseen, SparseCopy
+from oldphoto_core.scans import header_probe, headers, reader, technical_metadata
+from oldphoto_core.scans.header_probe import HeaderProbe, SparseCopy
 from oldphoto_core.scans.isolation.answers import BYTES_PER_PIXEL, check_planes
 from oldphoto_core.scans.isolation.confinement import Confinement
 from oldphoto_core.scans.isolation.decoder import NotStarted
@@ -89,30 +89,30 @@ class Decoders:
         assert isinstance(found, Headers)
         return found.pages
 
-    def foresee(
+    def probe_header(
         self,
         file: SparseCopy,
         selection: PageSelection = ALL_PAGES,
         *,
         max_pixels: int | None = None,
         seconds: float = FILE_SECONDS,
-    ) -> Foreseen:
-        """`foresight.foresee`; what a process wants to see of the file is fetched here, and it is asked again.
+    ) -> HeaderProbe:
+        """`header_probe.probe_header`; what a process wants to see of the file is fetched here, and it is asked again.
 
         Raises:
             CrashesDecoder, TimedOut, ScanError: as `read_header`.
-            TooScattered: as `foresee`.
+            TooScattered: as `probe_header`.
         """
         path = Path(file.path)
         request = Request(
-            what="foresee", path=_path_of(path), selection=selection, max_pixels=max_pixels, seconds=seconds
+            what="probe", path=_path_of(path), selection=selection, max_pixels=max_pixels, seconds=seconds
         )
         while True:
             try:
                 answer = self._pool.ask(replace(request, there=file.there), path)
             except NotStarted:
-                return foresight.foresee(file, selection, max_pixels=max_pixels)
-            if isinstance(answer, Foreseen):
+                return header_probe.probe_header(file, selection, max_pixels=max_pixels)
+            if isinstance(answer, HeaderProbe):
                 return answer
             assert isinstance(answer, Missing)
             wanted = tuple(set(answer.blocks) & set(file.missing(0, len(file))))
@@ -120,10 +120,10 @@ class Decoders:
                 raise UnreadableScan("its decoder asks for what it has: open it in another program")
             file.take(wanted)
 
-    def read_facts(
+    def read_technical_metadata(
         self, file: bytes | Path, *, page: int | None = None, seconds: float = FILE_SECONDS
-    ) -> facts.FileFacts:
-        """`facts.read_facts`.
+    ) -> technical_metadata.TechnicalMetadata:
+        """`facts.read_technical_metadata`.
 
         Raises:
             CrashesDecoder, TimedOut, ScanError: as `read_header`.
@@ -131,8 +131,8 @@ class Decoders:
         try:
             found = self._pool.ask(Request(what="facts", path=_path_of(file), page=page, seconds=seconds), file)
         except NotStarted:
-            return facts.read_facts(file, page)
-        assert isinstance(found, facts.FileFacts)
+            return technical_metadata.read_technical_metadata(file, page)
+        assert isinstance(found, technical_metadata.TechnicalMetadata)
         return found
 
     def read_scan(
@@ -161,8 +161,8 @@ class Decoders:
         max_pixels: int | None = None,
         page: int | None = None,
         seconds: float = FILE_SECONDS,
-    ) -> tuple[Scan, facts.FileFacts]:
-        """`read_scan` and `read_facts` of a file that is shown to a process once.
+    ) -> tuple[Scan, technical_metadata.TechnicalMetadata]:
+        """`read_scan` and `read_technical_metadata` of a file that is shown to a process once.
 
         Raises:
             CrashesDecoder, TimedOut, ScanError: as `read_header`.
@@ -173,11 +173,15 @@ class Decoders:
         try:
             scan, found = self._decoded(request, file)
         except NotStarted:
-            return reader.read_scan(file, max_pixels=max_pixels, page=page), facts.read_facts(file, page)
+            return reader.read_scan(file, max_pixels=max_pixels, page=page), technical_metadata.read_technical_metadata(
+                file, page
+            )
         assert found is not None
         return scan, found
 
-    def _decoded(self, request: Request, file: bytes | Path) -> tuple[Scan, facts.FileFacts | None]:
+    def _decoded(
+        self, request: Request, file: bytes | Path
+    ) -> tuple[Scan, technical_metadata.TechnicalMetadata | None]:
         """Raises NotStarted where there is no process to ask."""
         size = _most_pixels(request.max_pixels) * BYTES_PER_PIXEL
         with room(size) as memory:
@@ -185,7 +189,7 @@ class Decoders:
             assert isinstance(reply, Reply)
             with _trusted(request.max_pixels, reply):
                 pixels, *alpha = planes_of(memory, [plane for plane in (reply.pixels, reply.alpha) if plane])
-        scan = Scan(pixels=pixels, alpha=alpha[0] if alpha else None, format=reply.format, **fields_of(reply.carried))
+        scan = Scan(pixels=pixels, alpha=alpha[0] if alpha else None, format=reply.format, **fields_of(reply.container))
         return scan, reply.facts
 
     def spool_scan(
@@ -216,19 +220,23 @@ class Decoders:
         max_pixels: int | None = None,
         page: int | None = None,
         seconds: float = FILE_SECONDS,
-    ) -> tuple[SpooledScan, facts.FileFacts]:
-        """`spool_scan` and `read_facts` of a file that is shown to a process once. Raises as `spool_scan`."""
+    ) -> tuple[SpooledScan, technical_metadata.TechnicalMetadata]:
+        """`spool_scan` and `read_technical_metadata` of a file shown to a process once. Raises as `spool_scan`."""
         request = Request(
             what="spool", path=_path_of(path), max_pixels=max_pixels, page=page, seconds=seconds, facts=True
         )
         try:
             scan, found = self._spooled(request, path, folder)
         except NotStarted:
-            return reader.spool_scan(path, folder, max_pixels=max_pixels, page=page), facts.read_facts(path, page)
+            return reader.spool_scan(
+                path, folder, max_pixels=max_pixels, page=page
+            ), technical_metadata.read_technical_metadata(path, page)
         assert found is not None
         return scan, found
 
-    def _spooled(self, request: Request, path: Path, folder: Path) -> tuple[SpooledScan, facts.FileFacts | None]:
+    def _spooled(
+        self, request: Request, path: Path, folder: Path
+    ) -> tuple[SpooledScan, technical_metadata.TechnicalMetadata | None]:
         """Raises NotStarted where there is no process to ask."""
         size = _most_pixels(request.max_pixels) * BYTES_PER_PIXEL
         with room(size) as memory:
@@ -241,7 +249,7 @@ class Decoders:
             except BaseException:
                 spooling.discard()
                 raise
-        scan = SpooledScan(pixels=pixels, alpha=alpha, format=reply.format, **fields_of(reply.carried))
+        scan = SpooledScan(pixels=pixels, alpha=alpha, format=reply.format, **fields_of(reply.container))
         return scan, reply.facts
 
     def close(self) -> None:

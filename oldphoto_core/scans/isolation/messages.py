@@ -14,15 +14,15 @@ from typing import Any, Literal
 
 from oldphoto_core import errors
 from oldphoto_core.errors import ScanError
-from oldphoto_core.scans.carried import Carried
-from oldphoto_core.scans.facts import FileFacts
-from oldphoto_core.scans.foresight import Foreseen, TooScattered
+from oldphoto_core.scans.container_metadata import ContainerMetadata
+from oldphoto_core.scans.header_probe import HeaderProbe, TooScattered
 from oldphoto_core.scans.isolation.confinement import Confinement
 from oldphoto_core.scans.isolation.memory import Plane
 from oldphoto_core.scans.isolation.wire import MOST_CHARACTERS, BadMessage, packed, unpacked
 from oldphoto_core.scans.metadata.icc import UnusableProfileError
 from oldphoto_core.scans.scan import ScanHeader
 from oldphoto_core.scans.selection import ALL_PAGES, PageSelection
+from oldphoto_core.scans.technical_metadata import TechnicalMetadata
 
 MOST_BYTES = 16 * 2**20
 """Of a message without what belongs behind it. What JSON makes of them may take some thirty times as much memory."""
@@ -36,7 +36,7 @@ _CLOSED_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 class Request:
     """What a decoder is asked to do."""
 
-    what: Literal["header", "pages", "foresee", "facts", "scan", "spool"]
+    what: Literal["header", "pages", "probe", "facts", "scan", "spool"]
     path: str = ""
     """Of the file; empty: its bytes come along."""
     page: int | None = None
@@ -69,8 +69,8 @@ class Reply:
     format: str
     pixels: Plane
     alpha: Plane | None
-    carried: Carried
-    facts: FileFacts | None = None
+    container: ContainerMetadata
+    facts: TechnicalMetadata | None = None
     """Where they were asked for."""
 
 
@@ -125,7 +125,19 @@ _OTHER_ERRORS = {kind.__name__: kind for kind in (TooScattered, UnusableProfileE
 """Errors of scans that are not in the tree's own module."""
 _KINDS: dict[bytes, type] = {
     kind.__name__.encode(): kind
-    for kind in (Request, Ready, Reply, Slab, Headers, GoOn, Missing, Failure, ScanHeader, FileFacts, Foreseen)
+    for kind in (
+        Request,
+        Ready,
+        Reply,
+        Slab,
+        Headers,
+        GoOn,
+        Missing,
+        Failure,
+        ScanHeader,
+        TechnicalMetadata,
+        HeaderProbe,
+    )
 }
 
 

@@ -23,9 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from oldphoto_core.errors import ScanError, ScanTooLarge
-from oldphoto_core.scans.carried import Carried
-from oldphoto_core.scans.facts import read_facts
-from oldphoto_core.scans.foresight import foresee
+from oldphoto_core.scans.container_metadata import ContainerMetadata
+from oldphoto_core.scans.header_probe import probe_header
 from oldphoto_core.scans.headers import read_header, read_header_of, read_pages, seen
 from oldphoto_core.scans.isolation.confinement import confine
 from oldphoto_core.scans.isolation.memory import Plane, all_of, put
@@ -42,6 +41,7 @@ from oldphoto_core.scans.isolation.messages import (
 )
 from oldphoto_core.scans.reader import read_image, read_scan, split
 from oldphoto_core.scans.scan import Pixels, ScanHeader, fields_of
+from oldphoto_core.scans.technical_metadata import read_technical_metadata
 from oldphoto_core.scans.tiff.pages import page_view, stated_header
 from oldphoto_core.scans.views import HoledCopy, NotThere
 from oldphoto_core.scans.vips import dtype_of, slabs_of
@@ -83,14 +83,18 @@ def _answer(line: socket.socket, request: Request, files: list[int]) -> None:
         _take_bounds(source, request)
         if request.what == "spool":
             take = partial(_hand_over, line, request, files[-1])
-            format_, planes, carried = read_image(request.path, take, max_pixels=request.max_pixels, page=request.page)
-            _reply(line, request, source, Reply(format=format_, pixels=planes[0], alpha=planes[1], carried=carried))
+            format_, planes, container = read_image(
+                request.path, take, max_pixels=request.max_pixels, page=request.page
+            )
+            _reply(line, request, source, Reply(format=format_, pixels=planes[0], alpha=planes[1], container=container))
         elif request.what == "scan":
             scan = read_scan(source, max_pixels=request.max_pixels, page=request.page)
             arrays = [scan.pixels] if scan.alpha is None else [scan.pixels, scan.alpha]
             planes = _put(request, files[-1], arrays)
-            carried = Carried(**fields_of(scan))
-            _reply(line, request, source, Reply(format=scan.format, pixels=planes[0], alpha=planes[1], carried=carried))
+            container = ContainerMetadata(**fields_of(scan))
+            _reply(
+                line, request, source, Reply(format=scan.format, pixels=planes[0], alpha=planes[1], container=container)
+            )
         else:
             send(line, _found(source, request))
     except (EOFError, BrokenPipeError):
@@ -104,7 +108,7 @@ def _answer(line: socket.socket, request: Request, files: list[int]) -> None:
 
 
 def _reply(line: socket.socket, request: Request, source: bytes | Path, reply: Reply) -> None:
-    send(line, replace(reply, facts=read_facts(source, request.page)) if request.facts else reply)
+    send(line, replace(reply, facts=read_technical_metadata(source, request.page)) if request.facts else reply)
 
 
 def _found(source: bytes | Path, request: Request) -> object:
@@ -114,10 +118,10 @@ def _found(source: bytes | Path, request: Request) -> object:
     if request.what == "pages":
         return Headers(read_pages(source, request.selection, max_pixels=request.max_pixels))
     if request.what == "facts":
-        return read_facts(source, request.page)
+        return read_technical_metadata(source, request.page)
     try:
         with HoledCopy(request.path, request.there) as copy:
-            return foresee(copy, request.selection, max_pixels=request.max_pixels)
+            return probe_header(copy, request.selection, max_pixels=request.max_pixels)
     except NotThere as error:
         return Missing(error.blocks)
 

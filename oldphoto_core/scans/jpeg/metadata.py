@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from oldphoto_core.scans.carried import MM_PER_UNIT, Carried, Encoding, Resolution, Unit
+from oldphoto_core.scans.container_metadata import MM_PER_UNIT, ContainerMetadata, Encoding, Resolution, Unit
 from oldphoto_core.scans.jpeg.segments import segments_of
 from oldphoto_core.scans.jpeg.structure import sound, sound_head
 from oldphoto_core.scans.jpeg.trailers import left_out_of, missing_of
@@ -30,13 +30,13 @@ _CHROMA = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}
 _UNIT_CODES = {"none": 0, "in": 1, "cm": 2}
 
 
-def read_carried(data: Data) -> Carried:
+def read_container_metadata(data: Data) -> ContainerMetadata:
     """Everything but the pixels."""
     segments = list(_segments(data))
     metadata = _metadata(segments)
     remarks = (*sound(data)[1], *exif_blocks.settle(metadata), *missing_of(data))
     entries = exif_blocks.entries_of(metadata.get("exif", b""))
-    return Carried(
+    return ContainerMetadata(
         encoding=_encoding(sound_head(data)),
         left_out=left_out_of(data),
         remarks=remarks,
@@ -47,10 +47,10 @@ def read_carried(data: Data) -> Carried:
     )
 
 
-def insert_carried(encoded: Data, carried: Carried) -> Iterator[bytes]:
+def insert_container_metadata(encoded: Data, container: ContainerMetadata) -> Iterator[bytes]:
     """The encoder's file with its own application segments replaced by those carried, in pieces."""
-    yield b"\xff\xd8" + _segment(_APP0, _jfif(carried.resolution))
-    yield from (_segment(marker, payload) for marker, payload in _outgoing(carried))
+    yield b"\xff\xd8" + _segment(_APP0, _jfif(container.resolution))
+    yield from (_segment(marker, payload) for marker, payload in _outgoing(container))
     at = 2
     for marker, start, end in _positions(encoded):
         if not _is_application(marker):
@@ -132,14 +132,14 @@ def _joined(metadata: dict[str, bytes]) -> dict[str, bytes]:
     return metadata
 
 
-def _outgoing(carried: Carried) -> Iterator[tuple[int, bytes]]:
-    metadata = carried.metadata
-    exif = exif_blocks.with_orientation(metadata.get("exif"), carried.orientation)
+def _outgoing(container: ContainerMetadata) -> Iterator[tuple[int, bytes]]:
+    metadata = container.metadata
+    exif = exif_blocks.with_orientation(metadata.get("exif"), container.orientation)
     if exif:
         yield _APP1, _EXIF + exif
     if "xmp" in metadata:
         yield _APP1, _XMP + metadata["xmp"]
-    yield from ((_APP2, payload) for payload in _profile_segments(carried.icc_profile))
+    yield from ((_APP2, payload) for payload in _profile_segments(container.icc_profile))
     for at in range(0, len(photoshop := _photoshop(metadata)), _PART):
         yield _APP13, _PHOTOSHOP + photoshop[at : at + _PART]
     for name, payload in sorted(metadata.items()):

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from oldphoto_core.scans.carried import CREDENTIALS
+from oldphoto_core.scans.container_metadata import CREDENTIALS
 from oldphoto_core.scans.jpeg.segments import end_of_picture, segments_of
 from oldphoto_core.scans.metadata.ifd import BrokenIfdError, Layout, read_ifd
 from oldphoto_core.scans.views import Data

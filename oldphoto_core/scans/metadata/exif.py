@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
 
-from oldphoto_core.scans.carried import MM_PER_UNIT, Resolution, Unit
+from oldphoto_core.scans.container_metadata import MM_PER_UNIT, Resolution, Unit
 from oldphoto_core.scans.metadata.ifd import (
     EXIF_IFD,
     GPS_IFD,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oldphoto_core.errors import UnsupportedScan
-from oldphoto_core.scans.carried import Carried
+from oldphoto_core.scans.container_metadata import ContainerMetadata
 from oldphoto_core.scans.depths import bits_as_kind, spread
 from oldphoto_core.scans.formats.one_piece import check_pixels
 from oldphoto_core.scans.formats.reading import WholeDecoder
@@ -90,9 +90,9 @@ def decode(data: Data) -> Pixels:
     return levels
 
 
-def read_carried(data: Data) -> Carried:
+def read_container_metadata(data: Data) -> ContainerMetadata:
     """Everything but the pixels."""
-    return replace(tags.read_carried(data), converted=bits_as_kind(stored_header(data).bits))
+    return replace(tags.read_container_metadata(data), converted=bits_as_kind(stored_header(data).bits))
 
 
 def _as_bytes(entries: Mapping[int, Entry], grid: Grid, width: int) -> dict[int, Entry]:
@@ -121,5 +121,5 @@ DECODER = WholeDecoder(
     stored_header=stored_header,
     check_kind=check_kind,
     decode=decode,
-    read_carried=read_carried,
+    read_container_metadata=read_container_metadata,
 )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from oldphoto_core.errors import TruncatedScan, UnreadableScan, UnsupportedScan
-from oldphoto_core.scans.carried import Carried, Pyramid
+from oldphoto_core.scans.container_metadata import ContainerMetadata, Pyramid
 from oldphoto_core.scans.metadata.ifd import BrokenIfdError, Entry, Layout, first_integer, read_ifd
 from oldphoto_core.scans.scan import ScanHeader
 from oldphoto_core.scans.selection import PageSelection
@@ -190,14 +190,14 @@ def stated_header(page: Page, pages: int) -> ScanHeader:
     return ScanHeader("tiff", level.width, level.height, level.channels, bits, pages, is_mask=page.is_mask)
 
 
-def with_pages(carried: Carried, page: Page) -> Carried:
+def with_pages(container: ContainerMetadata, page: Page) -> ContainerMetadata:
     """What a page carries, with what lies around it."""
-    encoding = replace(carried.encoding, pyramid=page.pyramid, tile=page.level.tile if page.pyramid else None)
+    encoding = replace(container.encoding, pyramid=page.pyramid, tile=page.level.tile if page.pyramid else None)
     return replace(
-        carried,
+        container,
         encoding=encoding,
-        left_out=(*carried.left_out, *page.left_out),
-        remarks=(*carried.remarks, *page.faults),
+        left_out=(*container.left_out, *page.left_out),
+        remarks=(*container.remarks, *page.faults),
     )
 
 

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator, Mapping
 
 from oldphoto_core.errors import UnsupportedScan
-from oldphoto_core.scans.carried import CREDENTIALS, MM_PER_UNIT, Carried, Encoding, Resolution
+from oldphoto_core.scans.container_metadata import CREDENTIALS, MM_PER_UNIT, ContainerMetadata, Encoding, Resolution
 from oldphoto_core.scans.metadata import exif as exif_blocks
 from oldphoto_core.scans.metadata.ifd import (
     ASCII,
@@ -104,7 +104,7 @@ def lab_as_rgb(data: Data) -> tuple[int, bytes] | None:
     return (at, struct.pack(layout.order + "H", 2)) if kind == [8, 8, 3] and at is not None else None
 
 
-def read_carried(data: Data) -> Carried:
+def read_container_metadata(data: Data) -> ContainerMetadata:
     """Everything but the pixels."""
     layout = Layout.of(data)
     entries, tags = read_ifd(data, layout), tags_of(data, layout, layout.first)
@@ -114,7 +114,7 @@ def read_carried(data: Data) -> Carried:
     if described:
         metadata["exif"] = as_exif(described)
     encoding = _encoding(entries, layout)
-    return Carried(
+    return ContainerMetadata(
         encoding=encoding,
         left_out=tuple(f"{name} was left out" for tag, name in _NOT_CARRIED.items() if tag in tags),
         remarks=(_UNSPECIFIED,) if encoding.unspecified_channel else (),
@@ -136,19 +136,19 @@ def compression_of(data: Data) -> str:
     return _COMPRESSIONS.get(code, f"TIFF compression {code}")
 
 
-def insert_carried(encoded: Data, carried: Carried) -> Iterator[bytes]:
+def insert_container_metadata(encoded: Data, container: ContainerMetadata) -> Iterator[bytes]:
     """The encoder's file with a new directory at its end, which has the encoder's tags and those carried, in pieces."""
-    at, pointer, end = _new_directory(encoded, carried)
+    at, pointer, end = _new_directory(encoded, container)
     yield encoded[:at]
     yield pointer
     yield from pieces_of(encoded, at + len(pointer), len(encoded))
     yield end
 
 
-def insert_carried_in_place(path: str, carried: Carried) -> None:
+def insert_carried_in_place(path: str, container: ContainerMetadata) -> None:
     """The same to the encoder's file itself, without moving what is in it."""
     with FileView(path) as encoded:
-        at, pointer, end = _new_directory(encoded, carried)
+        at, pointer, end = _new_directory(encoded, container)
     with open(path, "r+b") as file:
         file.seek(at)
         file.write(pointer)
@@ -156,13 +156,13 @@ def insert_carried_in_place(path: str, carried: Carried) -> None:
         file.write(end)
 
 
-def _new_directory(encoded: Data, carried: Carried) -> tuple[int, bytes, bytes]:
+def _new_directory(encoded: Data, container: ContainerMetadata) -> tuple[int, bytes, bytes]:
     """(where the header says where the directory is, what it must say there, what comes behind the file's end)."""
     layout = Layout.of(encoded)
     structural = {tag: entry for tag, entry in read_ifd(encoded, layout).items() if tag not in _resolution_tags(None)}
-    exif = exif_blocks.entries_of(carried.metadata.get("exif", b""))
+    exif = exif_blocks.entries_of(container.metadata.get("exif", b""))
     described = {tag: entry for tag, entry in exif.items() if _describes(tag, entry)}
-    entries = {**described, **structural, **_own_tags(carried)}
+    entries = {**described, **structural, **_own_tags(container)}
     padding = b"\0" * (len(encoded) % 2)
     start = len(encoded) + len(padding)
     at, word = (8, "<Q") if layout.big else (4, "<I")
@@ -175,16 +175,16 @@ def _describes(tag: int, entry: Entry) -> bool:
     return (entry.type == ASCII and tag not in _OF_INKS) or tag in _DESCRIPTIONS
 
 
-def _own_tags(carried: Carried) -> dict[int, Entry]:
-    metadata = carried.metadata
-    tags = {exif_blocks.ORIENTATION: shorts(carried.orientation)}
-    if carried.encoding.subfile:
-        tags[_SUBFILE] = longs(carried.encoding.subfile)
-    if carried.encoding.unspecified_channel:
+def _own_tags(container: ContainerMetadata) -> dict[int, Entry]:
+    metadata = container.metadata
+    tags = {exif_blocks.ORIENTATION: shorts(container.orientation)}
+    if container.encoding.subfile:
+        tags[_SUBFILE] = longs(container.encoding.subfile)
+    if container.encoding.unspecified_channel:
         tags[_EXTRA] = shorts(0)
-    tags |= {tag: entry for tag, entry in _resolution_tags(carried.resolution).items() if entry is not None}
-    if carried.icc_profile:
-        tags[_ICC] = Entry(UNDEFINED, carried.icc_profile)
+    tags |= {tag: entry for tag, entry in _resolution_tags(container.resolution).items() if entry is not None}
+    if container.icc_profile:
+        tags[_ICC] = Entry(UNDEFINED, container.icc_profile)
     if "xmp" in metadata:
         tags[_XMP] = Entry(BYTE, metadata["xmp"])
     if "iptc" in metadata:

@@ -20,8 +20,8 @@ from oldphoto_core.training.cutting import Mask, Photo, window
 from oldphoto_core.training.data import Batch, Batches, PhotoSet, to_mask, to_tensor
 from oldphoto_core.training.detection.thin_structures import draw_thin_structures
 from oldphoto_core.training.pair_set import PairSet
+from oldphoto_core.training.process_group import ALONE, ProcessGroup
 from oldphoto_core.training.reviewed import CorrectedSet
-from oldphoto_core.training.world import ALONE, World
 
 Canvas = tuple[Photo, Mask, NDArray[np.float32]]
 """HW luminance of a photo degraded, its mask, and how much each pixel counts."""
@@ -42,18 +42,18 @@ class DetectionBatches(Batches):
         config: StageConfig,
         clean: PhotoSet | PairSet,
         old: PhotoSet | None,
-        world: World = ALONE,
+        group: ProcessGroup = ALONE,
         reviewed: CorrectedSet | None = None,
     ) -> None:
-        """`world`: of every batch this process cuts its own share of the crops; `reviewed`: photos with labels."""
-        super().__init__(config, clean, old, world)
+        """`group`: of every batch this process cuts its own share of the crops; `reviewed`: photos with labels."""
+        super().__init__(config, clean, old, group)
         self._reviewed = reviewed
         self._kept: dict[int, Future[Canvas]] = {}
         self._lock = Lock()
 
     def batch(self, step: int) -> Batch:
         """The batch of `step`, or this process's share; the same for the same seed whatever ran before."""
-        config, world = self.config, self._world
+        config, group = self.config, self._group
         rng = item_rng(config.seed, "crops", step)
         every = math.ceil(config.batch / config.crops_of_canvas)
         newest = (step + 1) * every
@@ -62,8 +62,8 @@ class DetectionBatches(Batches):
         earlier = rng.permutation(np.arange(oldest, newest - every))[: max(0, config.batch - every)].tolist()
         numbers = list(enumerate((fresh + earlier + fresh * config.batch)[: config.batch]))
         # crops of one canvas go to the same process where they can, which then need not all make every canvas
-        numbers.sort(key=lambda crop: crop[1] % world.size)
-        first, last = (config.batch * edge // world.size for edge in (world.rank, world.rank + 1))
+        numbers.sort(key=lambda crop: crop[1] % group.size)
+        first, last = (config.batch * edge // group.size for edge in (group.rank, group.rank + 1))
         made = [self._crop(number, item_rng(config.seed, "crop", step, index)) for index, number in numbers[first:last]]
         self._forget(oldest)
         images, masks, weights = zip(*made, strict=True)

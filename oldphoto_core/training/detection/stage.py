@@ -13,8 +13,8 @@ from oldphoto_core.nets.luminance import luminance
 from oldphoto_core.nets.presets import preset_named
 from oldphoto_core.training.config import StageConfig
 from oldphoto_core.training.data import Batch
+from oldphoto_core.training.process_group import ALONE, ProcessGroup
 from oldphoto_core.training.stages import Losses, Stage
-from oldphoto_core.training.world import ALONE, World
 
 
 class DetectionStage(Stage):
@@ -26,19 +26,19 @@ class DetectionStage(Stage):
         detector: nn.Module,
         device: str = "cpu",
         workers: int = 1,
-        world: World = ALONE,
+        group: ProcessGroup = ALONE,
     ) -> None:
         """Trains `detector`, which is called as `detector(grey_N1HW in [-1, 1])` and returns scores.
 
         Without `config.accumulation` the batch of a process is computed in one turn, whatever `workers`: the Dice loss
         is over the crops of a turn, and what is learnt must not depend on the number of cores.
         """
-        if world.size > 1 and preset_named(config.preset).detector.norms_over_batch:
+        if group.size > 1 and preset_named(config.preset).detector.norms_over_batch:
             raise UsageError(
                 f"the detector of preset {config.preset} has norms over the whole batch, and trains in one process;"
                 " give --processes 1"
             )
-        super().__init__(config, detector, device, workers=1, world=world)
+        super().__init__(config, detector, device, workers=1, group=group)
 
     def losses(self, batch: Batch, step: int, noise: torch.Generator) -> tuple[Losses, Losses]:
         """focal + dice * (1 - soft Dice)."""

@@ -18,9 +18,9 @@ from oldphoto_core.nets.discriminators import ImageDiscriminator, lsgan
 from oldphoto_core.nets.presets import preset_named
 from oldphoto_core.training.config import StageConfig
 from oldphoto_core.training.data import Batch
+from oldphoto_core.training.process_group import ALONE, ProcessGroup
 from oldphoto_core.training.rivals.image_history import ImageHistory
 from oldphoto_core.training.stages import Losses, Stage
-from oldphoto_core.training.world import ALONE, World
 
 ROOM = 50
 """Images that each history holds, as published."""
@@ -39,10 +39,15 @@ class CycleGanStage(Stage):
     """Two generators, a PatchGAN (70 x 70) for each domain, and what the generators made before."""
 
     def __init__(
-        self, config: StageConfig, generators: BothWays, device: str = "cpu", workers: int = 1, world: World = ALONE
+        self,
+        config: StageConfig,
+        generators: BothWays,
+        device: str = "cpu",
+        workers: int = 1,
+        group: ProcessGroup = ALONE,
     ) -> None:
         """Trains both generators. Of several processes each keeps a history of what it made itself."""
-        super().__init__(config, generators, device, workers, world)
+        super().__init__(config, generators, device, workers, group)
         self._clean, self._old = (ImageHistory(ROOM, config.crop).to(device) for _ in range(2))
         self._made: list[_Made] = []
 

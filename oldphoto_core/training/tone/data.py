@@ -30,8 +30,8 @@ class ToneBatches(Batches):
 
     def batch(self, step: int) -> Batch:
         """The batch of `step`, or this process's share; the same for the same seed whatever ran before."""
-        count, world = self.config.batch, self._world
-        numbers = range(count * world.rank // world.size, count * (world.rank + 1) // world.size)
+        count, group = self.config.batch, self._group
+        numbers = range(count * group.rank // group.size, count * (group.rank + 1) // group.size)
         clean, mapped, shown, masks = zip(*(self._item(step, number) for number in numbers), strict=True)
         return Batch(to_tensor(clean), to_tensor(shown), to_mask(masks), toned=to_tensor(mapped))
 

@@ -8,20 +8,20 @@ from torch import Tensor
 from oldphoto_core.nets.tone import ToneNet, through_curves, through_matrix
 from oldphoto_core.training.config import StageConfig
 from oldphoto_core.training.data import Batch
+from oldphoto_core.training.process_group import ALONE, ProcessGroup
 from oldphoto_core.training.stages import Losses, Stage
 from oldphoto_core.training.tone.data import is_grey
 from oldphoto_core.training.tone.distance import colour_distance
-from oldphoto_core.training.world import ALONE, World
 
 
 class ToneStage(Stage):
     """The tone network alone: it needs none of the others."""
 
     def __init__(
-        self, config: StageConfig, network: ToneNet, device: str = "cpu", workers: int = 1, world: World = ALONE
+        self, config: StageConfig, network: ToneNet, device: str = "cpu", workers: int = 1, group: ProcessGroup = ALONE
     ) -> None:
         """Trains `network`."""
-        super().__init__(config, network, device, workers, world)
+        super().__init__(config, network, device, workers, group)
 
     def losses(self, batch: Batch, step: int, noise: torch.Generator) -> tuple[Losses, Losses]:
         """pixel * the colour distance of map(y') from y, where the map is the network's of x or of y'."""

@@ -33,7 +33,7 @@ from oldphoto_core.training.data import PhotoSet
 from oldphoto_core.training.detection import DetectionBatches, DetectionStage
 from oldphoto_core.training.detection.data import scanned
 from oldphoto_core.training.detection.stage import dice_loss, focal_loss
-from oldphoto_core.training.world import World
+from oldphoto_core.training.process_group import ProcessGroup
 
 TINY: dict[str, Any] = {
     "steps": 4, "batch": 4, "crop": 32, "canvas": 64, "validate_every": 2, "validation_crops": 2,
@@ -212,7 +212,9 @@ def test_a_step_moves_every_weight_against_its_own_gradient(clean: Bucket) -> No
 def test_processes_share_the_crops_of_a_batch(clean: Bucket, old: Bucket) -> None:
     config = default_config("scratches", **TINY)
     whole = DetectionBatches(config, photos_of(clean), photos_of(old)).batch(3)
-    shares = [DetectionBatches(config, photos_of(clean), photos_of(old), World(rank, 2)).batch(3) for rank in range(2)]
+    shares = [
+        DetectionBatches(config, photos_of(clean), photos_of(old), ProcessGroup(rank, 2)).batch(3) for rank in range(2)
+    ]
     for name in ("degraded", "mask", "weight"):
         found = torch.cat([getattr(share, name) for share in shares])
         assert sorted(crop.sum().item() for crop in found) == sorted(crop.sum().item() for crop in getattr(whole, name))

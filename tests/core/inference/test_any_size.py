@@ -65,7 +65,7 @@ kept = lru_cache(maxsize=1)(model)
 def shares_weights() -> Iterator[None]:
     """Restorers of one model share what has fewer products, too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "with_fewer_products", lru_cache(maxsize=1)(runner.with_fewer_products))
+        patch.setattr(runner, "with_fewer_products", lru_cache(maxsize=1)(runner.use_winograd))
         yield
     kept.cache_clear()
 

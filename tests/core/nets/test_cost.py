@@ -8,7 +8,7 @@ from allocations import LiveBytes
 
 from oldphoto_core.devices import place
 from oldphoto_core.nets import count_flops, preset_named
-from oldphoto_core.nets.winograd import CHUNK_BYTES, with_fewer_products
+from oldphoto_core.nets.winograd import CHUNK_BYTES, use_winograd
 
 SIDE = 512
 
@@ -37,7 +37,7 @@ def test_compact_needs_less_than_a_tenth_of_the_operations_of_paper() -> None:
 )
 def test_a_tile_holds_no_more_bytes_than_it_did(preset: str, masked: bool) -> None:
     torch.manual_seed(0)
-    network = place(with_fewer_products(preset_named(preset).triplet().eval()), "cpu")
+    network = place(use_winograd(preset_named(preset).triplet().eval()), "cpu")
     image = torch.rand(1, 3, SIDE, SIDE).to(memory_format=torch.channels_last)
     mask = torch.zeros(1, 1, SIDE, SIDE)
     mask[:, :, 100:106] = 1

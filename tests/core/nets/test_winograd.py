@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from oldphoto_core.nets import preset_named
-from oldphoto_core.nets.winograd import WinogradConv2d, with_fewer_products
+from oldphoto_core.nets.winograd import WinogradConv2d, use_winograd
 
 
 def distance(ours: torch.Tensor, theirs: torch.Tensor) -> float:
@@ -48,7 +48,7 @@ def plain_and_faster() -> tuple[nn.Module, nn.Module]:
     """The paper network with random weights, which take seconds, and what is made of it."""
     torch.manual_seed(0)
     plain = preset_named("paper").triplet().eval()
-    return plain, with_fewer_products(plain, exact=("before_NL",))
+    return plain, use_winograd(plain, exact=("before_NL",))
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -80,4 +80,4 @@ def test_the_network_it_was_made_from_is_left_alone(plain_and_faster: tuple[nn.M
 
 def test_a_network_without_wide_convolutions_is_given_back() -> None:
     compact = preset_named("compact").triplet()
-    assert with_fewer_products(compact) is compact
+    assert use_winograd(compact) is compact

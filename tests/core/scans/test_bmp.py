@@ -18,9 +18,17 @@ from scan_files import photo
 
 from oldphoto_core.errors import ScanError, ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
 from oldphoto_core.reports.record import record_schema
-from oldphoto_core.scans import Decoders, foresee, read_facts, read_header, read_scan, spool_scan, write_scan
-from oldphoto_core.scans.foresight import SparseCopy
+from oldphoto_core.scans import (
+    Decoders,
+    probe_header,
+    read_header,
+    read_scan,
+    read_technical_metadata,
+    spool_scan,
+    write_scan,
+)
 from oldphoto_core.scans.formats import one_piece
+from oldphoto_core.scans.header_probe import SparseCopy
 from oldphoto_core.storage import Bucket
 
 RGB = photo(3, 8)
@@ -151,7 +159,7 @@ def test_a_file_that_is_cut_is_called_truncated_and_known_from_its_two_ends(tmp_
         SparseCopy(tmp_path / "copy", len(data), lambda start, end: data[start:end]) as copy,
         pytest.raises(TruncatedScan),
     ):
-        foresee(copy)
+        probe_header(copy)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +201,7 @@ def test_resolution_and_profile_are_carried_and_data_behind_the_end_is_named() -
     assert scan.resolution is not None
     assert (scan.resolution.x_per_mm, scan.resolution.y_per_mm, scan.resolution.unit) == (11.811, 5.906, "cm")
     assert scan.left_out == ("data (4 bytes) behind the picture's end was left out",)
-    assert read_facts(FILES["RLE of 8 bits"][0]).compression == "rle8"
+    assert read_technical_metadata(FILES["RLE of 8 bits"][0]).compression == "rle8"
 
 
 def test_decoder_processes_read_what_is_read_here() -> None:

@@ -20,9 +20,9 @@ from oldphoto_core.errors import UnsupportedScan
 from oldphoto_core.restoration import register_restorer
 from oldphoto_core.scans import (
     OutputFormat,
-    read_facts,
     read_header,
     read_scan,
+    read_technical_metadata,
     spool_scan,
     write_scan,
     write_spooled,
@@ -134,32 +134,43 @@ def written(scan: Scan, format_: OutputFormat) -> bytes | None:
 @pytest.mark.parametrize("name", MASTERS)
 def test_facts_of_a_derivative_are_what_reading_it_finds(name: str, tmp_path: Path) -> None:
     master = MASTERS[name]
-    scan, facts = read_scan(master), read_facts(master)
+    scan, facts = read_scan(master), read_technical_metadata(master)
     (tmp_path / "master").write_bytes(master)
     found = [(format_, written(scan, format_)) for format_ in get_args(OutputFormat)]
     assert any(data for _, data in found)
     for format_, data in found:
         if data is not None:
-            assert written_facts(data, scan, facts) == read_facts(data), format_
+            assert written_facts(data, scan, facts) == read_technical_metadata(data), format_
             with spool_scan(tmp_path / "master", tmp_path) as spooled:
                 write_spooled(spooled, spooled.pixels, tmp_path / "derivative", format=format_)
-                assert written_facts(tmp_path / "derivative", spooled, facts) == read_facts(data), format_
+                assert written_facts(tmp_path / "derivative", spooled, facts) == read_technical_metadata(data), format_
 
 
 @pytest.mark.parametrize(("wanted", "given"), [(True, False), (False, True)])
 def test_facts_come_with_pixels_where_they_were_asked_for_and_only_there(wanted: bool, given: bool) -> None:
     data = MASTERS["grey JPEG"]
-    carried = replace(FORMATS["jpeg"].reader().read_carried(data))
+    container = replace(FORMATS["jpeg"].reader().read_container_metadata(data))
     header = read_header(data)
     plane = Plane(shape=(header.height, header.width, 1), dtype="|u1")
-    reply = Reply(format="jpeg", pixels=plane, alpha=None, carried=carried, facts=read_facts(data) if given else None)
+    reply = Reply(
+        format="jpeg",
+        pixels=plane,
+        alpha=None,
+        container=container,
+        facts=read_technical_metadata(data) if given else None,
+    )
     with pytest.raises(BadMessage):
         check_answer(Request(what="scan", seconds=1, facts=wanted), reply)
 
 
 def test_a_decoder_states_no_impossible_facts() -> None:
     data = MASTERS["grey JPEG"]
-    carried, facts = FORMATS["jpeg"].reader().read_carried(data), replace(read_facts(data), width=0)
-    reply = Reply(format="jpeg", pixels=Plane(shape=(1, 1, 1), dtype="|u1"), alpha=None, carried=carried, facts=facts)
+    container, facts = (
+        FORMATS["jpeg"].reader().read_container_metadata(data),
+        replace(read_technical_metadata(data), width=0),
+    )
+    reply = Reply(
+        format="jpeg", pixels=Plane(shape=(1, 1, 1), dtype="|u1"), alpha=None, container=container, facts=facts
+    )
     with pytest.raises(BadMessage):
         check_answer(Request(what="scan", seconds=1, facts=True), reply)

@@ -37,15 +37,15 @@ from oldphoto_core.scans import (
     Decoders,
     SparseCopy,
     SpooledScan,
-    foresight,
+    header_probe,
     headers,
     read_header,
     read_scan,
     reader,
     write_scan,
 )
-from oldphoto_core.scans.carried import Carried, Encoding, Resolution
-from oldphoto_core.scans.foresight import TooScattered
+from oldphoto_core.scans.container_metadata import ContainerMetadata, Encoding, Resolution
+from oldphoto_core.scans.header_probe import TooScattered
 from oldphoto_core.scans.isolation.confinement import Confinement
 from oldphoto_core.scans.isolation.memory import Plane
 from oldphoto_core.scans.isolation.messages import GoOn, Headers, Missing, Ready, Reply, Request, receive, send
@@ -359,7 +359,7 @@ def test_neither_a_run_nor_a_check_opens_a_file_or_its_profile_in_this_process(
     scan = replace(read_scan(PNG), icc_profile=ADOBE_RGB)
     for key, format_ in (("a.png", "png"), ("b.tif", "tiff")):
         source.write(key, write_scan(scan, scan.pixels, format=format_))  # type: ignore[arg-type]
-    for module in (headers, reader, foresight):
+    for module in (headers, reader, header_probe):
         monkeypatch.setattr(module, "recognise", None)
     profiles: list[bytes] = []
 
@@ -382,7 +382,7 @@ def test_a_decoder_that_wants_what_it_has_or_what_is_not_there_is_not_asked_for_
         copy.fill(0, 10_000)
         monkeypatch.setattr(decoders._pool, "ask", lambda *_: Missing(wanted))
         with pytest.raises(ScanError):
-            decoders.foresee(copy)
+            decoders.probe_header(copy)
 
 
 @pytest.mark.parametrize(
@@ -392,10 +392,10 @@ def test_a_decoder_that_wants_what_it_has_or_what_is_not_there_is_not_asked_for_
         Ready(confinement=Confinement(calls=True, landlock=7)),
         Headers((ScanHeader("tiff", 3, 2, 3, 8, 2), ScanHeader("tiff", 30_000, 2, 1, 16, 2))),
         Request(what="pages", path="/a/\udcff", selection=PageSelection(((1, 2), (5, None))), seconds=2.5),
-        Request(what="foresee", there=frozenset((1, 2)), seconds=math.inf),
+        Request(what="probe", there=frozenset((1, 2)), seconds=math.inf),
         Reply(
             format="png", pixels=Plane(shape=(2, 3, 1), dtype="|u1"), alpha=None,
-            carried=Carried(
+            container=ContainerMetadata(
                 encoding=Encoding(lossless=True, tile=(256, 128)), resolution=Resolution(12.0, 11.5, "in"),
                 icc_profile=bytes(range(256)) * 999, metadata={"exif": b"II", "xmp": b"", "png:1:tEXt": b"\0"},
             ),

@@ -12,8 +12,8 @@ import pytest
 
 from oldphoto_core.doctor.file_kinds import KINDS
 from oldphoto_core.reports.record import record_schema
-from oldphoto_core.scans import OutputFormat, formats, read_facts, read_header
-from oldphoto_core.scans.carried import Carried, Encoding
+from oldphoto_core.scans import OutputFormat, formats, read_header, read_technical_metadata
+from oldphoto_core.scans.container_metadata import ContainerMetadata, Encoding
 from oldphoto_core.scans.formats import FORMATS, FileFormat, Sample, file_extension, named_by, recognise
 from oldphoto_core.scans.isolation.answers import check_answer
 from oldphoto_core.scans.isolation.memory import Plane
@@ -38,7 +38,7 @@ def test_every_file_with_a_row_is_registered() -> None:
 def test_a_sample_is_recognised_as_its_format_and_as_no_other(row: FileFormat, sample: Sample) -> None:
     data = sample.encode()
     assert [other.name for other in FORMATS.values() if other.recognise(data[: formats.HEAD])] == [row.name]
-    assert recognise(data) == read_header(data).format == read_facts(data).format == row.name
+    assert recognise(data) == read_header(data).format == read_technical_metadata(data).format == row.name
     row.reader().check_whole(data)
 
 
@@ -80,8 +80,13 @@ def test_the_schema_of_records_and_the_doctor_know_every_format() -> None:
     [
         ("header", ScanHeader("exe", 96, 64, 3, 8)),
         ("pages", Headers((ScanHeader("png", 96, 64, 3, 8), ScanHeader("exe", 96, 64, 3, 8)))),
-        ("facts", replace(read_facts(FORMATS["png"].samples[0].encode()), format="exe")),
-        ("scan", Reply(format="exe", pixels=PLANE, alpha=None, carried=Carried(encoding=Encoding(lossless=True)))),
+        ("facts", replace(read_technical_metadata(FORMATS["png"].samples[0].encode()), format="exe")),
+        (
+            "scan",
+            Reply(
+                format="exe", pixels=PLANE, alpha=None, container=ContainerMetadata(encoding=Encoding(lossless=True))
+            ),
+        ),
     ],
     ids=["header", "pages", "facts", "scan"],
 )

@@ -17,8 +17,8 @@ from scan_files import encoded, photo
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.restoration import Photo, RestoreOptions, restore_photos
 from oldphoto_core.scans import Scan, read_scan, spool_scan, write_scan, write_spooled
-from oldphoto_core.scans.growth import LEAST_QUALITY, needs_bigtiff
 from oldphoto_core.scans.metadata.ifd import read_ifd
+from oldphoto_core.scans.size_limit import LEAST_QUALITY, needs_bigtiff
 from oldphoto_core.storage import Bucket
 
 SMOOTH = np.repeat(np.repeat(photo(3, 8), 4, axis=0), 4, axis=1)
@@ -100,14 +100,14 @@ def test_a_bound_is_kept_alike_from_file_to_file(format_: str, to: Any, tmp_path
     ],
 )
 def test_a_bigtiff_is_chosen_where_4_gigabytes_may_not_do(gigabytes: float, compression: str, big: bool) -> None:
-    carried = read_scan(encoded(photo(3, 16), "tiff"))
-    assert needs_bigtiff(int(gigabytes * 1e9), compression, carried) == big
+    container = read_scan(encoded(photo(3, 16), "tiff"))
+    assert needs_bigtiff(int(gigabytes * 1e9), compression, container) == big
 
 
 def test_what_is_carried_counts_towards_a_bigtiff() -> None:
-    carried = read_scan(encoded(photo(3, 16), "tiff"))
-    heavy = replace(carried, metadata={"xmp": bytes(200_000_000)})
-    assert not needs_bigtiff(3_800_000_000, "none", carried)
+    container = read_scan(encoded(photo(3, 16), "tiff"))
+    heavy = replace(container, metadata={"xmp": bytes(200_000_000)})
+    assert not needs_bigtiff(3_800_000_000, "none", container)
     assert needs_bigtiff(3_800_000_000, "none", heavy)
 
 

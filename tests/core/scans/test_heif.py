@@ -21,7 +21,7 @@ from scan_files import encoded, exif_block, photo
 
 from oldphoto_core.errors import ScanError, ScanTooLarge, TruncatedScan, UnsupportedScan
 from oldphoto_core.reports.record import record_schema
-from oldphoto_core.scans import Decoders, read_facts, read_header, read_scan, spool_scan, write_scan
+from oldphoto_core.scans import Decoders, read_header, read_scan, read_technical_metadata, spool_scan, write_scan
 from oldphoto_core.scans.formats import one_piece
 from oldphoto_core.storage import Bucket, is_image_key
 
@@ -79,11 +79,11 @@ def test_ten_or_twelve_bits_are_spread_over_sixteen(bits: int) -> None:
     data = encoded(pixels, "heif", compression="av1", bitdepth=bits, lossless=True)
     master = read_scan(data)
     assert np.array_equal(master.pixels, np.rint((pixels >> (16 - bits)) * (65_535 / (2**bits - 1))))
-    assert (read_facts(data).bits, master.converted) == (bits, f"{bits} bits")
+    assert (read_technical_metadata(data).bits, master.converted) == (bits, f"{bits} bits")
 
 
 def test_compression_is_told_as_it_is() -> None:
-    assert [read_facts(FILES[kind]).compression for kind in ("avif", "heic")] == ["av1", "hevc"]
+    assert [read_technical_metadata(FILES[kind]).compression for kind in ("avif", "heic")] == ["av1", "hevc"]
 
 
 @pytest.mark.parametrize("make", [avif, heic])

@@ -17,11 +17,11 @@ from oldphoto_core.scans import (
     PageSelection,
     TiffBook,
     can_copy,
-    read_facts,
     read_header,
     read_header_of,
     read_pages,
     read_scan,
+    read_technical_metadata,
     spool_scan,
     write_scan,
 )
@@ -62,7 +62,7 @@ def test_every_page_has_its_own_size_depth_and_all_that_it_carries() -> None:
     assert resolutions == [300, 600]
     assert (first.orientation, second.orientation) == (1, 6)
     assert b"A. Photographer" in second.metadata["exif"]
-    assert [read_facts(PAGES, page).compression for page in (1, 2, 3)] == ["lzw", "none", "ccitt group 4"]
+    assert [read_technical_metadata(PAGES, page).compression for page in (1, 2, 3)] == ["lzw", "none", "ccitt group 4"]
 
 
 def test_a_page_from_disk_is_the_page_from_memory(tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_a_page_of_any_compression_is_copied_as_it_is(tmp_path: Path, options: d
             book.add_copy(data, 1)
     copied = read_scan(tmp_path / "book.tif", page=2)
     assert np.array_equal(copied.pixels, read_scan(data).pixels)
-    assert read_facts(tmp_path / "book.tif", 2).compression == read_facts(data).compression
+    assert read_technical_metadata(tmp_path / "book.tif", 2).compression == read_technical_metadata(data).compression
 
 
 def test_pages_that_each_claim_the_whole_file_are_refused() -> None:

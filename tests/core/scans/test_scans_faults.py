@@ -11,7 +11,7 @@ from faulty_files import mpf, of_strip, packed, segment, shuffled, tiff
 from scan_files import encoded, photo, png_chunk
 
 from oldphoto_core.errors import TruncatedScan, UnreadableScan, UnsupportedScan
-from oldphoto_core.scans import foresee, read_facts, read_pages, read_scan, spool_scan, write_scan
+from oldphoto_core.scans import probe_header, read_pages, read_scan, read_technical_metadata, spool_scan, write_scan
 from oldphoto_core.scans.metadata.ifd import ASCII, BYTE, Entry, longs, read_ifd, shorts, write_ifd
 from oldphoto_core.scans.views import HoledCopy
 
@@ -69,7 +69,7 @@ def test_a_tiff_with_an_error_that_touches_no_pixel_is_read_whole_and_says_so(ki
     assert np.array_equal(again.pixels, RGB)
     assert again.remarks == scan.remarks if "as a mask" in kind else again.remarks == ()
     assert len(read_pages(data)) == 1
-    assert read_facts(data).orientation == 1
+    assert read_technical_metadata(data).orientation == 1
 
 
 @pytest.mark.parametrize("kind", FINE)
@@ -85,7 +85,7 @@ def test_such_a_tiff_is_judged_by_its_header_as_it_is_read(kind: str, tmp_path: 
     (tmp_path / "copy").write_bytes(data)
     blocks = frozenset(range(len(data) // 2**16 + 1))
     with HoledCopy(tmp_path / "copy", blocks) as copy:
-        assert [(page.width, page.height) for page in foresee(copy).pages] == [(96, 64)]
+        assert [(page.width, page.height) for page in probe_header(copy).pages] == [(96, 64)]
 
 
 @pytest.mark.parametrize("compression", ["lzw", "deflate", "packbits", "jpeg", "ccittfax4"])
@@ -145,7 +145,7 @@ def test_a_channel_that_does_not_call_itself_alpha_is_carried_through_and_not_ta
     scan = read_scan(data)
     assert np.array_equal(scan.pixels, pixels[..., :-1])
     assert "not taken for alpha" in scan.remarks[0]
-    assert not read_facts(data).alpha
+    assert not read_technical_metadata(data).alpha
     derivative = write_scan(scan, scan.pixels)
     assert read_ifd(derivative)[338].integers() == (0,)
     again = read_scan(derivative)
@@ -162,7 +162,7 @@ def test_a_channel_that_calls_itself_alpha_is_alpha(kind: int) -> None:
     data = tiff((opaque, {338: shorts(kind)}))
     scan = read_scan(data)
     assert scan.remarks == ()
-    assert read_facts(data).alpha
+    assert read_technical_metadata(data).alpha
     assert np.array_equal(scan.pixels, opaque[..., :3])
 
 
@@ -182,7 +182,7 @@ def test_packed_samples_of_10_12_or_14_bits_are_read_as_16(bits: int, bands: int
     most = 2**bits - 1
     assert np.array_equal(scan.pixels, np.round(samples * (65_535 / most)).astype(np.uint16))
     assert (scan.bits, scan.converted) == (16, f"{bits} bits")
-    assert (read_pages(data)[0].bits, read_facts(data).bits) == (16, bits)
+    assert (read_pages(data)[0].bits, read_technical_metadata(data).bits) == (16, bits)
     inverted = read_scan(of_strip(packed(samples, bits), (64, 95), {**kind, 262: shorts(0)})) if bands == 1 else None
     assert inverted is None or np.array_equal(inverted.pixels, 65_535 - scan.pixels)
 
@@ -245,7 +245,7 @@ def test_a_jpeg_with_an_error_that_touches_no_pixel_is_read_whole_and_says_so(ki
     with spool_scan(tmp_path / "scan", tmp_path) as spooled:
         assert np.array_equal(spooled.pixels.read(0, 64), scan.pixels)
         assert spooled.remarks == scan.remarks
-    assert (read_pages(data)[0].width, read_facts(data).width) == (96, 96)
+    assert (read_pages(data)[0].width, read_technical_metadata(data).width) == (96, 96)
 
 
 @pytest.mark.parametrize("kind", JPEGS)

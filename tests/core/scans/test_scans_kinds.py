@@ -14,7 +14,7 @@ from PIL import Image, ImageCms, TiffImagePlugin
 from scan_files import box, encoded, exif_block, jpeg2000, jpeg2000_of_bits, photo
 
 from oldphoto_core.errors import ScanTooLarge, TruncatedScan, UnreadableScan, UnsupportedScan
-from oldphoto_core.scans import file_extension, read_facts, read_header, read_scan, write_scan
+from oldphoto_core.scans import file_extension, read_header, read_scan, read_technical_metadata, write_scan
 from oldphoto_core.scans.metadata.ifd import Layout, read_ifd, value_position
 from oldphoto_core.scans.tiff import opening
 
@@ -118,10 +118,10 @@ def test_ten_or_twelve_bits_of_a_jpeg_2000_are_spread_over_sixteen(bands: int, b
     master, most = read_scan(data), 2**bits - 1
     assert np.array_equal(master.pixels, np.rint((pixels >> (16 - bits)) * (65_535 / most)))
     assert (master.pixels.min(), master.pixels.max()) == (0, 65_535)
-    assert (read_header(data).bits, read_facts(data).bits, master.converted) == (16, bits, f"{bits} bits")
+    assert (read_header(data).bits, read_technical_metadata(data).bits, master.converted) == (16, bits, f"{bits} bits")
     derivative = write_scan(master, master.pixels)
     assert np.array_equal(read_scan(derivative).pixels, master.pixels)
-    assert read_facts(derivative).bits == 16
+    assert read_technical_metadata(derivative).bits == 16
 
 
 def test_a_jpeg_2000_of_twelve_bits_that_is_cut_or_damaged_is_refused() -> None:
@@ -301,7 +301,7 @@ def test_a_profile_of_its_own_decides_what_cmyk_looks_like() -> None:
 def test_alpha_of_cmyk_is_kept_and_its_colours_are_those_without_it(bits: int) -> None:
     data = encoded(np.dstack([photo(4, bits), photo(1, bits)]), "tiff", kind="cmyk", compression="lzw")
     master, plain = read_scan(data), read_scan(encoded(photo(4, bits), "tiff", kind="cmyk"))
-    assert (read_header(data).bands, read_facts(data).alpha, master.converted) == (4, True, "CMYK")
+    assert (read_header(data).bands, read_technical_metadata(data).alpha, master.converted) == (4, True, "CMYK")
     derivative = read_scan(write_scan(master, master.pixels))
     for scan in (master, derivative):
         assert np.array_equal(scan.pixels, plain.pixels)

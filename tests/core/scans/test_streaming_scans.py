@@ -26,10 +26,10 @@ from oldphoto_core.scans import (
     RawPixels,
     Scan,
     SpooledScan,
-    growth,
     read_header,
     read_header_of,
     read_scan,
+    size_limit,
     spool_scan,
     views,
     write_scan,
@@ -128,7 +128,7 @@ def test_sixteen_bits_are_rounded_into_a_jpeg_alike(bands: int, put: Callable[[b
 
 
 def test_a_bigtiff_is_chosen_alike(put: Callable[[bytes], Path], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(growth, "_BIGTIFF_FROM", 1000)
+    monkeypatch.setattr(size_limit, "_BIGTIFF_FROM", 1000)
     data = described("tiff", "cm")
     with spool_scan(put(data), folder) as spooled:
         write_spooled(spooled, spooled.pixels, folder / "out.tif")

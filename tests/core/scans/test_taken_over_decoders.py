@@ -15,7 +15,7 @@ from test_decoders import PNG, wait_until_gone
 
 from oldphoto_core.errors import CrashesDecoder, TimedOut, UnreadableScan
 from oldphoto_core.scans import Decoders, read_scan
-from oldphoto_core.scans.carried import Carried, Encoding
+from oldphoto_core.scans.container_metadata import ContainerMetadata, Encoding
 from oldphoto_core.scans.isolation import landlock, seccomp
 from oldphoto_core.scans.isolation.wire import packed
 
@@ -153,7 +153,7 @@ def test_an_answer_that_makes_no_sense_costs_one_photo(decoders: Decoders, name:
     assert np.array_equal(decoders.read_scan(PNG).pixels, read_scan(PNG).pixels)
 
 
-CARRIED = packed(Carried(encoding=Encoding(lossless=True)))[0].decode()
+CARRIED = packed(ContainerMetadata(encoding=Encoding(lossless=True)))[0].decode()
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ from oldphoto_core.training.config import Ramp, StageConfig
 from oldphoto_core.training.data import Batches, PhotoSet
 from oldphoto_core.training.detection import DetectionBatches
 from oldphoto_core.training.pair_set import HeldOut, PairSet, with_pairs
-from oldphoto_core.training.world import World
+from oldphoto_core.training.process_group import ProcessGroup
 
 TINY: dict[str, Any] = {
     "steps": 4, "batch": 4, "crop": 32, "validate_every": 4, "validation_crops": 1, "checkpoint_every": 2, "warm_up": 2,
@@ -243,7 +243,9 @@ def test_shares_of_a_batch_of_pairs_are_the_batch(pairs: Bucket, old: Bucket) ->
     config = config_on(pairs, "vae_old", batch=8, crops_of_canvas=3)
     photos = PhotoSet(old, [entry.key for entry in old.list()])
     whole = Batches(config, PairSet(open_pairs(pairs), seed=1), photos).batch(2)
-    shares = [Batches(config, PairSet(open_pairs(pairs), seed=1), photos, World(rank, 2)).batch(2) for rank in range(2)]
+    shares = [
+        Batches(config, PairSet(open_pairs(pairs), seed=1), photos, ProcessGroup(rank, 2)).batch(2) for rank in range(2)
+    ]
     for name in ("clean", "degraded", "old"):
         assert torch.equal(torch.cat([getattr(share, name) for share in shares]), getattr(whole, name)), name
 

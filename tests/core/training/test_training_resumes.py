@@ -26,10 +26,10 @@ from oldphoto_core.nets import preset_named
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.lease import Lease
 from oldphoto_core.training import default_config, train_stage
+from oldphoto_core.training.checkpoint_store import CheckpointStore
 from oldphoto_core.training.config import Ramp
 from oldphoto_core.training.data import Batches, PhotoSet
 from oldphoto_core.training.joint import JointStage
-from oldphoto_core.training.saves import Saves
 from oldphoto_core.training.stages import make_stage
 
 TINY: dict[str, Any] = {
@@ -78,7 +78,7 @@ def killed_at(step: int, stage: str, clean: Bucket, old: Bucket, out: Bucket) ->
 
 def state(out: Bucket, stage: str) -> dict[str, Any]:
     """Every tensor and every number of the history in the last checkpoint, and the weights that were kept."""
-    saves = Saves(out.join(stage, "checkpoints"), 1)
+    saves = CheckpointStore(out.join(stage, "checkpoints"), 1)
     name, data = next(saves.whole())
     tensors, metadata = unpack(data, name)
     weights, _ = unpack(out.read(f"{stage}/weights.safetensors"), "weights")
@@ -182,7 +182,7 @@ def test_a_training_that_runs_away_stops_and_names_its_last_good_checkpoint(
     with pytest.raises(TrainingError, match=r"the loss is .*last good checkpoint is that of step \d+ in") as stopped:
         train_stage(default_config("vae_old", **wild), clean, old, Bucket(tmp_path))
     step = int(str(stopped.value).split("that of step ")[1].split()[0])
-    saves = Saves(Bucket(tmp_path).join("vae_old", "checkpoints"), 2)
+    saves = CheckpointStore(Bucket(tmp_path).join("vae_old", "checkpoints"), 2)
     tensors, _ = unpack(next(saves.whole())[1], "checkpoint")
     assert step == saves.last_step() >= 1
     assert all(tensor.isfinite().all() for tensor in tensors.values())
@@ -206,7 +206,7 @@ def test_training_ends_when_validations_improve_no_more_with_the_best_weights(
 def test_the_average_of_the_weights_is_what_is_kept(clean: Bucket, old: Bucket, tmp_path: Path) -> None:
     out = Bucket(tmp_path)
     train_stage(default_config("vae_old", **TINY, averaging=0.9), clean, old, out)
-    checkpoint, _ = unpack(next(Saves(out.join("vae_old", "checkpoints"), 2).whole())[1], "checkpoint")
+    checkpoint, _ = unpack(next(CheckpointStore(out.join("vae_old", "checkpoints"), 2).whole())[1], "checkpoint")
     kept, _ = unpack(out.read("vae_old/weights.safetensors"), "weights")
     for name, tensor in kept.items():
         inner = name.removeprefix("vae_old.")

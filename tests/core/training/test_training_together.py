@@ -24,8 +24,8 @@ from oldphoto_core.training.config import Ramp, StageConfig
 from oldphoto_core.training.data import Batches, PhotoSet
 from oldphoto_core.training.loop import Progress
 from oldphoto_core.training.process import config_from_json, train_in_processes
+from oldphoto_core.training.process_group import ProcessGroup, own_device
 from oldphoto_core.training.stages import make_stage
-from oldphoto_core.training.world import World, own_device
 
 TINY: dict[str, Any] = {
     "steps": 6, "batch": 4, "crop": 32, "validate_every": 3, "validation_crops": 2, "checkpoint_every": 2, "warm_up": 2,
@@ -171,7 +171,7 @@ def test_shares_of_a_batch_are_the_batch(clean: Bucket, old: Bucket) -> None:
     config = default_config("vae_old", **TINY | {"batch": 8, "canvas": 48, "crops_of_canvas": 3})
     photos = [PhotoSet(bucket, [entry.key for entry in bucket.list()]) for bucket in (clean, old)]
     whole = Batches(config, photos[0], photos[1]).batch(2)
-    shares = [Batches(config, photos[0], photos[1], World(rank, 2)).batch(2) for rank in range(2)]
+    shares = [Batches(config, photos[0], photos[1], ProcessGroup(rank, 2)).batch(2) for rank in range(2)]
     for name in ("clean", "degraded", "old"):
         assert torch.equal(torch.cat([getattr(share, name) for share in shares]), getattr(whole, name)), name
 
@@ -190,7 +190,7 @@ def test_what_processes_cannot_share_is_refused(
 ) -> None:
     photos = PhotoSet(clean, [entry.key for entry in clean.list()])
     with pytest.raises(ConfigError, match="3 processes cannot share"):
-        Batches(default_config("mapping", **TINY), photos, None, World(0, 3))
+        Batches(default_config("mapping", **TINY), photos, None, ProcessGroup(0, 3))
     with pytest.raises(ConfigError, match="accumulation is 2"):
         default_config("scratches", "paper", accumulation=2)
     monkeypatch.setenv("WORLD_SIZE", "2")

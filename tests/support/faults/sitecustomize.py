@@ -26,7 +26,7 @@ def spin():
 
 
 def arm():
-    from oldphoto_core.scans import foresight, headers, reader
+    from oldphoto_core.scans import header_probe, headers, reader
 
     open_file = reader.recognise
 
@@ -36,7 +36,7 @@ def arm():
                 fault()
         return open_file(head)
 
-    for module in (foresight, headers, reader):
+    for module in (header_probe, headers, reader):
         module.recognise = recognise
 
 

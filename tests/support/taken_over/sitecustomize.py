@@ -203,10 +203,10 @@ def complains_at_length(_):
 
 @attack
 def names_many_sides_of_a_picture(_):
-    from oldphoto_core.scans.carried import Carried, Encoding
+    from oldphoto_core.scans.container_metadata import ContainerMetadata, Encoding
     from oldphoto_core.scans.isolation.wire import packed
 
-    carried = json.loads(packed(Carried(encoding=Encoding(lossless=True)))[0])
+    carried = json.loads(packed(ContainerMetadata(encoding=Encoding(lossless=True)))[0])
     say(b"Reply", json.dumps(["png", [[1] * 2**18, "|u1"], None, carried, None]).encode())
     time.sleep(1000)
 
@@ -231,7 +231,7 @@ def arm():
     LOADED.append(mmap.mmap(code, 4096))
     os.close(code)
     from oldphoto_core.errors import UnreadableScan
-    from oldphoto_core.scans import foresight, headers, reader
+    from oldphoto_core.scans import header_probe, headers, reader
 
     open_file = reader.recognise
 
@@ -244,7 +244,7 @@ def arm():
             raise UnreadableScan(json.dumps(outcome))
         return open_file(head)
 
-    for module in (foresight, headers, reader):
+    for module in (header_probe, headers, reader):
         module.recognise = recognise
 
 

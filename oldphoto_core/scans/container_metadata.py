@@ -52,7 +52,7 @@ class Encoding:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Carried:
+class ContainerMetadata:
     """Everything but the pixels."""
 
     encoding: Encoding

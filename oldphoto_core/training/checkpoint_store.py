@@ -14,7 +14,7 @@ _NAME = re.compile(r"(\d{8})-([0-9a-f]{16})\.safetensors")
 _log = logging.getLogger("oldphoto.training")
 
 
-class Saves:
+class CheckpointStore:
     """Files `<step>-<digest>.safetensors` in one folder."""
 
     def __init__(self, folder: Bucket, keep: int) -> None:

@@ -56,7 +56,7 @@ class SparseCopy(HoledCopy):
 
 
 @dataclass(frozen=True, slots=True)
-class Foreseen:
+class HeaderProbe:
     """What is known of a file without its pixels."""
 
     pages: tuple[ScanHeader, ...]
@@ -65,7 +65,9 @@ class Foreseen:
     """What speaks against its pixels as far as its two ends show; "" where nothing does."""
 
 
-def foresee(file: HoledCopy, selection: PageSelection = ALL_PAGES, *, max_pixels: int | None = None) -> Foreseen:
+def probe_header(
+    file: HoledCopy, selection: PageSelection = ALL_PAGES, *, max_pixels: int | None = None
+) -> HeaderProbe:
     """Judges a file by its structure and the headers of the pages that are selected.
 
     Raises:
@@ -81,7 +83,7 @@ def foresee(file: HoledCopy, selection: PageSelection = ALL_PAGES, *, max_pixels
         elif start_of_pixels := row.reader().start_of_pixels:
             file.fill(0, start_of_pixels(file))
         headers = judge_pages(file, selection, max_pixels=max_pixels)
-        return Foreseen(headers, "" if len(file) <= HEAD_BYTES or _ends_well(file, row) else _DOUBT)
+        return HeaderProbe(headers, "" if len(file) <= HEAD_BYTES or _ends_well(file, row) else _DOUBT)
 
 
 _DOUBT = "no mark of a picture's end at the end of the file: it may be cut short"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import ImageCms
 
-from oldphoto_core.scans.carried import Carried, Unit
+from oldphoto_core.scans.container_metadata import ContainerMetadata, Unit
 from oldphoto_core.scans.formats import FORMATS, Format
 from oldphoto_core.scans.headers import read_stored
 from oldphoto_core.scans.scan import ScanHeader
@@ -20,7 +20,7 @@ _UNREADABLE = "(no name that can be read)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FileFacts:
+class TechnicalMetadata:
     """Of an image file, before anything is converted. Palettes count as RGB; 1, 2 and 4 bits as 8."""
 
     format: Format
@@ -51,7 +51,7 @@ class FileFacts:
     """EXIF/TIFF orientation, 1 to 8."""
 
 
-def read_facts(file: bytes | Path, page: int | None = None) -> FileFacts:
+def read_technical_metadata(file: bytes | Path, page: int | None = None) -> TechnicalMetadata:
     """Facts of a file, in memory or on this machine, without decoding a pixel. Raises ScanError as `read_header`.
 
     `page`: which one of a TIFF, from 1; None: the only one.
@@ -63,31 +63,35 @@ def read_facts(file: bytes | Path, page: int | None = None) -> FileFacts:
             return _facts(data, page)
 
 
-def _facts(data: Data, page: int | None) -> FileFacts:
-    header, carried = read_stored(data, page)
-    return facts_of(header, carried, profile_name(carried.icc_profile), _compression(data, header.format, page))
+def _facts(data: Data, page: int | None) -> TechnicalMetadata:
+    header, container = read_stored(data, page)
+    return facts_of(header, container, profile_name(container.icc_profile), _compression(data, header.format, page))
 
 
-def facts_of(header: ScanHeader, carried: Carried, profile: str | None, compression: str) -> FileFacts:
+def facts_of(
+    header: ScanHeader, container: ContainerMetadata, profile: str | None, compression: str
+) -> TechnicalMetadata:
     """Facts from what a file states of itself, nothing converted, and the names of its profile and compression."""
-    colours = carried.converted if carried.converted in ("CMYK", "CIELab") else "RGB" if header.bands > 2 else "grey"
+    colours = (
+        container.converted if container.converted in ("CMYK", "CIELab") else "RGB" if header.bands > 2 else "grey"
+    )
     channels = {"grey": 1, "CMYK": 4}.get(colours, 3)
-    resolution = carried.resolution
-    return FileFacts(
+    resolution = container.resolution
+    return TechnicalMetadata(
         format=header.format,
         width=header.width,
         height=header.height,
         kind=colours,
         channels=channels,
         bits=header.bits,
-        sample="float" if carried.converted == "float" else "integer",
-        alpha=header.bands > channels and not carried.encoding.unspecified_channel,
+        sample="float" if container.converted == "float" else "integer",
+        alpha=header.bands > channels and not container.encoding.unspecified_channel,
         profile=profile,
         compression=compression,
-        lossless=carried.encoding.lossless,
+        lossless=container.encoding.lossless,
         pixels_per_mm=(round(resolution.x_per_mm, 6), round(resolution.y_per_mm, 6)) if resolution else None,
         resolution_unit=resolution.unit if resolution else None,
-        orientation=carried.orientation,
+        orientation=container.orientation,
     )
 
 

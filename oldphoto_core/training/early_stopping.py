@@ -14,7 +14,7 @@ JUDGED_BY = ("psnr", "f1")
 
 
 @dataclass(slots=True)
-class Watch:
+class EarlyStopping:
     """State that is part of every checkpoint."""
 
     lowest_loss: float = math.inf

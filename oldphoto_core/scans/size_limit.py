@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from oldphoto_core.scans.carried import Carried
+from oldphoto_core.scans.container_metadata import ContainerMetadata
 
 LEAST_QUALITY = 50
 """No quality above this is lowered below it, whatever the size: from there on the picture suffers visibly."""
@@ -16,7 +16,7 @@ _WORST = {"lzw": 1.5, "packbits": 129 / 128}
 
 
 def encode_within(
-    encode: Callable[[int], int], quality: int, max_bytes: int | None, carried: int, warn: Callable[[str], None]
+    encode: Callable[[int], int], quality: int, max_bytes: int | None, container: int, warn: Callable[[str], None]
 ) -> None:
     """Encodes at this quality, or as little below it as makes the file no larger than it may be.
 
@@ -24,18 +24,18 @@ def encode_within(
         encode: Takes a quality and returns the bytes of the encoder's file, of which the last one counts.
         quality: Wanted, 1 to 100; 0 for a lossless coder, whose file has the size that it has.
         max_bytes: Of the whole file; None: any.
-        carried: Bytes of it that are not the picture's.
+        container: Bytes of it that are not the picture's.
         warn: Called with what gave way.
     """
     last, size = quality, encode(quality)
-    if not quality or max_bytes is None or size + carried <= max_bytes:
+    if not quality or max_bytes is None or size + container <= max_bytes:
         return
     chosen = lowest = min(quality, LEAST_QUALITY)
     highest = quality - 1
     while lowest <= highest:
         last = (lowest + highest) // 2
         size = encode(last)
-        if size + carried <= max_bytes:
+        if size + container <= max_bytes:
             chosen, lowest = last, last + 1
         else:
             highest = last - 1
@@ -43,16 +43,16 @@ def encode_within(
         size = encode(chosen)
     if chosen < quality:
         warn(f"it is coded at quality {chosen} instead of {quality}, so that its file is no larger than allowed")
-    if size + carried > max_bytes:
+    if size + container > max_bytes:
         warn(f"its file is larger than the {max_bytes:,} bytes allowed, even at quality {chosen}")
 
 
-def carried_bytes(carried: Carried) -> int:
+def container_bytes(container: ContainerMetadata) -> int:
     """An upper bound of what this adds to a JPEG or WebP, heads of segments and chunks included."""
-    pieces = [*carried.metadata.values(), carried.icc_profile or b""]
+    pieces = [*container.metadata.values(), container.icc_profile or b""]
     return 64 + sum(len(piece) + 64 * (1 + len(piece) // 65_000) for piece in pieces)
 
 
-def needs_bigtiff(pixels: int, compression: str, carried: Carried) -> bool:
+def needs_bigtiff(pixels: int, compression: str, container: ContainerMetadata) -> bool:
     """Whether a TIFF of so many bytes of pixels may not fit into one with offsets of 32 bits, by the worst case."""
-    return pixels * _WORST.get(compression, 1.0) + carried_bytes(carried) > _BIGTIFF_FROM
+    return pixels * _WORST.get(compression, 1.0) + container_bytes(container) > _BIGTIFF_FROM

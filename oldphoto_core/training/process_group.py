@@ -26,7 +26,7 @@ PATIENCE = timedelta(hours=2)
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class ProcessGroup:
     """Rank and number of the processes; of one alone nothing is sent and no number changes."""
 
     rank: int = 0
@@ -71,12 +71,12 @@ class World:
         self.total(0.0)  # on the CPU, whatever device computes
 
 
-ALONE = World()
+ALONE = ProcessGroup()
 
 
 @contextmanager
-def joined() -> Iterator[World]:
-    """The world of this process as torchrun or `oldphoto train --processes` describe it in the environment."""
+def joined() -> Iterator[ProcessGroup]:
+    """The group of this process as torchrun or `oldphoto train --processes` describe it in the environment."""
     if "WORLD_SIZE" not in os.environ:
         yield ALONE
         return
@@ -88,7 +88,7 @@ def joined() -> Iterator[World]:
         backend, init_method=f"file://{store}" if store else "env://", rank=rank, world_size=size, timeout=PATIENCE
     )
     try:
-        yield World(rank, size)
+        yield ProcessGroup(rank, size)
     finally:
         dist.destroy_process_group()
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyvips
 
 from oldphoto_core.errors import UnsupportedScan
-from oldphoto_core.scans.carried import Carried
+from oldphoto_core.scans.container_metadata import ContainerMetadata
 from oldphoto_core.scans.vips import slabs_of
 
 Kind = Literal["CMYK", "CIELab", "float"]
@@ -67,11 +67,11 @@ def check_values(image: Any) -> None:
         )
 
 
-def carried_by(carried: Carried, kind: Kind | None) -> Carried:
+def container_of(container: ContainerMetadata, kind: Kind | None) -> ContainerMetadata:
     """What goes along with pixels that were of this kind: those of CMYK and CIELab are sRGB now, and say so."""
     if kind not in ("CMYK", "CIELab"):
-        return replace(carried, converted=kind)
-    return replace(carried, converted=kind, icc_profile=bytes(pyvips.Operation.call("profile_load", "srgb")))
+        return replace(container, converted=kind)
+    return replace(container, converted=kind, icc_profile=bytes(pyvips.Operation.call("profile_load", "srgb")))
 
 
 def _signed(image: Any) -> Any:
