@@ -38,9 +38,9 @@ from oldphoto_core import Restorer
 from oldphoto_core.degradation import ArchiveRecipe, degrade, item_rng
 from oldphoto_core.devices import keep_freed_memory
 from oldphoto_core.metrics import structure_psnr
-from oldphoto_core.training.cutting import window
-from oldphoto_core.training.data import PhotoSet
 from oldphoto_core.training.detection.thin_structures import draw_thin_structures
+from oldphoto_core.training.photos.batches import PhotoSet
+from oldphoto_core.training.photos.cutting import window
 
 SEED, CROP = 7, 256
 MOST = 0.03

@@ -36,8 +36,8 @@ from oldphoto_core.detection.frame import Frame, frame_of
 from oldphoto_core.detection.search import Candidates, mark
 from oldphoto_core.detection.surroundings import range_of
 from oldphoto_core.inference.finder import DamageFinder
-from oldphoto_core.training.data import PhotoSet
 from oldphoto_core.training.detection.thin_structures import draw_thin_structures
+from oldphoto_core.training.photos.batches import PhotoSet
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -35,7 +35,7 @@ from oldphoto_core.degradation import ArchiveRecipe, degrade, held_out_film_dama
 from oldphoto_core.inference.finder import DamageFinder
 from oldphoto_core.metrics import DetectionCounts
 from oldphoto_core.storage import Bucket, is_image_key
-from oldphoto_core.training.data import PhotoSet, split_keys
+from oldphoto_core.training.photos.batches import PhotoSet, split_keys
 
 SEED = 7
 Photo = NDArray[np.uint8]

@@ -23,8 +23,8 @@ from oldphoto_core.nets.standardised import StandardisedConv2d
 from oldphoto_core.storage import Bucket, is_image_key
 from oldphoto_core.training import default_config
 from oldphoto_core.training.config import StageConfig
-from oldphoto_core.training.data import Batch, PhotoSet, split_keys
 from oldphoto_core.training.detection import DetectionBatches, DetectionStage, DetectionValidation
+from oldphoto_core.training.photos.batches import Batch, PhotoSet, split_keys
 
 HOLDOUT, BATCHES = 40, 160
 NORMS = ("filters", "batch")

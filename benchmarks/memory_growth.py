@@ -89,7 +89,7 @@ def main() -> None:
 
 def run(source: Path, target: Path, *, report: bool, isolate: bool) -> None:
     """The flow, with a temporary server."""
-    from flows.prefect_session import prefect_session
+    from flows.session.prefect_session import prefect_session
 
     with prefect_session(print):
         from flows.restore import restore

@@ -20,7 +20,7 @@ from oldphoto_core.nets.noise_level import added_noise_level, noise_level
 from oldphoto_core.scans import read_scan
 from oldphoto_core.scans.convert import to_rgb8
 from oldphoto_core.storage import Bucket
-from oldphoto_core.training.data import to_mask, to_tensor
+from oldphoto_core.training.photos.batches import to_mask, to_tensor
 
 SEED = 5
 

@@ -18,7 +18,7 @@ from rich.progress import track
 from oldphoto_core import Restorer
 from oldphoto_core.reports.overlays import overlay_sheet
 from oldphoto_core.storage import Bucket, is_image_key
-from oldphoto_core.training.data import PhotoSet
+from oldphoto_core.training.photos.batches import PhotoSet
 
 JPEG_QUALITY = 88
 

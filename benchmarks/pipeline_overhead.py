@@ -18,7 +18,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from flows.prefect_session import prefect_session
+from flows.session.prefect_session import prefect_session
 from oldphoto_core.restoration import NetworkOptions, load_restorer
 from oldphoto_core.samples import make_collection
 from oldphoto_core.scans import read_scan

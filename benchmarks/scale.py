@@ -29,7 +29,7 @@ from oldphoto_core.restoration import RestoreJob, close_run, job_of, open_run, r
 from oldphoto_core.runs.run import Run
 from oldphoto_core.storage import Bucket, LedgerRow, LedgerWriter, ObjectInfo, bucket
 from oldphoto_core.storage.ledger import as_frame
-from oldphoto_core.storage.local import LocalStore
+from oldphoto_core.storage.local.store import LocalStore
 from oldphoto_core.storage.tables import write_table
 
 STEPS = ("first", "rows", "again")

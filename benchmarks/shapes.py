@@ -32,7 +32,7 @@ from oldphoto_core.nets.presets import Triplet, count_flops, count_parameters
 from oldphoto_core.nets.vae import CompactVAE, CompactVAEConfig
 from oldphoto_core.scans import read_scan
 from oldphoto_core.scans.convert import to_rgb8
-from oldphoto_core.training.cutting import reduced_crop, reflected, window
+from oldphoto_core.training.photos.cutting import reduced_crop, reflected, window
 
 CANVAS, CROP, CROPS_OF_CANVAS, CANVASES = 256, 96, 4, 1500
 JUDGED, JUDGED_SIDE = 96, 192

@@ -18,8 +18,8 @@ from oldphoto_core.nets import preset_named
 from oldphoto_core.storage import Bucket, is_image_key
 from oldphoto_core.training import default_config
 from oldphoto_core.training.config import StageConfig
-from oldphoto_core.training.data import Batches, PhotoSet
-from oldphoto_core.training.pair_set import PairSet
+from oldphoto_core.training.photos.batches import Batches, PhotoSet
+from oldphoto_core.training.photos.pair_set import PairSet
 from oldphoto_core.training.process import train_here
 from oldphoto_core.training.provenance import pinned
 from oldphoto_core.training.stages import make_stage

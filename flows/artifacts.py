@@ -15,7 +15,7 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from flows.server import unless_away
+from flows.session.server import unless_away
 from oldphoto_core.reports.page.build import INDEX_KEY
 from oldphoto_core.reports.page.thumbnails import REPORT, thumbnail_stem
 from oldphoto_core.storage import Bucket, LedgerRow

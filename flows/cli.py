@@ -29,7 +29,7 @@ from flows.commands import (
     train,
 )
 from flows.commands.terminal import say
-from flows.surroundings import prepare_process
+from flows.session.surroundings import prepare_process
 from oldphoto_core.errors import OldPhotoError
 
 GROUPS = (

@@ -13,8 +13,8 @@ from prefect.states import Cancelled
 from pydantic import Field
 
 from flows.artifacts import publish
-from flows.logs import log_as_asked
-from flows.server import RunCancelled, wait_for_server
+from flows.session.logs import log_as_asked
+from flows.session.server import RunCancelled, wait_for_server
 from flows.shard_runs import deployment_in, workers_of
 from flows.shards import cancel_orphaned_runs, restore_shards
 from oldphoto_core.checkpoints import place_of

@@ -8,8 +8,8 @@ from prefect import State, flow
 from prefect.states import Cancelled, Completed
 from pydantic import Field
 
-from flows.logs import log_as_asked
-from flows.server import RunCancelled, Steering, wait_for_server
+from flows.session.logs import log_as_asked
+from flows.session.server import RunCancelled, Steering, wait_for_server
 from oldphoto_core.pipeline.callbacks import ShardCallbacks
 from oldphoto_core.runs.heartbeat import beat, with_heartbeat
 from oldphoto_core.storage import LedgerRow

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from flows.server import server
+from flows.session.server import server
 from oldphoto_core.errors import UsageError
 from oldphoto_core.runs.dispatcher import ProcessStatus
 

@@ -15,7 +15,7 @@ from prefect.logging import get_run_logger
 
 from flows.artifacts import ProgressArtifact
 from flows.progress import RestoreProgress
-from flows.server import Steering
+from flows.session.server import Steering
 from flows.shard_runs import PrefectShardRuns, cancel, orphaned_runs
 from oldphoto_core.devices import local_devices
 from oldphoto_core.errors import RunStopped

@@ -17,8 +17,8 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from flows.prefect_settings import import_prefect
-from flows.surroundings import prepare_process
+from flows.session.prefect_settings import import_prefect
+from flows.session.surroundings import prepare_process
 from oldphoto_core.errors import OldPhotoError
 
 PROJECT = Path(os.environ.get("OLDPHOTO_HOME") or Path(__file__).resolve().parents[1])
@@ -86,7 +86,7 @@ def watch_silent_runs() -> None:
     from prefect.events.schemas.automations import EventTrigger, Posture
     from prefect.events.schemas.events import ResourceSpecification
 
-    from flows.server import WATCHED
+    from flows.session.server import WATCHED
 
     with get_client(sync_client=True) as client:
         for old in client.read_automations_by_name(AUTOMATION):

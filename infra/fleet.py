@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.commands.terminal import show
-from flows.surroundings import prepare_process
+from flows.session.surroundings import prepare_process
 from infra.postgres import Postgres, programs_of_postgres
 from infra.prefect_events import runs_of
 from infra.processes import Processes, answers, free_port

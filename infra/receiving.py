@@ -14,8 +14,8 @@ from typing import Annotated
 
 import typer
 
-from flows.logs import OneLine
-from flows.surroundings import prepare_process
+from flows.session.logs import OneLine
+from flows.session.surroundings import prepare_process
 from infra.prefect_events import PrefectEvents
 from oldphoto_core.arrivals import ArrivalSpool, Dispatcher, Gathering, Sorted, read_notification, sort_arrivals
 from oldphoto_core.errors import OldPhotoError

@@ -22,7 +22,7 @@ HANDED_BACK = 128 + signal.SIGTERM
 
 def main() -> None:
     """Serve until there is nothing more to come."""
-    from flows.prefect_settings import import_prefect, taken_back
+    from flows.session.prefect_settings import import_prefect, taken_back
 
     settings = import_prefect()
     from prefect.settings import temporary_settings
@@ -53,7 +53,7 @@ def serve(flow_run: UUID) -> int:
     from prefect.flow_engine import load_flow_run, run_flow
 
     from flows.restore_shard import restore_shard
-    from flows.server import end_cancelled
+    from flows.session.server import end_cancelled
 
     try:
         state = run_flow(restore_shard, flow_run=load_flow_run(flow_run), return_type="state")

@@ -16,8 +16,8 @@ from typing import Annotated
 
 import typer
 
-from flows.prefect_settings import import_prefect
-from flows.surroundings import prepare_process
+from flows.session.prefect_settings import import_prefect
+from flows.session.surroundings import prepare_process
 from infra.bench import Bench
 from oldphoto_core.errors import OldPhotoError
 

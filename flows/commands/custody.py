@@ -28,7 +28,7 @@ def audit(
 
     Exit codes: 0 all is as recorded, 1 could not be done, 2 wrong usage, 3 something was found.
     """
-    from flows.prefect_session import prefect_session
+    from flows.session.prefect_session import prefect_session
     from oldphoto_core.custody.fixity import check_places
     from oldphoto_core.storage import Bucket
 

@@ -23,7 +23,7 @@ def demo(
     ] = DEFAULT_NETWORK.model,
 ) -> None:
     """Make a small collection of old photos, restore it, and show the result: no network, bucket or account needed."""
-    from flows.prefect_session import prefect_session
+    from flows.session.prefect_session import prefect_session
     from oldphoto_core.inference.models import load_restorer
     from oldphoto_core.samples.demo import draw_sheet, lay_out
 

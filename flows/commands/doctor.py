@@ -62,8 +62,8 @@ def _examine(url: str, write: bool) -> Iterator[Finding]:
 
 
 def _prefect() -> Finding:
-    from flows.prefect_session import named_server
-    from flows.prefect_settings import PrefectMisconfigured
+    from flows.session.prefect_session import named_server
+    from flows.session.prefect_settings import PrefectMisconfigured
     from oldphoto_core.doctor import Finding
 
     try:

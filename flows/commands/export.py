@@ -28,7 +28,7 @@ def export(
     dublin_core: Annotated[bool, typer.Option("--dublin-core", help="Dublin Core, as CSV.")] = False,
 ) -> None:
     """Write the records of a run in the forms that archives exchange. Doing it again changes nothing."""
-    from flows.prefect_session import prefect_session
+    from flows.session.prefect_session import prefect_session
     from oldphoto_core.reports.exports.run import ExportOptions
 
     # what is wrong usage is said before a server is started

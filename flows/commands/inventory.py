@@ -24,7 +24,7 @@ def inventory(
 
     Exit codes: 0 everything was examined, 1 could not be done, 2 wrong usage, 3 done but some objects failed.
     """
-    from flows.prefect_session import prefect_session
+    from flows.session.prefect_session import prefect_session
     from oldphoto_core.inventory.collection import check_places
     from oldphoto_core.storage import Bucket
 

@@ -34,7 +34,7 @@ def paper_table(
     device: Annotated[str, typer.Option(callback=known_device, help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
     """Train rivals, ablations and our method at one budget, and measure all: the paper's table on your photos."""
-    from flows.prefect_session import prefect_session
+    from flows.session.prefect_session import prefect_session
     from oldphoto_core.evaluation.paper import PaperConfig, rows_named
     from oldphoto_core.evaluation.paper.table import photos_of
     from oldphoto_core.storage import Bucket

@@ -144,7 +144,7 @@ def restore(
     """
     # every option by its name, which is what the flow calls it
     choices = {name: given for name, given in locals().items() if name not in NOT_THE_FLOWS}
-    from flows.prefect_session import prefect_session
+    from flows.session.prefect_session import prefect_session
     from oldphoto_core.checkpoints.registry import place_of
     from oldphoto_core.inference.models import load_restorer
     from oldphoto_core.runs.job import check_places, job_of
@@ -167,7 +167,7 @@ def restore(
         from prefect.exceptions import CancelledRun
 
         from flows.restore import restore as restore_flow
-        from flows.server import WATCHED
+        from flows.session.server import WATCHED
 
         try:
             with tags(WATCHED):

@@ -42,7 +42,7 @@ def retrain(
 
     Killed or stopped, the same command goes on. `oldphoto models rollback` undoes a promotion.
     """
-    from flows.prefect_session import prefect_session
+    from flows.session.prefect_session import prefect_session
     from oldphoto_core.retraining import Plan, RetrainConfig
 
     given: dict[str, Any] = {"steps": steps, "batch": batch, "crop": crop, "learning_rate": learning_rate, "seed": seed}

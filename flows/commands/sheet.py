@@ -30,7 +30,7 @@ def sheet(
     crops: Annotated[int, typer.Option(min=0, max=4, help="Squares that are chosen where none is given.")] = 1,
 ) -> None:
     """Draw photos and what each method makes of them side by side, with enlarged crops, as PNG or PDF."""
-    from flows.prefect_session import prefect_session
+    from flows.session.prefect_session import prefect_session
     from oldphoto_core.evaluation.named import named_methods
     from oldphoto_core.evaluation.sampling import drawn
     from oldphoto_core.evaluation.sheet import SheetConfig, check_format

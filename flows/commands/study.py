@@ -36,7 +36,7 @@ def make(
     side: Annotated[int, typer.Option(min=32, max=4096, help="Longer side to which photos are shrunk first.")] = 1024,
 ) -> None:
     """Restore photos drawn at random by each method, and write a study of them."""
-    from flows.prefect_session import prefect_session
+    from flows.session.prefect_session import prefect_session
     from oldphoto_core.evaluation.named import named_methods
     from oldphoto_core.evaluation.sampling import drawn
     from oldphoto_core.storage import Bucket

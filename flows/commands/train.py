@@ -38,7 +38,7 @@ def synthesize(
     dask: DaskOption = None,
 ) -> None:
     """Make pairs of clean and degraded photos, over all cores. A rerun makes only what is missing."""
-    from flows.prefect_session import prefect_session
+    from flows.session.prefect_session import prefect_session
     from oldphoto_core.degradation import recipe_named, with_film_damage
     from oldphoto_core.storage import Bucket
 
@@ -102,7 +102,7 @@ def train(
     name: Annotated[str, typer.Option(help="Name of the model, for its card.")] = "trained",
 ) -> None:
     """Train the networks. Killed or stopped, the same command goes on from the last checkpoint."""
-    from flows.prefect_session import prefect_session
+    from flows.session.prefect_session import prefect_session
     from oldphoto_core.degradation import recipe_named
 
     given: dict[str, Any] = {"steps": steps, "batch": batch, "crop": crop, "seed": seed, "holdout": holdout}
@@ -149,8 +149,8 @@ def _check_training(stage: str, preset: str, joint: bool, ablation: str, changes
     """Refuse wrong settings and places before a server is started."""
     from oldphoto_core.errors import SourceMissing
     from oldphoto_core.storage import Bucket
+    from oldphoto_core.training.photos.reviewed import corrected_photos
     from oldphoto_core.training.provenance import with_outlines
-    from oldphoto_core.training.reviewed import corrected_photos
     from oldphoto_core.training.run import configs_for
 
     configs = [
@@ -170,7 +170,7 @@ def _check_training(stage: str, preset: str, joint: bool, ablation: str, changes
 def _check_pairs(bucket: Bucket, configs: list[StageConfig], recipe: Recipe | None) -> None:
     """The pairs must be whole and fit every stage; that they were made by another recipe than was asked for is told."""
     from oldphoto_core.degradation import open_pairs, recipe_from_record
-    from oldphoto_core.training.pair_set import with_pairs
+    from oldphoto_core.training.photos.pair_set import with_pairs
 
     folder = open_pairs(bucket)
     for config in configs:
@@ -202,7 +202,7 @@ def evaluate(
     sha256: Annotated[str, typer.Option(metavar="A,B,...", help="Digests that these files must have.")] = "",
 ) -> None:
     """PSNR and SSIM of models beside OpenCV, on clean photos degraded; prints the tables."""
-    from flows.prefect_session import prefect_session
+    from flows.session.prefect_session import prefect_session
     from oldphoto_core.degradation import recipe_named
     from oldphoto_core.evaluation import Backbones
     from oldphoto_core.evaluation.rivals import rival_methods

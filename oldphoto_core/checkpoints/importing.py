@@ -27,7 +27,7 @@ from oldphoto_core.checkpoints.store import (
 from oldphoto_core.checkpoints.tensors import pack
 from oldphoto_core.errors import DamagedWeights, UsageError, WriteFailed
 from oldphoto_core.nets.architectures import PUBLISHED
-from oldphoto_core.nets.published import PublishedRestoration
+from oldphoto_core.nets.official.restoration import PublishedRestoration
 from oldphoto_core.storage import Bucket
 
 NAME = "official"

@@ -22,8 +22,8 @@ from oldphoto_core.checkpoints.importing import convert, imported_networks, is_i
 from oldphoto_core.checkpoints.published import FACE, GLOBAL, PIECES
 from oldphoto_core.errors import ModelError, UsageError
 from oldphoto_core.nets.architectures import PUBLISHED, architecture_named
-from oldphoto_core.nets.faces import FACE_SIDES
 from oldphoto_core.nets.mapping import PaperScratchMapping
+from oldphoto_core.nets.official.faces import FACE_SIDES
 from oldphoto_core.nets.padding import mirrored
 from oldphoto_core.nets.scratch_unet import ScratchUNet
 from oldphoto_core.nets.vae import LATENT_STRIDE, PaperVAE

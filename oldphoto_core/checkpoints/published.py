@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from oldphoto_core.checkpoints.tensors import check_fit
 from oldphoto_core.errors import DamagedWeights
-from oldphoto_core.nets.faces import FaceGenerator
 from oldphoto_core.nets.mapping import PaperMapping, PaperScratchMapping
-from oldphoto_core.nets.patch_attention import PatchAttentionMapping
+from oldphoto_core.nets.official.faces import FaceGenerator
+from oldphoto_core.nets.official.patch_attention import PatchAttentionMapping
 from oldphoto_core.nets.scratch_unet import ScratchUNet
 from oldphoto_core.nets.vae import PaperVAE
 

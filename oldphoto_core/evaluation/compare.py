@@ -29,7 +29,7 @@ from oldphoto_core.metrics import psnr, ssim, structure_psnr, tone_error
 from oldphoto_core.scans import read_scan
 from oldphoto_core.scans.convert import to_rgb8
 from oldphoto_core.storage import Bucket, is_image_key
-from oldphoto_core.training.data import split_keys
+from oldphoto_core.training.photos.batches import split_keys
 
 Photo = NDArray[np.uint8]
 Method = Callable[[Photo, NDArray[np.bool_]], Photo]

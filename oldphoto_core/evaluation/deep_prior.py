@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.evaluation.early_stop import MovingVariance
-from oldphoto_core.nets.deep_prior import Hourglass, HourglassConfig
+from oldphoto_core.nets.rivals.deep_prior import Hourglass, HourglassConfig
 
 NOISE = 0.1
 """Deviation of the network's input, which is uniform noise in the paper, too."""

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from torch import nn
 
+from oldphoto_core.nets.official.restoration import PublishedRestoration
 from oldphoto_core.nets.presets import PRESETS, BeyondMemory, Preset, preset_named
-from oldphoto_core.nets.published import PublishedRestoration
 
 PUBLISHED = "published"
 """Name of the converted published networks: they restore, but are no preset to train."""

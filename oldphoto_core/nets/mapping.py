@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.nets.blocks import Block, ResnetBlock, blocks, check_block, norm_and_relu
 from oldphoto_core.nets.nonlocal_attention import PartialNonlocal
-from oldphoto_core.nets.published_masks import nonlocal_mask
+from oldphoto_core.nets.official.masks import nonlocal_mask
 from oldphoto_core.nets.vae import LATENT_STRIDE, mask_to_latent
 
 PAPER_WIDTHS = (64, 128, 256, 512, 512)

@@ -65,7 +65,7 @@ def spreads(image: Tensor, mask: Tensor | None = None, of: Tensor | None = None)
     """
     count, _, height, width = image.shape
     block = min(BLOCK, height, width)
-    with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
+    with torch.no_grad():
         values = (image if of is None else of).float().flatten(0, 1)[:, None]
         powers = []
         for scale in range(SCALES):

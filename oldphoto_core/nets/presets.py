@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from oldphoto_core.errors import ConfigError, UsageError
 from oldphoto_core.nets.compact_detector import CompactDetector
-from oldphoto_core.nets.cyclegan import CycleGanConfig
 from oldphoto_core.nets.detail import DetailConfig, DetailPath
 from oldphoto_core.nets.discriminators import ImageDiscriminator, LatentDiscriminator
 from oldphoto_core.nets.mapping import CompactMapping, CompactMappingConfig, PaperMapping, PaperScratchMapping
-from oldphoto_core.nets.operation_attention import OperationAttentionConfig
-from oldphoto_core.nets.pix2pix import Pix2PixConfig
+from oldphoto_core.nets.rivals.cyclegan import CycleGanConfig
+from oldphoto_core.nets.rivals.operation_attention import OperationAttentionConfig
+from oldphoto_core.nets.rivals.pix2pix import Pix2PixConfig
 from oldphoto_core.nets.scratch_unet import ScratchUNet
 from oldphoto_core.nets.vae import CompactVAE, CompactVAEConfig, PaperVAE
 

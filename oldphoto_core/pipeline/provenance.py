@@ -27,7 +27,7 @@ _CONVERSIONS = {
     "CIELab": "its colours were converted into sRGB before anything else",
     "float": "its values from 0 to 1 were made 16 bits before anything else",
 }
-"""What a record says of a master whose pixels are not the derivative's kind, by `Carried.converted`."""
+"""What a record says of a master whose pixels are not the derivative's kind, by `ContainerMetadata.converted`."""
 _SPREAD = "its samples were spread over 16 bits before anything else"
 """The same of 9 to 15 bits."""
 

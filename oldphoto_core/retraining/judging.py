@@ -28,7 +28,7 @@ from oldphoto_core.retraining.plan import Plan
 from oldphoto_core.scans import read_scan
 from oldphoto_core.scans.convert import to_rgb8
 from oldphoto_core.storage import Bucket
-from oldphoto_core.training.reviewed import read_corrected
+from oldphoto_core.training.photos.reviewed import read_corrected
 
 NATURAL, GAP = "real photos, NIQE", "real photos, latent domain gap"
 REVIEWED = "photos with corrected masks, NIQE"

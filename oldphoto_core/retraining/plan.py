@@ -19,8 +19,8 @@ from oldphoto_core.scans.formats import USUAL_EXTENSIONS
 from oldphoto_core.storage import Bucket, ObjectInfo, is_image_key
 from oldphoto_core.storage.parallel import map_objects
 from oldphoto_core.training.config import StageConfig
-from oldphoto_core.training.data import split_keys
-from oldphoto_core.training.reviewed import CorrectedPhoto, corrected_from, corrected_photos
+from oldphoto_core.training.photos.batches import split_keys
+from oldphoto_core.training.photos.reviewed import CorrectedPhoto, corrected_from, corrected_photos
 
 FOLDER = "retraining"
 """In the registry: a folder for every challenger, promoted or not."""

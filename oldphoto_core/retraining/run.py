@@ -19,8 +19,8 @@ from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.lease import Lease
 from oldphoto_core.training.assembling import TRAINED, adopt, publish
 from oldphoto_core.training.config import TRIPLET, StageConfig
-from oldphoto_core.training.data import MixedPhotos, PhotoSet, Split
 from oldphoto_core.training.loop import Progress
+from oldphoto_core.training.photos.batches import MixedPhotos, PhotoSet, Split
 from oldphoto_core.training.run import train_stage
 
 PROMOTED, KEPT, OVERTAKEN, DIVERGED = "promoted", "not promoted", "overtaken", "diverged"

@@ -17,5 +17,5 @@ def spread(samples: Pixels, bits: int) -> Pixels:
 
 
 def bits_as_kind(bits: int) -> str | None:
-    """What `Carried.converted` says of samples of so many bits; None: they are kept as they are."""
+    """What `ContainerMetadata.converted` says of samples of so many bits; None: they are kept as they are."""
     return f"{bits} bits" if 8 < bits < 16 else None

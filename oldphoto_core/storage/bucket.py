@@ -379,7 +379,7 @@ def _parse(url: str) -> tuple[str, str]:
 
 def _open(scheme: str, root: str, anchor: str) -> Store:
     if scheme == "file":
-        from oldphoto_core.storage.local import LocalStore
+        from oldphoto_core.storage.local.store import LocalStore
 
         return LocalStore(Path(root), Path(anchor))
     if scheme == "memory":

@@ -24,8 +24,8 @@ from oldphoto_core.checkpoints import (
 from oldphoto_core.checkpoints.tensors import load_prefixed, pack, prefixed, unpack
 from oldphoto_core.errors import TrainingError
 from oldphoto_core.nets.architectures import BASELINES, baseline_name
-from oldphoto_core.nets.cyclegan import BothWays, CycleGan
 from oldphoto_core.nets.presets import Triplet, preset_named
+from oldphoto_core.nets.rivals.cyclegan import BothWays, CycleGan
 from oldphoto_core.nets.standardised import without_batch_norms
 from oldphoto_core.nets.tone import ToneNet
 from oldphoto_core.storage import Bucket

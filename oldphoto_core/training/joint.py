@@ -13,7 +13,7 @@ from oldphoto_core.nets.noise_level import added_noise_level
 from oldphoto_core.nets.presets import Triplet
 from oldphoto_core.training.compiling import compile_in_place
 from oldphoto_core.training.config import StageConfig
-from oldphoto_core.training.data import Batch
+from oldphoto_core.training.photos.batches import Batch
 from oldphoto_core.training.process_group import ALONE, ProcessGroup
 from oldphoto_core.training.stages import Losses, Stage
 

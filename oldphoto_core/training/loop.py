@@ -18,10 +18,10 @@ from oldphoto_core.storage.lease import Lease
 from oldphoto_core.training.checkpoint_store import CheckpointStore
 from oldphoto_core.training.compiling import as_they_are
 from oldphoto_core.training.config import CONFIG, StageConfig
-from oldphoto_core.training.data import Batch, Batches
-from oldphoto_core.training.early_stopping import EarlyStopping
-from oldphoto_core.training.history import History
+from oldphoto_core.training.photos.batches import Batch, Batches
 from oldphoto_core.training.process_group import ALONE, ProcessGroup
+from oldphoto_core.training.progress.early_stopping import EarlyStopping
+from oldphoto_core.training.progress.history import History
 from oldphoto_core.training.snapshot import load_snapshot, save_snapshot
 from oldphoto_core.training.stages import Stage
 from oldphoto_core.training.validation import Validation

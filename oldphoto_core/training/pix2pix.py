@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from oldphoto_core.nets.discriminators import ImageDiscriminator
 from oldphoto_core.nets.presets import preset_named
-from oldphoto_core.training.data import Batch
+from oldphoto_core.training.photos.batches import Batch
 from oldphoto_core.training.stages import Losses, Stage
 
 

@@ -19,8 +19,8 @@ from oldphoto_core.devices import multiplies_bfloat16, resolve_device
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.parallel import map_objects
 from oldphoto_core.training.config import CONFIG, StageConfig
-from oldphoto_core.training.data import PhotoSet
-from oldphoto_core.training.pair_set import with_pairs
+from oldphoto_core.training.photos.batches import PhotoSet
+from oldphoto_core.training.photos.pair_set import with_pairs
 
 
 def pinned(config: StageConfig, device: str = "auto", folder: Bucket | None = None) -> StageConfig:

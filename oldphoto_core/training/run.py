@@ -17,8 +17,8 @@ from oldphoto_core.degradation import has_film_damage, open_pairs
 from oldphoto_core.devices import keep_freed_memory, resolve_device
 from oldphoto_core.errors import ConfigError, SourceMissing, TrainingError
 from oldphoto_core.nets.architectures import BASELINES, baseline_name
-from oldphoto_core.nets.cyclegan import BothWays
 from oldphoto_core.nets.presets import Triplet, preset_named
+from oldphoto_core.nets.rivals.cyclegan import BothWays
 from oldphoto_core.nets.tone import ToneNet
 from oldphoto_core.scans.formats import USUAL_EXTENSIONS
 from oldphoto_core.storage import Bucket, is_image_key
@@ -34,16 +34,16 @@ from oldphoto_core.training.assembling import (
     share_autoencoder,
 )
 from oldphoto_core.training.config import STAGES, TRIPLET, Ramp, StageConfig, StageName
-from oldphoto_core.training.data import Batches, PhotoSet, Split, split_keys
 from oldphoto_core.training.defaults import default_config
 from oldphoto_core.training.detection import DetectionBatches, DetectionStage, DetectionValidation
 from oldphoto_core.training.joint import JointStage, Restoration
 from oldphoto_core.training.loop import Progress, refuse_other_config, run_stage
-from oldphoto_core.training.pair_set import HeldOut, PairSet, with_pairs
+from oldphoto_core.training.photos.batches import Batches, PhotoSet, Split, split_keys
+from oldphoto_core.training.photos.pair_set import HeldOut, PairSet, with_pairs
+from oldphoto_core.training.photos.reviewed import CorrectedSet, begun_with
 from oldphoto_core.training.pix2pix import Pix2PixStage
 from oldphoto_core.training.process_group import ALONE, ProcessGroup, own_device
 from oldphoto_core.training.provenance import code_versions, data_record, parent_of, pinned, seen_in
-from oldphoto_core.training.reviewed import CorrectedSet, begun_with
 from oldphoto_core.training.rivals import CycleGanStage
 from oldphoto_core.training.stages import Stage, make_stage
 from oldphoto_core.training.tone import ToneBatches, ToneStage, ToneValidation

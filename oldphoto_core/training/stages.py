@@ -18,8 +18,8 @@ from oldphoto_core.nets.discriminators import feature_matching, lsgan
 from oldphoto_core.nets.presets import VAE, Triplet, preset_named
 from oldphoto_core.training.compiling import compile_in_place
 from oldphoto_core.training.config import StageConfig
-from oldphoto_core.training.data import Batch
 from oldphoto_core.training.perceptual import PerceptualDistance
+from oldphoto_core.training.photos.batches import Batch
 from oldphoto_core.training.process_group import ALONE, ProcessGroup
 
 Losses = dict[str, Tensor]

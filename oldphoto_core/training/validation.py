@@ -14,8 +14,8 @@ from oldphoto_core.metrics import psnr, ssim, structure_psnr
 from oldphoto_core.nets.architectures import BASELINES, UNPAIRED
 from oldphoto_core.nets.presets import preset_named
 from oldphoto_core.training.config import StageConfig
-from oldphoto_core.training.data import PhotoSet, to_tensor
-from oldphoto_core.training.pair_set import NEED_TONED
+from oldphoto_core.training.photos.batches import PhotoSet, to_tensor
+from oldphoto_core.training.photos.pair_set import NEED_TONED
 from oldphoto_core.training.samples import SHOWN, sheet
 from oldphoto_core.training.stages import Stage
 

@@ -64,7 +64,7 @@ INNER = {
     "scans/isolation/decoder.py": {"NotStarted", "EOFError", "TimeoutError"},
     "scans/isolation/pool.py": {"NotStarted", "_Died"},
     "storage/folders.py": {"NotADirectoryError"},
-    "storage/local_files.py": {"OSError", "IsADirectoryError", "NoLinks"},
+    "storage/local/files.py": {"OSError", "IsADirectoryError", "NoLinks"},
     "checkpoints/archives.py": {"BadZipFile"},
     "checkpoints/card.py": {"OddValue"},  # never leaves checkpoints/: its readers turn it into an error of theirs
     "checkpoints/numpy_pickles.py": {"ValueError"},  # caught in the same file
@@ -111,7 +111,7 @@ def test_nothing_is_raised_on_purpose_that_is_not_of_the_tree(path: Path) -> Non
 # --- libraries that answer bad input with exceptions are called in few places --------------------------------------
 
 SEAMS = {
-    "pyvips": {"scans/vips.py", "scans/kinds.py"},
+    "pyvips": {"scans/vips.py", "scans/colour_conversion.py"},
     "pi_heif": {"scans/formats/heif.py"},
     "s3fs": {"storage/s3_client.py"},
     "aiohttp": {"storage/s3_client.py"},

@@ -56,7 +56,7 @@ def test_the_temporary_server_ends_with_its_parent() -> None:
     code = """
 import subprocess, sys
 pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-server = subprocess.Popen([sys.executable, "-m", "flows.temporary_server"], **pipes)
+server = subprocess.Popen([sys.executable, "-m", "flows.session.temporary_server"], **pipes)
 assert int(server.stdout.readline()) > 1024
 server.stdin.close()
 print(server.wait(timeout=60))
@@ -65,7 +65,7 @@ print(server.wait(timeout=60))
 
 
 def test_two_commands_at_once_do_not_share_a_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.own_server import _home
+    from flows.session.own_server import _home
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     first, lock = _home()
@@ -78,7 +78,7 @@ def test_two_commands_at_once_do_not_share_a_database(tmp_path: Path, monkeypatc
 
 def test_a_command_without_a_server_starts_its_own_and_says_so(tmp_path: Path) -> None:
     code = """
-from flows.prefect_session import prefect_session
+from flows.session.prefect_session import prefect_session
 with prefect_session(print, meanwhile=lambda: print("meanwhile")):
     from prefect import flow, get_client
     answer = flow(lambda: 42, name="answer")()

@@ -62,7 +62,7 @@ def test_flows_and_tasks_state_what_a_profile_would_otherwise_choose() -> None:
 
 def test_a_session_takes_back_what_is_said_of_runs_and_keeps_where_the_server_is() -> None:
     code = """
-from flows.prefect_settings import import_prefect, taken_back
+from flows.session.prefect_settings import import_prefect, taken_back
 from prefect.settings import temporary_settings
 settings = import_prefect()
 for named in (True, False):

@@ -18,8 +18,8 @@ from prefect.exceptions import CancelledRun
 from prefect.states import Cancelling, Paused, Running
 from waiting import wait_until
 
-from flows.logs import JsonLines
-from flows.server import Steering
+from flows.session.logs import JsonLines
+from flows.session.server import Steering
 from oldphoto_core.storage import Bucket
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.server.SECONDS_BETWEEN_LOOKS", 0.2)
+    monkeypatch.setattr("flows.session.server.SECONDS_BETWEEN_LOOKS", 0.2)
 
 
 def restore(folder: Path, **options: Any) -> Any:

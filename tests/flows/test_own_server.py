@@ -11,8 +11,8 @@ import httpx
 import psutil
 import pytest
 
-from flows.own_server import PrefectUnavailable, TemporaryServer, _home, cause_in
-from flows.surroundings import prepare_process
+from flows.session.own_server import PrefectUnavailable, TemporaryServer, _home, cause_in
+from flows.session.surroundings import prepare_process
 
 FOREIGN = {"Origin": "https://a-page-in-the-browser.example"}
 HOSTILE = {
@@ -47,7 +47,7 @@ def server(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tem
         for name, value in HOSTILE.items():
             patch.setenv(name, value)
         for name in ("HOME", "NO_PROXY", "no_proxy", "PYTHONSAFEPATH", "LOGNAME"):
-            patch.setenv(name, os.environ.get(name, ""))  # settle_in changes them, and this puts them back
+            patch.setenv(name, os.environ.get(name, ""))  # prepare_process changes them, and this puts them back
         prepare_process()
         server = TemporaryServer(home, None)
         server.wait_until_ready()
@@ -105,7 +105,7 @@ def test_two_servers_have_two_secrets(server: TemporaryServer, tmp_path: Path) -
 def test_nobody_else_reads_the_servers_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     older = tmp_path / "prefect"
     older.mkdir(mode=0o755)
-    monkeypatch.setattr("flows.own_server.own_home", lambda: older)
+    monkeypatch.setattr("flows.session.own_server.own_home", lambda: older)
     home, lock = _home()
     assert lock is not None
     lock.close()
@@ -127,10 +127,10 @@ def test_the_cause_is_not_the_last_line_of_a_log() -> None:
 Traceback (most recent call last):
   File "a.py", line 1, in <module>
     import flows
-ModuleNotFoundError: No module named 'flows.temporary_server'
+ModuleNotFoundError: No module named 'flows.session.temporary_server'
 
 ERROR:    Application startup failed. Exiting.
 """
-    assert cause_in(log) == "ModuleNotFoundError: No module named 'flows.temporary_server'"
+    assert cause_in(log) == "ModuleNotFoundError: No module named 'flows.session.temporary_server'"
     assert cause_in("one\nthe last line\n") == "the last line"
     assert cause_in("") == ""

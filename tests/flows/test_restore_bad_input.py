@@ -106,7 +106,7 @@ def test_a_prefect_server_that_does_not_answer_is_waited_for_and_named(
 ) -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    monkeypatch.setattr("flows.prefect_session.SECONDS_TO_ANSWER", 2.0)
+    monkeypatch.setattr("flows.session.prefect_session.SECONDS_TO_ANSWER", 2.0)
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
         ended = oldphoto("restore", old, tmp_path / "new", "--model", "invert")
     assert "it does not answer; waiting up to 2 s" in ended.err

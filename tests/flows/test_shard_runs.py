@@ -15,7 +15,7 @@ from prefect.states import Pending, Running, State
 from waiting import wait_until
 
 from flows.restore_shard import restore_shard
-from flows.server import end_cancelled
+from flows.session.server import end_cancelled
 from flows.shard_runs import PrefectShardRuns, orphaned_runs
 from oldphoto_core.errors import OrchestratorAway
 

@@ -12,7 +12,7 @@ from oldphoto_core.evaluation.compare import EvaluationConfig
 from oldphoto_core.evaluation.paper.rows import Row
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training.config import StageConfig
-from oldphoto_core.training.pace import cpu_seconds_a_step, shortened
+from oldphoto_core.training.progress.pace import cpu_seconds_a_step, shortened
 from oldphoto_core.training.run import configs_for
 
 PLAN = "plan.json"

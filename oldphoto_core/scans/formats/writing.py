@@ -15,7 +15,7 @@ LOSSLESS = 0
 """Stands for a quality where there is none."""
 
 Metadata = Mapping[str, bytes]
-"""As `Carried.metadata`."""
+"""As `ContainerMetadata.metadata`."""
 
 
 def _lossless(_encoding: Encoding) -> int:

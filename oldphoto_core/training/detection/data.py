@@ -16,12 +16,12 @@ from torch import Tensor
 from oldphoto_core.degradation import item_rng, turned_grey
 from oldphoto_core.nets.luminance import luminance
 from oldphoto_core.training.config import StageConfig
-from oldphoto_core.training.cutting import Mask, Photo, window
-from oldphoto_core.training.data import Batch, Batches, PhotoSet, to_mask, to_tensor
 from oldphoto_core.training.detection.thin_structures import draw_thin_structures
-from oldphoto_core.training.pair_set import PairSet
+from oldphoto_core.training.photos.batches import Batch, Batches, PhotoSet, to_mask, to_tensor
+from oldphoto_core.training.photos.cutting import Mask, Photo, window
+from oldphoto_core.training.photos.pair_set import PairSet
+from oldphoto_core.training.photos.reviewed import CorrectedSet
 from oldphoto_core.training.process_group import ALONE, ProcessGroup
-from oldphoto_core.training.reviewed import CorrectedSet
 
 Canvas = tuple[Photo, Mask, NDArray[np.float32]]
 """HW luminance of a photo degraded, its mask, and how much each pixel counts."""

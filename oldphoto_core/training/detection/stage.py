@@ -12,7 +12,7 @@ from oldphoto_core.errors import UsageError
 from oldphoto_core.nets.luminance import luminance
 from oldphoto_core.nets.presets import preset_named
 from oldphoto_core.training.config import StageConfig
-from oldphoto_core.training.data import Batch
+from oldphoto_core.training.photos.batches import Batch
 from oldphoto_core.training.process_group import ALONE, ProcessGroup
 from oldphoto_core.training.stages import Losses, Stage
 

@@ -15,9 +15,9 @@ from oldphoto_core.degradation import degrade, item_rng
 from oldphoto_core.devices import all_cores
 from oldphoto_core.metrics import DetectionCounts
 from oldphoto_core.training.config import StageConfig
-from oldphoto_core.training.cutting import Mask, Photo
-from oldphoto_core.training.data import PhotoSet
 from oldphoto_core.training.detection.data import grey_of
+from oldphoto_core.training.photos.batches import PhotoSet
+from oldphoto_core.training.photos.cutting import Mask, Photo
 from oldphoto_core.training.samples import SHOWN, sheet
 from oldphoto_core.training.stages import Stage
 from oldphoto_core.training.validation import VALIDATION_SEED, centre_crop

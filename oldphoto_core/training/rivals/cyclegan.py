@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from oldphoto_core.nets.cyclegan import BothWays
 from oldphoto_core.nets.discriminators import ImageDiscriminator, lsgan
 from oldphoto_core.nets.presets import preset_named
+from oldphoto_core.nets.rivals.cyclegan import BothWays
 from oldphoto_core.training.config import StageConfig
-from oldphoto_core.training.data import Batch
+from oldphoto_core.training.photos.batches import Batch
 from oldphoto_core.training.process_group import ALONE, ProcessGroup
 from oldphoto_core.training.rivals.image_history import ImageHistory
 from oldphoto_core.training.stages import Losses, Stage

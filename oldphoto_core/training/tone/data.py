@@ -8,9 +8,9 @@ import torch
 
 from oldphoto_core.degradation import degrade, item_rng, toned, turned_grey
 from oldphoto_core.training.config import StageConfig
-from oldphoto_core.training.cutting import Mask, Photo
-from oldphoto_core.training.data import Batch, Batches, to_mask, to_tensor
-from oldphoto_core.training.pair_set import PairSet
+from oldphoto_core.training.photos.batches import Batch, Batches, to_mask, to_tensor
+from oldphoto_core.training.photos.cutting import Mask, Photo
+from oldphoto_core.training.photos.pair_set import PairSet
 
 DEGRADED_SHARE = 0.25
 """Of the photos that the network is shown with all their defects, as it sees real ones. The others are shown toned

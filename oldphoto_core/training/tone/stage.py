@@ -7,7 +7,7 @@ from torch import Tensor
 
 from oldphoto_core.nets.tone import ToneNet, through_curves, through_matrix
 from oldphoto_core.training.config import StageConfig
-from oldphoto_core.training.data import Batch
+from oldphoto_core.training.photos.batches import Batch
 from oldphoto_core.training.process_group import ALONE, ProcessGroup
 from oldphoto_core.training.stages import Losses, Stage
 from oldphoto_core.training.tone.data import is_grey

@@ -9,7 +9,7 @@ from oldphoto_core.degradation import degrade, item_rng
 from oldphoto_core.devices import all_cores
 from oldphoto_core.metrics import psnr, tone_error
 from oldphoto_core.training.config import StageConfig
-from oldphoto_core.training.data import PhotoSet, to_mask, to_tensor
+from oldphoto_core.training.photos.batches import PhotoSet, to_mask, to_tensor
 from oldphoto_core.training.samples import SHOWN, sheet
 from oldphoto_core.training.stages import Stage
 from oldphoto_core.training.tone.data import in_its_channels, is_grey, view

@@ -29,10 +29,10 @@ from oldphoto_core.scans import RawPixels
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training import default_config, train_stage
 from oldphoto_core.training.assembling import publish
-from oldphoto_core.training.data import PhotoSet
 from oldphoto_core.training.detection import DetectionBatches, DetectionStage
 from oldphoto_core.training.detection.data import scanned
 from oldphoto_core.training.detection.stage import dice_loss, focal_loss
+from oldphoto_core.training.photos.batches import PhotoSet
 from oldphoto_core.training.process_group import ProcessGroup
 
 TINY: dict[str, Any] = {

@@ -14,12 +14,12 @@ from oldphoto_core.degradation.archive.canvas import Canvas
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training import default_config
-from oldphoto_core.training.data import PhotoSet
 from oldphoto_core.training.detection import DetectionBatches
 from oldphoto_core.training.detection.thin_structures import KINDS, draw_thin_structures
 from oldphoto_core.training.detection.thin_structures.appearance import Appearance
 from oldphoto_core.training.detection.thin_structures.compositing import composite
 from oldphoto_core.training.detection.thin_structures.sketch import Layer, Level, points
+from oldphoto_core.training.photos.batches import PhotoSet
 
 CLEAN = photo(3, 192, 256)
 each_kind = pytest.mark.parametrize("kind", sorted(KINDS))

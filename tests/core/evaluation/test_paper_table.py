@@ -19,7 +19,7 @@ from oldphoto_core.evaluation.paper.layout import COLUMNS, to_latex, to_markdown
 from oldphoto_core.evaluation.paper.table import photos_of, restore_row, write_table
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training import default_config
-from oldphoto_core.training.pace import cpu_seconds_a_step, shortened
+from oldphoto_core.training.progress.pace import cpu_seconds_a_step, shortened
 
 CONFIG = PaperConfig(budget=1800)
 

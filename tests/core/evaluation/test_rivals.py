@@ -14,7 +14,7 @@ from oldphoto_core.evaluation.early_stop import MovingVariance
 from oldphoto_core.evaluation.rivals import rival_methods
 from oldphoto_core.evaluation.run import evaluate_models
 from oldphoto_core.evaluation.sequential import SequentialConfig, sequential_restore
-from oldphoto_core.nets.deep_prior import HourglassConfig
+from oldphoto_core.nets.rivals.deep_prior import HourglassConfig
 from oldphoto_core.storage import Bucket
 
 SHORT = DeepPriorConfig(

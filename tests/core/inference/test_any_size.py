@@ -19,7 +19,7 @@ from oldphoto_core.errors import ScanTooLarge, UsageError
 from oldphoto_core.inference import runner
 from oldphoto_core.inference.tiling import Tiles
 from oldphoto_core.nets import preset_named
-from oldphoto_core.nets.published import PublishedRestoration
+from oldphoto_core.nets.official.restoration import PublishedRestoration
 from oldphoto_core.restoration import NetworkOptions
 from oldphoto_core.scans import RawPixels
 
@@ -65,7 +65,7 @@ kept = lru_cache(maxsize=1)(model)
 def shares_weights() -> Iterator[None]:
     """Restorers of one model share what has fewer products, too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "with_fewer_products", lru_cache(maxsize=1)(runner.use_winograd))
+        patch.setattr(runner, "use_winograd", lru_cache(maxsize=1)(runner.use_winograd))
         yield
     kept.cache_clear()
 

@@ -10,11 +10,11 @@ from torch.nn import functional
 from oldphoto_core.errors import UsageError
 from oldphoto_core.nets import count_parameters
 from oldphoto_core.nets.architectures import architecture_named
-from oldphoto_core.nets.faces import FaceGenerator, SpadeBlock
 from oldphoto_core.nets.nonlocal_attention import PartialNonlocal
+from oldphoto_core.nets.official.faces import FaceGenerator, SpadeBlock
+from oldphoto_core.nets.official.masks import blended_mask, nonlocal_mask
+from oldphoto_core.nets.official.patch_attention import PatchAttentionMapping, compose
 from oldphoto_core.nets.padding import mirrored, side_for
-from oldphoto_core.nets.patch_attention import PatchAttentionMapping, compose
-from oldphoto_core.nets.published_masks import blended_mask, nonlocal_mask
 from oldphoto_core.nets.scratch_unet import BlurredHalving, ScratchUNet
 
 
@@ -82,7 +82,7 @@ def test_60_percent_of_a_patch_may_be_damaged() -> None:
 
 
 def test_the_matrix_of_all_patches_is_never_formed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("oldphoto_core.nets.patch_attention.SCORES", 2**16)
+    monkeypatch.setattr("oldphoto_core.nets.official.patch_attention.SCORES", 2**16)
     features, damaged = torch.randn(4, 128, 128), torch.zeros(1, 128, 128)
     damaged[:, :64] = 1
     with torch.profiler.profile(profile_memory=True) as profile:

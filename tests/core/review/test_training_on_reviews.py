@@ -25,10 +25,10 @@ from oldphoto_core.reviews.shares import Reviewed, reviewed_by_model
 from oldphoto_core.reviews.store import Reviews, review_key
 from oldphoto_core.reviews.table import import_csv
 from oldphoto_core.storage import Bucket, read_ledger
-from oldphoto_core.training.data import PhotoSet
 from oldphoto_core.training.defaults import default_config
 from oldphoto_core.training.detection import DetectionBatches
-from oldphoto_core.training.reviewed import CORRECTIONS, CorrectedSet, corrected_photos, read_corrected
+from oldphoto_core.training.photos.batches import PhotoSet
+from oldphoto_core.training.photos.reviewed import CORRECTIONS, CorrectedSet, corrected_photos, read_corrected
 from oldphoto_core.training.run import configs_for, train_stage
 
 TINY: dict[str, Any] = {

@@ -12,7 +12,7 @@ from runs import put, restore
 from oldphoto_core.custody import audit
 from oldphoto_core.storage import Bucket, read_ledger
 from oldphoto_core.storage.keys import FOLDINGS, folded
-from oldphoto_core.storage.local import LocalStore
+from oldphoto_core.storage.local.store import LocalStore
 
 KEYS = ["Box/1.png", "box/1.png", "IMG_1.JPG", "img_1.jpg", "\u00e9.png", "e\u0301.png", "other.png"]
 

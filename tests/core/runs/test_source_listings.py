@@ -17,7 +17,8 @@ from oldphoto_core.errors import StorageError
 from oldphoto_core.inventory import examine
 from oldphoto_core.restoration import job_of
 from oldphoto_core.runs.dry_run import check
-from oldphoto_core.storage import Bucket, local_listing, read_ledger
+from oldphoto_core.storage import Bucket, read_ledger
+from oldphoto_core.storage.local.store import listing as local_listing
 
 NOBODY = 65534
 LISTED = """

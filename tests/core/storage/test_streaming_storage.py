@@ -17,7 +17,7 @@ from full_disk import full_disk
 
 from oldphoto_core.errors import ChangedWhileReading, SourceMissing, StorageError, UnsafeKey, WriteFailed
 from oldphoto_core.storage import Bucket, s3
-from oldphoto_core.storage.local import LocalStore
+from oldphoto_core.storage.local.store import LocalStore
 
 LARGE = bytes(range(256)) * 80_000
 """20 MB: more than one chunk."""

@@ -18,7 +18,7 @@ from oldphoto_core.training import default_config, train_stage
 from oldphoto_core.training.ablations import ABLATIONS
 from oldphoto_core.training.assembling import publish
 from oldphoto_core.training.config import StageConfig
-from oldphoto_core.training.data import Batches, PhotoSet
+from oldphoto_core.training.photos.batches import Batches, PhotoSet
 from oldphoto_core.training.run import configs_for
 
 SHORT: dict[str, Any] = {

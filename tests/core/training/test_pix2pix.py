@@ -17,11 +17,11 @@ from oldphoto_core.evaluation import EvaluationConfig
 from oldphoto_core.evaluation.run import evaluate_models
 from oldphoto_core.inference.restorer import Restorer
 from oldphoto_core.nets import preset_named
-from oldphoto_core.nets.pix2pix import Pix2Pix, Pix2PixConfig
+from oldphoto_core.nets.rivals.pix2pix import Pix2Pix, Pix2PixConfig
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training import default_config, train_stage
 from oldphoto_core.training.assembling import publish_baseline
-from oldphoto_core.training.data import Batches, PhotoSet
+from oldphoto_core.training.photos.batches import Batches, PhotoSet
 
 TINY: dict[str, Any] = {
     "steps": 6, "batch": 4, "crop": 32, "validate_every": 3, "validation_crops": 2, "checkpoint_every": 2,

@@ -18,14 +18,14 @@ from oldphoto_core.evaluation.run import evaluate_models
 from oldphoto_core.inference.restorer import Restorer
 from oldphoto_core.nets import count_flops, preset_named
 from oldphoto_core.nets.architectures import BASELINES, architecture_named
-from oldphoto_core.nets.cyclegan import CycleGanConfig
-from oldphoto_core.nets.operation_attention import OperationAttentionConfig
 from oldphoto_core.nets.presets import PRESETS
+from oldphoto_core.nets.rivals.cyclegan import CycleGanConfig
+from oldphoto_core.nets.rivals.operation_attention import OperationAttentionConfig
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training import default_config, train_stage
 from oldphoto_core.training.assembling import publish_baseline
 from oldphoto_core.training.config import StageConfig
-from oldphoto_core.training.data import Batches, PhotoSet
+from oldphoto_core.training.photos.batches import Batches, PhotoSet
 from oldphoto_core.training.rivals.image_history import ImageHistory
 
 RIVALS = ("cyclegan", "attention")

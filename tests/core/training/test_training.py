@@ -29,9 +29,9 @@ from oldphoto_core.nets.presets import PRESETS, preset_named
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training import STAGES, default_config, train_all, train_stage
 from oldphoto_core.training.config import Ramp, StageConfig, config_from_record
-from oldphoto_core.training.data import Batches, PhotoSet, split_keys
-from oldphoto_core.training.history import History
 from oldphoto_core.training.loop import refuse_other_config
+from oldphoto_core.training.photos.batches import Batches, PhotoSet, split_keys
+from oldphoto_core.training.progress.history import History
 from oldphoto_core.training.run import configs_for
 from oldphoto_core.training.stages import make_stage
 

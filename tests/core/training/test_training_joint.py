@@ -24,10 +24,10 @@ from oldphoto_core.storage import Bucket
 from oldphoto_core.training import default_config, train_stage
 from oldphoto_core.training.assembling import publish
 from oldphoto_core.training.config import TRIPLET, Ramp, StageConfig
-from oldphoto_core.training.cutting import reduced_crop
-from oldphoto_core.training.data import Batch, Batches, PhotoSet
 from oldphoto_core.training.joint import balanced
-from oldphoto_core.training.pair_set import with_pairs
+from oldphoto_core.training.photos.batches import Batch, Batches, PhotoSet
+from oldphoto_core.training.photos.cutting import reduced_crop
+from oldphoto_core.training.photos.pair_set import with_pairs
 from oldphoto_core.training.provenance import pinned
 from oldphoto_core.training.run import configs_for
 

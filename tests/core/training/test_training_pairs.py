@@ -34,9 +34,9 @@ from oldphoto_core.errors import ConfigError, SourceMissing, StorageError, Train
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training import default_config, train_stage
 from oldphoto_core.training.config import Ramp, StageConfig
-from oldphoto_core.training.data import Batches, PhotoSet
 from oldphoto_core.training.detection import DetectionBatches
-from oldphoto_core.training.pair_set import HeldOut, PairSet, with_pairs
+from oldphoto_core.training.photos.batches import Batches, PhotoSet
+from oldphoto_core.training.photos.pair_set import HeldOut, PairSet, with_pairs
 from oldphoto_core.training.process_group import ProcessGroup
 
 TINY: dict[str, Any] = {

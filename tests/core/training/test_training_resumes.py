@@ -28,8 +28,8 @@ from oldphoto_core.storage.lease import Lease
 from oldphoto_core.training import default_config, train_stage
 from oldphoto_core.training.checkpoint_store import CheckpointStore
 from oldphoto_core.training.config import Ramp
-from oldphoto_core.training.data import Batches, PhotoSet
 from oldphoto_core.training.joint import JointStage
+from oldphoto_core.training.photos.batches import Batches, PhotoSet
 from oldphoto_core.training.stages import make_stage
 
 TINY: dict[str, Any] = {

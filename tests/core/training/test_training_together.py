@@ -21,8 +21,8 @@ from oldphoto_core.nets import preset_named
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training import compiling, default_config, train_stage
 from oldphoto_core.training.config import Ramp, StageConfig
-from oldphoto_core.training.data import Batches, PhotoSet
 from oldphoto_core.training.loop import Progress
+from oldphoto_core.training.photos.batches import Batches, PhotoSet
 from oldphoto_core.training.process import config_from_json, train_in_processes
 from oldphoto_core.training.process_group import ProcessGroup, own_device
 from oldphoto_core.training.stages import make_stage

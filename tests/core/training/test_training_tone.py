@@ -23,8 +23,8 @@ from oldphoto_core.storage import Bucket
 from oldphoto_core.training import default_config, train_stage
 from oldphoto_core.training.assembling import adopt, publish
 from oldphoto_core.training.config import TRIPLET, Ramp, StageConfig, config_from_record
-from oldphoto_core.training.data import Batch, PhotoSet
-from oldphoto_core.training.pair_set import PairSet, with_pairs
+from oldphoto_core.training.photos.batches import Batch, PhotoSet
+from oldphoto_core.training.photos.pair_set import PairSet, with_pairs
 from oldphoto_core.training.run import configs_for
 from oldphoto_core.training.tone import ToneBatches, ToneStage
 from oldphoto_core.training.tone.distance import colour_distance

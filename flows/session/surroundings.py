@@ -6,7 +6,7 @@ import getpass
 import os
 from collections.abc import Callable
 
-from flows.logs import log_safely
+from flows.session.logs import log_safely
 from oldphoto_core.folders import home_folder, private_folder
 from oldphoto_core.proxies import bypass_loopback
 

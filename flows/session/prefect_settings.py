@@ -28,7 +28,7 @@ _QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_CLI_PROMPT": "false",
-    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # what the tag WATCHED of flows.server promises
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # what the tag WATCHED of flows.session.server promises
     "DASK_LOGGING__DISTRIBUTED": "error",
 }
 _OF_A_RUN = frozenset({"debug_mode", "deployments", "experiments", "flows", "results", "runner", "tasks", "testing"})

@@ -1,4 +1,4 @@
-"""`python -m flows.temporary_server`: Prefect's API on a free loopback port, for as long as its parent lives.
+"""`python -m flows.session.temporary_server`: Prefect's API on a free loopback port, for as long as its parent lives.
 
 The first line on stdout is the port. The end of stdin is the end of the server: it comes when the parent closes it,
 exits, or is killed, so no server outlives the run it was started for.

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from oldphoto_core.nets.blocks import ResnetBlock
 from oldphoto_core.nets.mapping import PAPER_WIDTHS, paper_way_in, paper_way_out
-from oldphoto_core.nets.published_masks import blended_mask
+from oldphoto_core.nets.official.masks import blended_mask
 
 DAMAGED_SHARE = 0.6
 """A patch is damaged when more than this share of its positions is."""

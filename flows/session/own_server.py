@@ -1,4 +1,4 @@
-"""The temporary Prefect server of this process: `flows/temporary_server.py` from the outside.
+"""The temporary Prefect server of this process: `flows/session/temporary_server.py` from the outside.
 
 Its database lies in the user's cache folder (never in `~/.prefect`), so that only the first run pays for creating it. A
 second command at the same time gets a throw-away database. Nobody without this process's secret gets an answer.
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from flows.prefect_settings import own_home
+from flows.session.prefect_settings import own_home
 from oldphoto_core.errors import OldPhotoError
 from oldphoto_core.folders import private_folder
 
@@ -44,7 +44,7 @@ class TemporaryServer:
         self._url = ""
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "flows.temporary_server"],
+                [sys.executable, "-P", "-m", "flows.session.temporary_server"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from flows.own_server import PrefectUnavailable, TemporaryServer, answers
-from flows.prefect_settings import import_prefect, taken_back
+from flows.session.own_server import PrefectUnavailable, TemporaryServer, answers
+from flows.session.prefect_settings import import_prefect, taken_back
 from oldphoto_core.pipeline.threads import share_arenas
 
 SECONDS_TO_ANSWER = 90.0

@@ -19,8 +19,8 @@ from oldphoto_core.errors import ConfigError, ScanError, TrainingError
 from oldphoto_core.scans import read_scan
 from oldphoto_core.scans.convert import to_rgb8
 from oldphoto_core.training.config import UNDEGRADED
-from oldphoto_core.training.cutting import Mask, Photo, fine_detail, reduced_crop, reflected, window
-from oldphoto_core.training.pair_set import PairSet
+from oldphoto_core.training.photos.cutting import Mask, Photo, fine_detail, reduced_crop, reflected, window
+from oldphoto_core.training.photos.pair_set import PairSet
 from oldphoto_core.training.process_group import ALONE, ProcessGroup
 
 if TYPE_CHECKING:

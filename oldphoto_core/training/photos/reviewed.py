@@ -20,7 +20,7 @@ from oldphoto_core.scans import read_scan
 from oldphoto_core.scans.convert import to_rgb8
 from oldphoto_core.storage import Bucket
 from oldphoto_core.storage.parallel import SMALL_THREADS, map_objects
-from oldphoto_core.training.cutting import Mask, Photo
+from oldphoto_core.training.photos.cutting import Mask, Photo
 
 CORRECTIONS = "reviews.json"
 """In the folder of a stage: the corrections that its training began with. Decisions may be added meanwhile."""

@@ -32,7 +32,7 @@ from oldphoto_core.degradation import (
     turned_grey,
 )
 from oldphoto_core.errors import ConfigError, TrainingError
-from oldphoto_core.training.cutting import reflected
+from oldphoto_core.training.photos.cutting import reflected
 
 if TYPE_CHECKING:
     from oldphoto_core.training.config import StageConfig

@@ -11,13 +11,13 @@ from torch import nn
 
 from oldphoto_core.devices import keep_freed_memory, resolve_device
 from oldphoto_core.nets.architectures import BASELINES
-from oldphoto_core.nets.cyclegan import BothWays
 from oldphoto_core.nets.presets import preset_named
+from oldphoto_core.nets.rivals.cyclegan import BothWays
 from oldphoto_core.nets.tone import ToneNet
 from oldphoto_core.storage import Bucket
 from oldphoto_core.training.config import Ramp, StageConfig
-from oldphoto_core.training.data import Batches
 from oldphoto_core.training.joint import JointStage
+from oldphoto_core.training.photos.batches import Batches
 from oldphoto_core.training.pix2pix import Pix2PixStage
 from oldphoto_core.training.provenance import pinned
 from oldphoto_core.training.rivals import CycleGanStage

@@ -23,8 +23,8 @@ from oldphoto_core.errors import (
 )
 from oldphoto_core.storage.folders import Folder, open_folder
 from oldphoto_core.storage.keys import Folding, file_name, is_temporary, key_of, printable, shown
-from oldphoto_core.storage.local_files import READ, NoLinks, check_name, create_link, regular, write_verified
-from oldphoto_core.storage.local_listing import as_object, links_to_folders, version_of, walk
+from oldphoto_core.storage.local.files import READ, NoLinks, check_name, create_link, regular, write_verified
+from oldphoto_core.storage.local.listing import as_object, links_to_folders, version_of, walk
 from oldphoto_core.storage.store import ObjectInfo, Unfinished, chunks_of, why
 from oldphoto_core.storage.temporary import temporary_name
 

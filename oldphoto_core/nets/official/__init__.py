@@ -1,0 +1,1 @@
+"""The published networks, layer by layer, so that their checkpoints fit."""

@@ -1,0 +1,1 @@
+"""Folders of this machine, and drives that it mounts, as buckets."""

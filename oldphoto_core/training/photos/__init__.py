@@ -1,0 +1,1 @@
+"""From photographs, pairs and reviewed masks to batches."""
