@@ -122,8 +122,8 @@ def test_a_name_that_the_terminal_cannot_encode_is_spelled_out(tmp_path: Path) -
 def test_warnings_that_no_handler_takes_stay_on_their_line() -> None:
     code = """
 import logging, sys
-from flows.session.surroundings import settle_in
-settle_in()
+from flows.session.surroundings import prepare_process
+prepare_process()
 log = logging.getLogger("a.library")
 log.warning("odd: %s", sys.argv[1])
 try:

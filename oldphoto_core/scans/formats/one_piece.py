@@ -34,7 +34,7 @@ def one_piece_reader(
 
     Args:
         title: Name of the format for people.
-        check_whole, read_carried, compression: As in `Reader`.
+        check_whole, read_container_metadata, compression: As in `Reader`.
         read_header, check_kind, decode: As in `WholeDecoder`; the number of pixels is judged here.
         stored_header: As in `WholeDecoder`; None: as decoded.
     """

@@ -123,7 +123,7 @@ class Decoders:
     def read_technical_metadata(
         self, file: bytes | Path, *, page: int | None = None, seconds: float = FILE_SECONDS
     ) -> technical_metadata.TechnicalMetadata:
-        """`facts.read_technical_metadata`.
+        """`technical_metadata.read_technical_metadata`.
 
         Raises:
             CrashesDecoder, TimedOut, ScanError: as `read_header`.

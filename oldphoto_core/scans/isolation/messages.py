@@ -28,7 +28,7 @@ MOST_BYTES = 16 * 2**20
 """Of a message without what belongs behind it. What JSON makes of them may take some thirty times as much memory."""
 MOST_BLOB_BYTES = 64 * 2**20
 """Of metadata and profiles that belong behind a message, the size of the file that it is about not counted."""
-_HEAD = struct.Struct("<16sQQ")
+_HEAD = struct.Struct("<24sQQ")
 _CLOSED_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 

@@ -223,7 +223,8 @@ def test_a_run_that_does_not_exist_is_named_with_those_that_do(target: Bucket) -
 KILLED = """
 import os, signal, sys, threading
 from oldphoto_core.custody import plan_rollback, roll_back
-from oldphoto_core.storage import Bucket, local
+from oldphoto_core.storage import Bucket
+from oldphoto_core.storage.local import store as local
 
 removals, one_by_one = 0, threading.Lock()
 delete = local.LocalStore.delete

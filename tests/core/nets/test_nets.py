@@ -10,6 +10,7 @@ from oldphoto_core.errors import ConfigError, UsageError
 from oldphoto_core.nets import PRESETS, count_flops, count_parameters, preset_named
 from oldphoto_core.nets.discriminators import ImageDiscriminator, LatentDiscriminator, feature_matching, lsgan
 from oldphoto_core.nets.mapping import CompactMapping, CompactMappingConfig
+from oldphoto_core.nets.noise_level import noise_level
 from oldphoto_core.nets.nonlocal_attention import PartialNonlocal
 from oldphoto_core.nets.vae import CompactVAEConfig, mask_to_latent
 
@@ -138,7 +139,9 @@ def test_a_tile_is_seen_as_it_is_within_the_whole(name: str, detail: bool) -> No
     side = 2 * preset.halo + 32
     image = torch.rand(1, 3, 64, side + 256) * 2 - 1
     with torch.inference_mode():
-        whole, tile = network(image), network(image[..., 128 : 128 + side])
+        # what no tile can know of the whole is given to both
+        noise = noise_level(image)
+        whole, tile = network(image, None, noise), network(image[..., 128 : 128 + side], None, noise)
     inside = slice(preset.halo, side - preset.halo)
     assert torch.allclose(whole[..., 128 : 128 + side][..., inside], tile[..., inside], atol=1e-5)
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from oldphoto_core.training.photos.batches import Batch
 from torch import Tensor
 
 from oldphoto_core.canvas import ArrayCanvas
@@ -18,6 +17,7 @@ from oldphoto_core.nets.detail import DetailConfig, DetailPath
 from oldphoto_core.nets.noise_level import added_noise_level, noise_level
 from oldphoto_core.nets.presets import preset_named
 from oldphoto_core.training.joint import judged_noise
+from oldphoto_core.training.photos.batches import Batch
 
 FINE, COARSE = 0.800, 0.273
 """Shares of white noise in the two scales: roots of the sums of squared coefficients of their filters."""

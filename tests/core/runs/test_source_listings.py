@@ -18,7 +18,7 @@ from oldphoto_core.inventory import examine
 from oldphoto_core.restoration import job_of
 from oldphoto_core.runs.dry_run import check
 from oldphoto_core.storage import Bucket, read_ledger
-from oldphoto_core.storage.local.store import listing as local_listing
+from oldphoto_core.storage.local import listing as local_listing
 
 NOBODY = 65534
 LISTED = """

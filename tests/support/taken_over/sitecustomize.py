@@ -31,7 +31,7 @@ def line():
 
 def say(name, body=b"", blobs=b"", *, size=None):
     size = len(body) if size is None else size
-    line().sendall(struct.pack("<16sQQ", name, size, len(blobs)) + body + blobs)
+    line().sendall(struct.pack("<24sQQ", name, size, len(blobs)) + body + blobs)
 
 
 @attack
