@@ -90,6 +90,9 @@ def restore(
     strength: Annotated[
         float, Field(ge=0, le=1, description="How much of the restoration is taken where nothing is damaged")
     ] = OPTIONS.strength,
+    denoise: Annotated[
+        float, Field(ge=0, le=1, description="How much of a photo's noise counts as noise; less keeps fine texture")
+    ] = OPTIONS.denoise,
     operator: Annotated[str, Field(description="Who is named in the records")] = DEFAULTS.operator,
     report: Annotated[bool, Field(description="Make thumbnails, and a report to look at")] = OPTIONS.report,
     max_megapixels: Annotated[float, Field(gt=0, description="Larger photos fail")] = OPTIONS.max_megapixels,

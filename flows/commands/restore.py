@@ -99,6 +99,10 @@ def restore(
         float,
         typer.Option(min=0.0, max=1.0, help="How much of the restoration is taken where nothing is damaged."),
     ] = OPTIONS.strength,
+    denoise: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="How much of a photo's noise counts as noise; less keeps fine texture."),
+    ] = OPTIONS.denoise,
     existing: Annotated[
         ExistingPolicy, typer.Option(help="What to do about results that are there already.")
     ] = OPTIONS.existing,

@@ -26,6 +26,7 @@ from oldphoto_core.inference.toning import Draft, finish, seen_by_network
 from oldphoto_core.nets.architectures import PUBLISHED
 from oldphoto_core.nets.tone import ToneNet
 from oldphoto_core.tone import Colours, ToneOptions, colours_of
+from oldphoto_core.tone.options import DEFAULT_DENOISE
 from oldphoto_core.tone.prediction import with_toning
 
 _log = logging.getLogger("oldphoto.restorer")
@@ -216,7 +217,8 @@ class Restorer:
                 f"{self.max_megapixels:.1f}; raise the bound"
             )
         colours = colours or self.colours_of(photo, mask)
-        through_network = partial(self._through_network, self.arithmetic(photo.dtype), on_progress or _nobody)
+        denoise = DEFAULT_DENOISE if colours is None else colours.options.denoise
+        through_network = partial(self._through_network, self.arithmetic(photo.dtype), denoise, on_progress or _nobody)
         if colours is None:
             through_network(photo, result, mask)
             return
@@ -226,7 +228,13 @@ class Restorer:
             finish(draft.pixels, result, mask, colours, seen)
 
     def _through_network(
-        self, arithmetic: Arithmetic, on_progress: OnProgress, photo: Canvas, result: Canvas, mask: Canvas | None
+        self,
+        arithmetic: Arithmetic,
+        denoise: float,
+        on_progress: OnProgress,
+        photo: Canvas,
+        result: Canvas,
+        mask: Canvas | None,
     ) -> None:
         height, width = photo.shape[:2]
         runner = self._runner
@@ -236,7 +244,7 @@ class Restorer:
         )  # fmt: skip
         while True:
             try:
-                return runner.restore(subject, result, arithmetic, on_progress)
+                return runner.restore(subject, result, arithmetic, denoise, on_progress)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise

@@ -85,11 +85,16 @@ class Runner:
         return True
 
     def restore(
-        self, subject: Subject, result: Canvas, arithmetic: Arithmetic, on_part: Callable[[int, int], None]
+        self,
+        subject: Subject,
+        result: Canvas,
+        arithmetic: Arithmetic,
+        denoise: float,
+        on_part: Callable[[int, int], None],
     ) -> None:
-        """Whole if it fits, in tiles or layer by layer if not."""
+        """Whole if it fits, in tiles or layer by layer if not; `denoise` as of `ToneOptions`."""
         with torch.inference_mode():
-            noise = noise_of(subject) if self._sees_noise else None
+            noise = denoise * noise_of(subject) if self._sees_noise else None
             if subject.height * subject.width <= self._pixels:
                 self._whole(subject, result, arithmetic, noise)
                 on_part(1, 1)

@@ -94,6 +94,10 @@ class RestoreOptions:
     """How much of the restoration is taken where nothing is damaged, from 0 to 1; the rest is the photo itself, with
     tone and tint applied. What is damaged is always restored."""
 
+    denoise: float = _TONE.denoise
+    """How much of a photo's measured noise counts as noise, from 0 (fine texture is kept, and grain with it) to 1.
+    Models that are not told of noise restore as they were trained."""
+
     existing: ExistingPolicy = "skip"
     """A derivative that is there already: leave it if up to date or not ours, do it again, or stop at once."""
 
@@ -152,6 +156,7 @@ class RestoreOptions:
                 f"tone is {self.tone} in mode scratches, where all that is not damaged stays the master's; give 0"
             )
         _check_share("strength", self.strength)
+        _check_share("denoise", self.denoise)
         if self.mode == "scratches" and self.strength != 1:
             raise ConfigError(
                 f"strength is {self.strength} in mode scratches, where all that is not damaged stays the master's; give"
@@ -174,8 +179,8 @@ class RestoreOptions:
     def digest(self, mask_version: str = "", detector_digest: str = "") -> str:
         """Of what changes a derivative besides its master and the network: 16 hex digits of a sha256.
 
-        That is the format, the mode, the pages, the growth allowed, colour, tint, tone, strength, the version of its
-        mask, and, where one is used, the detector, its sensitivity and whether frames are looked for. Nobody knows yet
+        That is the format, the mode, the pages, the growth allowed, colour, tint, tone, strength, denoise, the version
+        of its mask, and, where one is used, the detector, its sensitivity and whether frames are looked for. Nobody knows yet
         how many pages the master has, so the pages count for every file. A photo is either refused by `max_damage` or
         not, so that changes no derivative.
         """
@@ -195,6 +200,8 @@ class RestoreOptions:
             relevant["tone"] = self.tone
         if self.strength != 1:
             relevant["strength"] = self.strength
+        if self.denoise != _TONE.denoise:
+            relevant["denoise"] = self.denoise
         if self.detect and detector_digest:
             relevant["detector"] = detector_digest
             if self.sensitivity != "normal":
@@ -216,6 +223,7 @@ class RestoreOptions:
             tint=self.tint,
             tone=self.tone,
             strength=self.strength,
+            denoise=self.denoise,
             own_tone=self.mode == "scratches",
         )
 

@@ -32,7 +32,7 @@ _SPREAD = "its samples were spread over 16 bits before anything else"
 """The same of 9 to 15 bits."""
 
 _ALWAYS_NAMED = ("mode", "format", "max_growth", "detect", "max_damage", "colour", "tint")
-_NAMED_IF_GIVEN = ("pages", "sensitivity", "frame", "tone")
+_NAMED_IF_GIVEN = ("pages", "sensitivity", "frame", "tone", "denoise")
 """Options of a record."""
 
 

@@ -149,10 +149,7 @@ class Decoders:
             CrashesDecoder, TimedOut, ScanError: as `read_header`.
         """
         request = Request(what="scan", path=_path_of(file), max_pixels=max_pixels, page=page, seconds=seconds)
-        try:
-            return self._decoded(request, file)[0]
-        except NotStarted:
-            return reader.read_scan(file, max_pixels=max_pixels, page=page)
+        return self._decoded(request, file)[0]
 
     def read_scan_and_facts(
         self,
@@ -170,22 +167,21 @@ class Decoders:
         request = Request(
             what="scan", path=_path_of(file), max_pixels=max_pixels, page=page, seconds=seconds, facts=True
         )
-        try:
-            scan, found = self._decoded(request, file)
-        except NotStarted:
-            return reader.read_scan(file, max_pixels=max_pixels, page=page), technical_metadata.read_technical_metadata(
-                file, page
-            )
+        scan, found = self._decoded(request, file)
         assert found is not None
         return scan, found
 
     def _decoded(
         self, request: Request, file: bytes | Path
     ) -> tuple[Scan, technical_metadata.TechnicalMetadata | None]:
-        """Raises NotStarted where there is no process to ask."""
+        """The scan, and its facts if the request asks for them; read here where there is no process to ask."""
         size = _most_pixels(request.max_pixels) * BYTES_PER_PIXEL
         with room(size) as memory:
-            reply = self._pool.ask(replace(request, room=size), file, memory)
+            try:
+                reply = self._pool.ask(replace(request, room=size), file, memory)
+            except NotStarted:
+                scan = reader.read_scan(file, max_pixels=request.max_pixels, page=request.page)
+                return scan, _facts_of(request, file)
             assert isinstance(reply, Reply)
             with _trusted(request.max_pixels, reply):
                 pixels, *alpha = planes_of(memory, [plane for plane in (reply.pixels, reply.alpha) if plane])
@@ -207,10 +203,7 @@ class Decoders:
             CrashesDecoder, TimedOut, ScanError: as `read_header`; nothing is left in the folder.
         """
         request = Request(what="spool", path=_path_of(path), max_pixels=max_pixels, page=page, seconds=seconds)
-        try:
-            return self._spooled(request, path, folder)[0]
-        except NotStarted:
-            return reader.spool_scan(path, folder, max_pixels=max_pixels, page=page)
+        return self._spooled(request, path, folder)[0]
 
     def spool_scan_and_facts(
         self,
@@ -225,19 +218,14 @@ class Decoders:
         request = Request(
             what="spool", path=_path_of(path), max_pixels=max_pixels, page=page, seconds=seconds, facts=True
         )
-        try:
-            scan, found = self._spooled(request, path, folder)
-        except NotStarted:
-            return reader.spool_scan(
-                path, folder, max_pixels=max_pixels, page=page
-            ), technical_metadata.read_technical_metadata(path, page)
+        scan, found = self._spooled(request, path, folder)
         assert found is not None
         return scan, found
 
     def _spooled(
         self, request: Request, path: Path, folder: Path
     ) -> tuple[SpooledScan, technical_metadata.TechnicalMetadata | None]:
-        """Raises NotStarted where there is no process to ask."""
+        """As `_decoded`."""
         size = _most_pixels(request.max_pixels) * BYTES_PER_PIXEL
         with room(size) as memory:
             spooling = Spooling(folder, memory, request.max_pixels)
@@ -246,6 +234,10 @@ class Decoders:
                 assert isinstance(reply, Reply)
                 with _trusted(request.max_pixels, reply):
                     pixels, alpha = spooling.files(reply.pixels, reply.alpha)
+            except NotStarted:
+                spooling.discard()
+                here = reader.spool_scan(path, folder, max_pixels=request.max_pixels, page=request.page)
+                return here, _facts_of(request, path)
             except BaseException:
                 spooling.discard()
                 raise
@@ -263,6 +255,10 @@ class Decoders:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _facts_of(request: Request, file: bytes | Path) -> technical_metadata.TechnicalMetadata | None:
+    return technical_metadata.read_technical_metadata(file, request.page) if request.facts else None
 
 
 def _path_of(file: bytes | Path) -> str:

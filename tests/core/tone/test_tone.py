@@ -127,7 +127,7 @@ def test_a_colour_photo_stays_in_colour() -> None:
 @pytest.mark.parametrize("look", [neutral, lambda: painted(neutral())])
 def test_clouds_of_brightness_are_taken_back(look) -> None:  # type: ignore[no-untyped-def]
     pixels, cloudy = ArrayCanvas(look()), ArrayCanvas(np.empty((*SIZE, 3), np.uint8))
-    restorer()._through_network("float32", lambda _done, _total: None, pixels, cloudy, None)
+    restorer()._through_network("float32", 1.0, lambda _done, _total: None, pixels, cloudy, None)
     even = ArrayCanvas(restorer().restore(look()))
     assert measure(pixels, cloudy).blotch > 1.0
     assert measure(pixels, even).blotch < 0.2 * measure(pixels, cloudy).blotch
