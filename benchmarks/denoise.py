@@ -3,8 +3,8 @@
     python benchmarks/denoise.py CLEAN MODEL [--holdout 5] [--photos 24] [--crop 256]
 
 Photos are halved, if they are large enough, and degraded without damage: as `archive`, as `archive` ages what was well
-kept, and as `published`. Printed are structure PSNR (at most 50 dB counts) and LPIPS against the toned photo. Photos that
-were well kept show what a restoration takes from photos that hardly need one.
+kept, and as `published`. Printed are structure PSNR (at most 50 dB counts) and LPIPS against the toned photo. Photos
+that were well kept show what a restoration takes from photos that hardly need one. All are restored as in colour.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def main() -> None:
             made = degrade(centre(photo, args.crop), recipe.undamaged(), item_rng(SEED, key))
             shown = {"degraded": made.image}
             for share in SHARES:
-                options = ToneOptions(tone=0.0, denoise=share)
+                options = ToneOptions(tone=0.0, colour="colour", denoise=share)
                 shown[f"{share:g}"] = restorer.restore(made.image, made.mask, options=options)
             for name, pixels in shown.items():
                 pair = unit(pixels), unit(made.toned)

@@ -180,9 +180,9 @@ class RestoreOptions:
         """Of what changes a derivative besides its master and the network: 16 hex digits of a sha256.
 
         That is the format, the mode, the pages, the growth allowed, colour, tint, tone, strength, denoise, the version
-        of its mask, and, where one is used, the detector, its sensitivity and whether frames are looked for. Nobody knows yet
-        how many pages the master has, so the pages count for every file. A photo is either refused by `max_damage` or
-        not, so that changes no derivative.
+        of its mask, and, where one is used, the detector, its sensitivity and whether frames are looked for. Nobody
+        knows yet how many pages the master has, so the pages count for every file. A photo is either refused by
+        `max_damage` or not, so that changes no derivative.
         """
         relevant: dict[str, str | float] = {"format": self.format, "mask": mask_version}
         # left out where they are not used, so that what older versions made counts as made

@@ -13,8 +13,8 @@ Tint = Literal["keep", "neutral"]
 DEFAULT_TONE = 0.5
 """How much of the tone map is applied where nobody says."""
 DEFAULT_DENOISE = 0.35
-"""How much of a photo's noise counts as noise where nobody says. Chosen on held-out photos: the whole of it gains 0.1 dB
-of structure PSNR where much is to be removed, and costs 1.3 dB, and fine texture, where little is (docs/tone.md)."""
+"""How much of a photo's noise counts as noise where nobody says: on held-out photos more gained next to nothing in
+structure PSNR and cost fine texture (`benchmarks/denoise.py`)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
