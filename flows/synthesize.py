@@ -35,14 +35,22 @@ def synthesize(
         chosen = with_film_damage(chosen, Bucket(outlines))
     config = SynthesisConfig(count=count, seed=seed, crop=crop, pairs_per_shard=pairs_per_shard, recipe=chosen)
     shards = plan_shards(Bucket(clean), config)
-    with CountProgress("synthesizing", sum(len(shard.keys) for shard in shards)) as done:
+    total = sum(len(shard.keys) for shard in shards)
+    finished: dict[str, int] = {}
+    with CountProgress("synthesizing", total) as show:
+
+        def on_shard(sidecar: dict[str, Any]) -> None:
+            # by name: a task that is retried goes through the shards that are there already once more
+            finished[sidecar["shard"]] = sidecar["items"] + len(sidecar["failed"])
+            show(sum(finished.values()), total)
+
         result = synthesize_shards(
             shards,
             clean,
             target,
-            lambda sidecar: done.advance(sidecar["items"] + len(sidecar["failed"])),
+            on_shard,
             dask,
-            lambda link: done.note(f"Dask dashboard: {link}"),
+            lambda link: show.note(f"Dask dashboard: {link}"),
         )
     create_table_artifact(
         key="synthesize",

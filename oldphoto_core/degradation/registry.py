@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, asdict, fields, is_dataclass, replace
 from typing import Any, get_type_hints
 
@@ -14,12 +14,17 @@ from oldphoto_core.degradation.structured import ScratchMasks
 from oldphoto_core.errors import ConfigError, UsageError
 
 RECIPES: dict[str, type[Recipe]] = {recipe.name: recipe for recipe in (PublishedRecipe, ArchiveRecipe, MixedRecipe)}
-"""Recipes that users can name."""
+"""Recipes by the names that records have."""
+VARIANTS: dict[str, Callable[[], Recipe]] = {"well-kept": lambda: ArchiveRecipe().well_kept()}
+"""More names for users. `well-kept`: `archive` of photos that lost little: what does restoring take from them?"""
 
 
 def recipe_named(name: str) -> Recipe:
-    """The recipe called `name` with its default ranges; UsageError lists those there are."""
-    return _class_named(name)()
+    """The recipe called `name` with its default ranges, or the variant; UsageError lists those there are."""
+    known: dict[str, Callable[[], Recipe]] = {**RECIPES, **VARIANTS}
+    if name not in known:
+        raise UsageError(f"no recipe is called {name!r}; there are: {', '.join(sorted(known))}")
+    return known[name]()
 
 
 def recipe_record(recipe: Recipe) -> dict[str, Any]:
@@ -41,7 +46,7 @@ def recipe_from_record(record: Mapping[str, Any]) -> Recipe:
 
 def _class_named(name: str) -> type[Recipe]:
     if name not in RECIPES:
-        raise UsageError(f"no recipe is called {name!r}; there are: {', '.join(sorted(RECIPES))}")
+        raise ConfigError(f"a recorded recipe is called {name!r}; there are: {', '.join(sorted(RECIPES))}")
     return RECIPES[name]
 
 

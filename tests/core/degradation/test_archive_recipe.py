@@ -368,6 +368,11 @@ def test_well_kept_photos_have_finer_grain_and_compression_than_any_other() -> N
     assert 100 > kept.scanning.jpeg.quality[0] > kept.scanning.jpeg.quality[1] == recipe.scanning.jpeg.quality[0]
 
 
+def test_well_kept_photos_are_a_recipe_that_users_can_name() -> None:
+    assert recipe_named("well-kept") == ArchiveRecipe().well_kept()
+    assert recipe_from_record(recipe_record(recipe_named("well-kept"))) == ArchiveRecipe().well_kept()
+
+
 def test_mixed_shows_some_photos_that_are_well_kept() -> None:
     recipe = MixedRecipe(published_share=0.0)
     records = [recipe.degrade(photo(1), item_rng(1, number)).record for number in range(60)]
