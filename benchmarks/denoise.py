@@ -26,7 +26,7 @@ from oldphoto_core.storage import Bucket
 from oldphoto_core.tone import ToneOptions
 
 SEED = 11
-SHARES = (0.0, 0.25, 0.35, 0.5, 0.75, 1.0)
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 MOST_DB = 50.0
 
 

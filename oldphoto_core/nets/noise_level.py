@@ -16,8 +16,10 @@ SCALES = 2
 """Of the wavelet transform: detail of about 1 and of about 2 pixels."""
 BLOCK = 16
 """Side of the blocks whose spread is measured, in pixels."""
-FLATTEST = 0.1
-"""Share of the blocks below whose spread the level lies: few enough to be flat, enough not to be an accident."""
+FLATTEST = 0.02
+"""Share of a photo's blocks below whose spread its level lies: some are flat even where nearly all is leaves."""
+FLATTEST_OF_ADDED = 0.1
+"""The same of what was added to a picture: no texture is in it, and crops of a training have few blocks."""
 HALF = 127.5
 """Levels of 255 in 1 of [-1, 1]."""
 CLIPPED = 16 / HALF
@@ -42,13 +44,13 @@ def noise_level(image: Tensor, mask: Tensor | None = None) -> Tensor:
 
 def added_noise_level(degraded: Tensor, clean: Tensor, mask: Tensor | None = None) -> Tensor:
     """The same of what `degraded` has and `clean` has not, so that no texture counts; both N3HW in [-1, 1]."""
-    return level_of(*spreads(degraded, mask, degraded - clean))
+    return level_of(*spreads(degraded, mask, degraded - clean), FLATTEST_OF_ADDED)
 
 
-def level_of(found: Tensor, counts: Tensor) -> Tensor:
+def level_of(found: Tensor, counts: Tensor, flattest: float = FLATTEST) -> Tensor:
     """The N x 2 of `noise_level` from what `spreads` found, also in several parts of a picture, joined along dim 1."""
     counts = counts | ~counts.any(dim=1, keepdim=True)
-    return torch.nanquantile(found.masked_fill(~counts[..., None], torch.nan), FLATTEST, dim=1)
+    return torch.nanquantile(found.masked_fill(~counts[..., None], torch.nan), flattest, dim=1)
 
 
 def spreads(image: Tensor, mask: Tensor | None = None, of: Tensor | None = None) -> tuple[Tensor, Tensor]:

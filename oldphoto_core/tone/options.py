@@ -12,7 +12,7 @@ Tint = Literal["keep", "neutral"]
 
 DEFAULT_TONE = 0.5
 """How much of the tone map is applied where nobody says."""
-DEFAULT_DENOISE = 0.35
+DEFAULT_DENOISE = 0.5
 """How much of a photo's noise counts as noise where nobody says: on held-out photos more gained next to nothing in
 structure PSNR and cost fine texture (`benchmarks/denoise.py`)."""
 

@@ -42,7 +42,7 @@ def balanced(made: Tensor, clean: Tensor) -> Tensor:
     return USUAL * torch.log1p(distance / KNEE).mean()
 
 
-MISJUDGED = (-0.2, 0.5)
+MISJUDGED = (-0.5, 0.5)
 """Mean and deviation of the logarithm by which the noise level given in training is wrong: as much as `noise_level` of
 a whole photo differs from what was added at one place of it (benchmarks/noise_level.py)."""
 LEAST = 0.5
