@@ -3,10 +3,10 @@
     GET  /, /login, /assets/...                            the page
     GET  /api/queue?filter=&search=&after=                 rows of the queue
     GET  /api/activity                                     what others decided and look at
-    GET  /api/photo?key=                                   one photo, cut into tiles
+    GET  /api/photo?key=&page=                             one photo, or a page of it, cut into tiles
     GET  /api/thumbnail?key=
     GET  /tiles/<id>/<before|after>/<level>/<column>_<row>.jpg
-    GET  /api/mask?id=, PUT /api/mask?id=                  a bit a pixel (`bits`)
+    GET  /api/mask?id=, PUT /api/mask?id=&pages=1,3&base=  a bit a pixel (`bits`), of one page and of several
     POST /api/decide                                       JSON
     POST /api/preview?id=&left=&...                        bits of the mask in, PNG out
 
@@ -105,7 +105,8 @@ class _Routes:
         )
 
     async def photo(self, request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(self._desk.photo, request.query_params.get("key", "")))
+        asked = request.query_params
+        return JSONResponse(await run_in_threadpool(self._desk.photo, asked.get("key", ""), asked.get("page", "1")))
 
     async def thumbnail(self, request: Request) -> Response:
         data = await run_in_threadpool(self._desk.thumbnail, request.query_params.get("key", ""))
@@ -123,8 +124,11 @@ class _Routes:
         return Response(data, media_type="application/octet-stream", headers={"Content-Encoding": "gzip"})
 
     async def put_mask(self, request: Request) -> Response:
+        asked = request.query_params
         data = await _body(request, MOST_BYTES)
-        sha256 = await run_in_threadpool(self._desk.put_mask, request.query_params.get("id", ""), data)
+        sha256 = await run_in_threadpool(
+            self._desk.put_mask, asked.get("id", ""), data, asked.get("pages", "1"), asked.get("base", "")
+        )
         return JSONResponse({"sha256": sha256})
 
     async def decide(self, request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -9,18 +10,21 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from oldphoto_core.desk.bits import packed, unpacked
-from oldphoto_core.desk.pictures import OpenPhoto, Pictures, Which
+from oldphoto_core.desk.masks import Masks
+from oldphoto_core.desk.opened import OpenPhoto, Which
+from oldphoto_core.desk.pictures import Pictures
 from oldphoto_core.desk.preview import CONTEXT, LARGEST, Part, Previewer
 from oldphoto_core.desk.pyramid import TILE
 from oldphoto_core.desk.queue import FILTERS, Queue
 from oldphoto_core.errors import SourceMissing, UsageError
 from oldphoto_core.reports.page.thumbnails import REPORT, thumbnail_stem
-from oldphoto_core.reviews.corrected import store_mask, with_uncorrected
+from oldphoto_core.reviews.corrected import with_uncorrected
 from oldphoto_core.reviews.decision import Decision
 
 TAKEN_SECONDS = 60.0
 """For so long others are told that somebody looks at a photo, after the last sign of it."""
 MOST_TAKEN = 1000
+_PAGE = re.compile(r"[1-9][0-9]{0,5}")
 _DECIDED = ("key", "verdict", "reviewer", "note", "seen", "mask")
 
 
@@ -46,6 +50,7 @@ class Desk:
     ) -> None:
         """`reviewer`: the name that the page begins with."""
         self.queue, self.pictures, self._previewer = queue, pictures, previewer
+        self._masks = Masks(queue, pictures.decoders)
         self._reviewer, self._clock = reviewer, clock
         self._taken: dict[str, _Taken] = {}
         self._lock = threading.Lock()
@@ -85,17 +90,20 @@ class Desk:
             **self._notices(),
         }
 
-    def photo(self, key: str) -> dict[str, Any]:
-        """Open a photo. Raises SourceMissing for a key that no run knows."""
+    def photo(self, key: str, page: str = "1") -> dict[str, Any]:
+        """Open a photo, or a page of it. Raises SourceMissing for a key that no run knows, UsageError for no page."""
         self.queue.photo(key)
+        if not _PAGE.fullmatch(page):
+            raise UsageError(f"page is {page[:40]!r}; give a number from 1")
+        opened = self.pictures.open(key, int(page))
         decision = self.queue.look_again(key)
-        opened = self.pictures.open(key)
         facts = self.queue.run_facts(opened.photo.run_id)
         return {
             **opened.photo.as_dict(),
             **opened.as_dict(),
             "state": self.queue.state(opened.photo),
             "decision": decision.as_dict() if decision else None,
+            "masks": self._masks.exist(opened),
             "mode": facts.get("options", {}).get("mode", "full"),
             "strength": facts.get("options", {}).get("strength", 1.0),
             "tile": TILE,
@@ -118,18 +126,11 @@ class Desk:
 
     def mask(self, name: str) -> bytes:
         """The mask that counts, as `bits.packed`. Raises SourceMissing, ScanError, StorageError."""
-        return packed(self.pictures.mask(self._opened(name)))
+        return packed(self._masks.of(self._opened(name)))
 
-    def put_mask(self, name: str, data: bytes) -> str:
-        """Store a corrected mask; returns its sha256 for the decision that follows. Raises UsageError."""
-        opened = self._opened(name)
-        if opened.size is None or opened.pages > 1:
-            raise UsageError(
-                f"the mask of {opened.photo.key} cannot be corrected here, as it has no picture, or several pages: put"
-                " a mask for each page into one TIFF, as docs/review.md says"
-            )
-        width, height = opened.size
-        return store_mask(self.queue.target, opened.photo.key, unpacked(data, height, width))
+    def put_mask(self, name: str, data: bytes, pages: str = "1", base: str = "") -> str:
+        """Store corrected masks of some pages, as `Masks.store`; returns the sha256 for the decision that follows."""
+        return self._masks.store(self._opened(name), data, pages, base)
 
     def decide(self, plain: Mapping[str, Any]) -> dict[str, Any]:
         """Store a decision.

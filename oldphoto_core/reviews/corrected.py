@@ -28,13 +28,20 @@ def store_mask(target: Bucket, key: str, mask: NDArray[np.bool_]) -> str:
     Raises:
         WriteFailed, NoCredentials, NoConditions: it cannot be stored.
     """
-    return _store(target, key, write_mask(mask))
+    return store_mask_file(target, key, write_mask(mask))
+
+
+def store_mask_file(target: Bucket, key: str, data: bytes) -> str:
+    """The same for the file of a mask, or of the masks of all pages. Errors as `store_mask`."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    target.create(mask_in_history(key, sha256), data)  # what lies there already has the same digest
+    return sha256
 
 
 def adopt_mask(target: Bucket, key: str) -> str:
     """Store what lies at `reviews/masks/<key>.png`, as another program left it; empty where nothing lies there."""
     info = target.info(mask_of(key))
-    return _store(target, key, target.read(info.key, version=info.version)) if info is not None else ""
+    return store_mask_file(target, key, target.read(info.key, version=info.version)) if info is not None else ""
 
 
 def with_uncorrected(target: Bucket, decision: Decision, last: Decision | None) -> Decision:
@@ -49,10 +56,11 @@ def with_uncorrected(target: Bucket, decision: Decision, last: Decision | None) 
         return decision
     if last is not None and last.mask:  # the run's mask may have been replaced by a corrected one since
         return replace(decision, uncorrected=last.uncorrected)
-    info = target.info(f"masks/{decision.key}.png")
+    places = (f"masks/{decision.key}.png", f"masks/{decision.key}.tif")  # the latter has a mask for each page
+    info = next(filter(None, map(target.info, places)), None)
     if info is None:
         return decision
-    kept = _store(target, decision.key, target.read_inside(info.key, version=info.version))
+    kept = store_mask_file(target, decision.key, target.read_inside(info.key, version=info.version))
     return replace(decision, uncorrected=kept)
 
 
@@ -64,9 +72,3 @@ def stored_mask(target: Bucket, key: str, sha256: str, size: tuple[int, int]) ->
         SourceMissing, ScanError: it is gone, or cannot be read.
     """
     return read_mask(target.read(mask_in_history(key, sha256)), size)
-
-
-def _store(target: Bucket, key: str, data: bytes) -> str:
-    sha256 = hashlib.sha256(data).hexdigest()
-    target.create(mask_in_history(key, sha256), data)  # what lies there already has the same digest
-    return sha256

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from fakes import decoded
+from PIL import Image
 from places import SUPPORT
 from visits import Visit
 from waiting import wait_until
@@ -130,6 +132,14 @@ class DeskVisit(Visit):
         mask = np.zeros(height * width, bool)
         mask[places] = True
         return mask.reshape(height, width)
+
+
+def paged(*pages: np.ndarray) -> bytes:
+    """A multi-page TIFF."""
+    buffer = io.BytesIO()
+    first, *others = map(Image.fromarray, pages)
+    first.save(buffer, "TIFF", save_all=True, append_images=others)
+    return buffer.getvalue()
 
 
 def stored_mask(target: Path, key: str) -> np.ndarray:

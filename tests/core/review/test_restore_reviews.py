@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from desk_parts import paged
 from fakes import decoded, encoded, picture, scratched
 from jsonschema import Draft202012Validator
-from PIL import Image
 from runs import put, restore
 
 from oldphoto_core.custody import audit
@@ -166,14 +165,6 @@ def test_the_strength_of_a_decision_counts_for_its_photo_and_later_runs_keep_it(
     assert records[0]["review"]["strength"] == 0.5
     assert master.shape == half.shape
     assert restore(source, target, model="detect", reviews=True)["restored"] == 0
-
-
-def paged(*pages: np.ndarray) -> bytes:
-    """A TIFF of several pages."""
-    buffer = io.BytesIO()
-    first, *others = map(Image.fromarray, pages)
-    first.save(buffer, "TIFF", save_all=True, append_images=others)
-    return buffer.getvalue()
 
 
 def test_pages_of_a_file_are_restored_by_the_corrected_mask_of_each(tmp_path: Path) -> None:
