@@ -35,8 +35,9 @@ export const bytes = async (path, asked) => new Uint8Array(await (await ask(`${p
 export const post = async (path, value) =>
   (await ask(path, { method: "POST", body: JSON.stringify(value), headers: { "Content-Type": "application/json" } })).json();
 
+// of masks in their order
 const packed = async (data) =>
-  new Response(new Blob([data]).stream().pipeThrough(new CompressionStream("gzip"))).blob();
+  new Response(new Blob(data).stream().pipeThrough(new CompressionStream("gzip"))).blob();
 export const put = async (path, asked, data) =>
   (await ask(`${path}?${query(asked)}`, { method: "PUT", body: await packed(data) })).json();
 export const picture = async (path, asked, data) =>

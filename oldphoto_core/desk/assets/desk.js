@@ -1,38 +1,38 @@
-// The page: opens photos, keeps what was corrected, sends decisions, listens to keys.
-import { Refused, bytes, get, onAway, picture, post, put } from "./api.js";
+// The page: opens photos, keeps what was corrected, sends decisions.
+import { Refused, bytes, get, onAway, post, put } from "./api.js";
+import { SAID, showFacts } from "./facts.js";
+import { listen } from "./keys.js";
 import { Mask } from "./mask.js";
-import { Queue, element, percent } from "./queue.js";
+import { away, say, told } from "./notices.js";
+import { Pages } from "./pages.js";
+import { previewed } from "./preview.js";
+import { Queue } from "./queue.js";
 import { Stage } from "./stage.js";
 import { Tools } from "./tools.js";
 
 const byId = (id) => document.getElementById(id);
-const SAID = { accept: "accepted", reject: "rejected", redo: "sent back" };
 const ACTIVITY_MS = 5000;
 const who = crypto.randomUUID?.() ?? String(Math.random()).slice(2);
 const stage = new Stage(byId("canvas"));
 const tools = new Tools(stage, (what) => changed(what));
 const queue = new Queue((key) => open(key));
-let photo = null, turn = 0, protectedChanged = false, busy = false, blinking = 0;
-
-// --- what is said -----------------------------------------------------------------------------------------------
-const say = (text, wrong = false) => { byId("said").textContent = text; byId("said").classList.toggle("wrong", wrong); };
-const notices = { away: "", working: "", problems: "" };
-function notice(what, text) {
-  notices[what] = text;
-  const all = Object.values(notices).filter(Boolean).join(" ");
-  byId("notice").textContent = all;
-  byId("notice").hidden = !all;
-}
-onAway((away) => notice("away", away ? "The server does not answer; trying again. Nothing that was said to be stored is lost." : ""));
-function told(news) {
-  notice("working", news.working.length ? `Run ${news.working.join(", ")} is under way or was stopped: its results show as they come.` : "");
-  notice("problems", news.problems.length ? `Not read: ${news.problems.join("; ")}` : "");
-}
+const pages = new Pages((page) => turnTo(page));
+let photo = null, turn = 0, protectedChanged = false, busy = false, blinking = 0, finding = false;
+onAway(away);
+// the server keeps the tiles of a few photos: it makes these again
+stage.lost = async () => {
+  if (!photo || finding) return;
+  finding = true;
+  await get("/api/photo", { key: photo.key, page: photo.page }).catch(() => null);
+  setTimeout(() => { finding = false; }, ACTIVITY_MS);
+};
 
 // --- one photo --------------------------------------------------------------------------------------------------
-async function open(key) {
+// another page of the same photo: what was corrected on this one is kept
+async function open(key, page = photo?.key === key ? photo.page : 1) {
+  const same = photo?.key === key;
+  if (photo && unsaved() && !same && !confirm("What you corrected on this photo was not sent with a decision. Leave it?")) return;
   const mine = ++turn;
-  if (photo && unsaved() && photo.key !== key && !confirm("What you corrected on this photo was not sent with a decision. Leave it?")) return;
   queue.current = key;
   queue.mark();
   queue.button(key)?.scrollIntoView({ block: "nearest" });
@@ -40,37 +40,60 @@ async function open(key) {
   byId("key").textContent = key;
   byId("state").textContent = "opening";
   try {
-    const opened = await get("/api/photo", { key });
+    const opened = await get("/api/photo", { key, page });
     if (mine !== turn) return;
+    tools.stop();
+    if (same) pages.keep(photo, stage.mask); else begin(opened);
+    if (same && opened.decision && opened.decision.number !== (photo.decision?.number ?? 0)) say(`${opened.decision.reviewer} decided about this photo meanwhile.`, true);
     photo = opened;
-    protectedChanged = false;
     stage.open(opened);
-    stage.protected = (opened.decision?.protected ?? []).map((region) => [...region]);
-    byId("note").value = "";
-    byId("mode").value = opened.mode;
-    byId("strength").value = Math.round(100 * (opened.decision?.strength ?? opened.strength));
+    if (!protectedChanged) stage.protected = storedRegions();
     show();
     activity();
-    if (opened.size && opened.pages === 1) await loadMask(mine);
+    if (opened.correctable) await loadMask(mine);
   } catch (error) {
-    if (mine === turn) { photo = null; stage.photo = null; stage.draw(); byId("state").textContent = ""; say(error.message, true); }
+    if (mine !== turn) return;
+    say(error.message, true);
+    if (same) return stay(mine);
+    photo = stage.photo = null;
+    stage.draw();
+    byId("state").textContent = "";
   }
 }
-async function loadMask(mine = turn) {
+// another page could not be had: this one goes on
+async function stay(mine) {
+  show();
+  if (photo.correctable && !stage.mask) await loadMask(mine);
+}
+function begin(opened) {
+  pages.drop();
+  protectedChanged = false;
+  byId("note").value = "";
+  byId("mode").value = opened.mode;
+  byId("strength").value = Math.round(100 * (opened.decision?.strength ?? opened.strength));
+}
+async function turnTo(page) {
+  if (!photo || busy) return;
+  if (page >= 1 && page <= photo.pages && page !== photo.page) { pages.chooser.value = page; await open(photo.key, page); } else pages.show(photo);
+}
+const storedRegions = () => (photo.decision?.protected ?? []).map((region) => [...region]);
+// the mask that was kept, or is stored; one that was painted on meanwhile stays, unless it is to be `dropped`
+async function loadMask(mine = turn, dropped = false) {
   const [width, height] = photo.size, opened = photo;
   try {
-    const bits = await bytes("/api/mask", { id: opened.id });
-    if (mine !== turn) return;
-    stage.mask = new Mask(width, height, bits);
+    const kept = pages.take(opened), bits = kept ? null : await bytes("/api/mask", { id: opened.id });
+    if (mine !== turn || (stage.mask?.dirty && !dropped)) return;
+    stage.mask = kept ?? new Mask(width, height, bits);
   } catch (error) {
     if (mine !== turn) return;
     photo.problems.push(`mask: ${error.message}`);
     show();
   }
   stage.draw();
-  enable();
+  show();
 }
-const unsaved = () => Boolean(stage.mask?.dirty) || protectedChanged;
+const unsent = () => (photo ? pages.unsent(photo, stage.mask) : []);
+const unsaved = () => protectedChanged || unsent().length > 0;
 function changed(what) {
   if (what === "split") byId("split").value = Math.round(100 * stage.split);
   else if (what === "protected") protectedChanged = true;
@@ -79,13 +102,11 @@ function changed(what) {
   show();
 }
 function show() {
-  const last = photo.decision, both = photo.pictures.length > 1;
-  byId("state").textContent = [photo.status === "failed" ? `failed: ${photo.reason}` : photo.state, unsaved() && "corrected, not sent yet"].filter(Boolean).join("; ");
-  const facts = [["Damage", photo.mask_coverage !== undefined && percent(photo.mask_coverage)], ["Doubt", photo.doubt !== undefined && percent(photo.doubt)],
-    ["Changed", photo.changed_share !== undefined && percent(photo.changed_share)], ["Size", photo.size && `${photo.size[0]} × ${photo.size[1]}`], ["Why", photo.detail], ["Look at", photo.tone_warning],
-    ["Run", photo.run_id], ["Last decision", last && `${SAID[last.verdict]} by ${last.reviewer}, ${last.time.slice(0, 16).replace("T", " ")} UTC${last.note ? `: ${last.note}` : ""}`],
-    ["Pages", photo.pages > 1 && `${photo.pages}; the first one is shown. Their masks are not corrected here, but as a TIFF with a mask for each page, in reviews/masks`]];
-  byId("facts").replaceChildren(...facts.filter(([, text]) => text).map(([name, text]) => element("div", {}, element("dt", { textContent: name }), element("dd", { textContent: text }))));
+  const both = photo.pictures.length > 1;
+  const corrected = photo.pages > 1 && unsent().length ? `page ${unsent().join(", ")} corrected, not sent yet` : unsaved() && "corrected, not sent yet";
+  byId("state").textContent = [photo.status === "failed" ? `failed: ${photo.reason}` : photo.state, corrected].filter(Boolean).join("; ");
+  showFacts(photo, pages.about(photo));
+  pages.show(photo);
   byId("problems").textContent = photo.problems.join("; ");
   byId("problems").hidden = !photo.problems.length;
   byId("empty").textContent = "No picture of this photo can be shown.";
@@ -115,13 +136,15 @@ async function decide(verdict) {
   say("storing");
   const { key } = photo, id = who + Math.random().toString(36).slice(2);
   try {
-    const made = await send(verdict, reviewer, id.slice(0, 60));
+    const made = await send(photo, verdict, reviewer, id.slice(0, 60));
     say(`${key}: ${SAID[verdict]}`);
+    queue.decided(key, made.state);
+    if (photo?.key !== key) return;
     photo.decision = made.decision;
     photo.state = made.state;
     if (stage.mask) stage.mask.dirty = false;
+    pages.drop();
     protectedChanged = false;
-    queue.decided(key, made.state);
     const next = await queue.after(key);
     if (next && next !== key) await open(next); else { show(); await queue.load(); if (!queue.rows.length) say(`${key}: ${SAID[verdict]}. That was the last one here.`); }
   } catch (error) {
@@ -131,33 +154,37 @@ async function decide(verdict) {
     busy = false;
   }
 }
+// about the photo as it is shown now, whatever is opened meanwhile
+async function send(shown, verdict, reviewer, id) {
+  const base = shown.decision?.mask ?? "", numbers = unsent(), bits = pages.bits(shown, stage.mask, numbers);
+  const decision = { key: shown.key, verdict, reviewer, note: byId("note").value, seen: shown.output_sha256, after: shown.decision?.number ?? 0,
+    protected: stage.protected, strength: strength() === shown.strength ? null : strength(), id };
+  const mask = numbers.length ? await store(shown, { pages: numbers.join(","), base }, bits) : base;
+  return post("/api/decide", { ...decision, mask });
+}
 // a server that was started anew has forgotten the photo, not what was decided: open it there and go on
-async function send(verdict, reviewer, id) {
+async function store(shown, asked, bits, tries = 3) {
   try {
-    const mask = stage.mask?.dirty ? (await put("/api/mask", { id: photo.id }, stage.mask.bits())).sha256 : photo.decision?.mask ?? "";
-    return await post("/api/decide", { key: photo.key, verdict, reviewer, note: byId("note").value, seen: photo.output_sha256, after: photo.decision?.number ?? 0, mask, protected: stage.protected, strength: strength() === photo.strength ? null : strength(), id });
+    return (await put("/api/mask", { id: shown.id, ...asked }, bits)).sha256;
   } catch (error) {
-    if (!(error instanceof Refused) || error.kind !== "SourceMissing") throw error;
-    const again = await get("/api/photo", { key: photo.key });
-    if (again.output_sha256 !== photo.output_sha256 || String(again.size) !== String(photo.size)) throw error;
-    photo.id = again.id;
-    return send(verdict, reviewer, id);
+    if (!(error instanceof Refused) || error.kind !== "SourceMissing" || tries < 2) throw error;
+    const again = await get("/api/photo", { key: shown.key, page: shown.page });
+    if (again.output_sha256 !== shown.output_sha256 || String(again.size) !== String(shown.size)) throw error;
+    shown.id = again.id;
+    return store(shown, asked, bits, tries - 1);
   }
 }
 const strength = () => byId("strength").value / 100;
 // what others decided, without losing what was corrected here
 async function refresh(key) {
-  const now = await get("/api/photo", { key });
-  if (photo?.key !== key) return;
-  const mine = turn, kept = unsaved() && String(now.size) === String(photo.size) ? [stage.mask, stage.protected] : null;
+  const { page } = photo, mine = turn, now = await get("/api/photo", { key, page });
+  if (mine !== turn || photo?.key !== key) return;
+  const kept = stage.mask?.dirty && String(now.size) === String(photo.size) ? stage.mask : null;
   if (now.id === photo.id) stage.photo = now; else stage.open(now);
   photo = now;
-  if (kept) [stage.mask, stage.protected] = kept;
-  else {
-    stage.protected = (now.decision?.protected ?? []).map((region) => [...region]);
-    protectedChanged = false;
-    if (now.size && now.pages === 1) await loadMask(mine);
-  }
+  if (!protectedChanged) stage.protected = storedRegions();
+  stage.mask = kept ?? stage.mask;
+  if (!kept && now.correctable) await loadMask(mine);
   stage.draw();
   show();
   queue.decided(key, now.state);
@@ -182,17 +209,14 @@ async function activity() {
 // --- preview ----------------------------------------------------------------------------------------------------
 async function preview() {
   if (byId("preview").disabled) return;
-  const [left, top, right, bottom] = stage.sight, [width, height] = photo.size, side = Math.min(512, photo.preview.largest), { context } = photo.preview;
-  const w = Math.min(side, right - left), h = Math.min(side, bottom - top), x = Math.round((left + right - w) / 2), y = Math.round((top + bottom - h) / 2);
-  const [l, t, r, b] = [Math.max(0, x - context), Math.max(0, y - context), Math.min(width, x + w + context), Math.min(height, y + h + context)];
   byId("preview-state").textContent = "restoring";
   const mine = turn;
   try {
-    const image = await picture("/api/preview", { id: photo.id, left: x, top: y, width: w, height: h, mode: byId("mode").value, tone: byId("tone").value / 100, strength: strength() }, stage.mask.bits(l, t, r - l, b - t));
+    const made = await previewed(stage, photo, { mode: byId("mode").value, tone: byId("tone").value / 100, strength: strength() });
     if (mine !== turn) return;
-    stage.preview = { image, left: x, top: y };
+    stage.preview = made;
     if (stage.shown === "before") stage.shown = "both";
-    byId("preview-state").textContent = `${w} × ${h} pixels`;
+    byId("preview-state").textContent = `${made.image.width} × ${made.image.height} pixels`;
     stage.draw();
   } catch (error) {
     byId("preview-state").textContent = error.message;
@@ -244,34 +268,27 @@ on("zoom-fit", () => stage.fit());
 on("zoom-one", actual);
 on("show-mask", masked);
 on("undo", undo);
-on("revert", async () => { stage.protected = (photo.decision?.protected ?? []).map((region) => [...region]); protectedChanged = false; await loadMask(); show(); });
+on("revert", async () => {
+  if (photo.page === 1) { stage.protected = storedRegions(); protectedChanged = false; }
+  await loadMask(turn, true);
+});
 on("preview", preview);
 on("to-queue", () => document.body.classList.remove("looking"));
 on("reviewer", () => localStorage.setItem("reviewer", byId("reviewer").value), "change");
 
-const KEYS = {
+listen({
+  PageUp: () => turnTo(pages.asked - 1), PageDown: () => turnTo(pages.asked + 1), ",": () => turnTo(pages.asked - 1), ".": () => turnTo(pages.asked + 1),
   a: () => decide("accept"), r: () => decide("redo"), x: () => decide("reject"), j: () => step(1), k: () => step(-1),
   ArrowDown: () => step(1), ArrowUp: () => step(-1), ArrowLeft: () => slide(-0.05), ArrowRight: () => slide(0.05),
   b: () => byId("blink").disabled || blink(!blinking), m: masked, 0: () => stage.fit(), 1: actual, "+": () => zoom(1.5), "=": () => zoom(1.5), "-": () => zoom(1 / 1.5),
   p: () => tool("paint"), e: () => tool("erase"), c: () => tool("component"), g: () => tool("protect"), l: () => tool("look"),
   "[": () => size(Math.floor(tools.size / 1.3)), "]": () => size(Math.ceil(tools.size * 1.3)), z: undo, v: preview,
   "/": () => byId("search").focus(), n: () => byId("note").focus(), Escape: () => { stage.preview = null; tool("look"); },
-};
-addEventListener("keydown", (event) => {
-  const typing = event.target.matches("textarea, select, input:not([type=range])");
-  if (typing && event.key === "Escape") event.target.blur();
-  const undoes = event.key === "z" && (event.ctrlKey || event.metaKey);
-  if (typing || event.altKey || ((event.ctrlKey || event.metaKey) && !undoes)) return;
-  if (event.target.matches("input[type=range]") && event.key.startsWith("Arrow")) return;
-  const does = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-  if (!does) return;
-  event.preventDefault();
-  does();
 });
 addEventListener("beforeunload", (event) => { if (unsaved()) event.preventDefault(); });
 
 // --- begin ------------------------------------------------------------------------------------------------------
-window.desk = { stage, tools, queue, get photo() { return photo; }, get busy() { return busy; } };
+window.desk = { stage, tools, queue, pages, get photo() { return photo; }, get busy() { return busy; } };
 (async () => {
   const page = await queue.load().catch((error) => { say(error.message, true); return null; });
   if (!page) return;

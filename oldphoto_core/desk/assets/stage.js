@@ -21,6 +21,7 @@ export class Stage {
     this.view = { scale: 1, x: 0, y: 0 };
     this.drawn = 0;
     this.waiting = false;
+    this.lost = () => {};  // called where a tile could not be had
     new ResizeObserver(() => this.resize()).observe(canvas.parentElement);
   }
 
@@ -163,7 +164,7 @@ export class Stage {
       if (this.tiles.size > MOST_TILES) this.tiles.delete(this.tiles.keys().next().value);
       image = new Image();
       image.addEventListener("load", () => this.draw());
-      image.addEventListener("error", () => { setTimeout(() => { this.tiles.delete(name); this.draw(); }, 1000); });
+      image.addEventListener("error", () => { this.lost(); setTimeout(() => { this.tiles.delete(name); this.draw(); }, 1000); });
       image.src = name;
       this.tiles.set(name, image);
     }
@@ -187,7 +188,8 @@ export class Stage {
   regions() {
     const { context } = this, thin = 2 / this.view.scale;
     context.lineWidth = thin;
-    for (const [left, top, width, height] of [...this.protected, ...(this.sketch ? [this.sketch] : [])]) {
+    const here = this.photo.page === 1 ? this.protected : [];
+    for (const [left, top, width, height] of [...here, ...(this.sketch ? [this.sketch] : [])]) {
       context.strokeStyle = "#000";
       context.strokeRect(left - thin, top - thin, width + 2 * thin, height + 2 * thin);
       context.strokeStyle = "#5fd38d";

@@ -97,7 +97,16 @@ export class Tools {
     this.stage.sketch = null;
     this.doing = "move";
   }
-  can(name) { return name === "look" || (this.stage.photo?.pages === 1 && (name === "protect" || Boolean(this.stage.mask))); }
+  // another photo or page takes the place of this one: what is being drawn ends here
+  stop() {
+    if (["paint", "erase"].includes(this.doing)) this.stage.mask?.end();
+    this.stage.sketch = null;
+    this.doing = "";
+    this.fingers.clear();
+    this.last = null;
+  }
+  // regions are protected on the first page of a file alone
+  can(name) { return name === "look" || (name === "protect" ? this.stage.photo?.page === 1 && this.stage.photo.correctable : Boolean(this.stage.mask)); }
   stroke(from, to) {
     this.stage.mask.line(...from, ...to, this.size / 2, this.doing === "paint" ? 1 : 0);
     this.last = to;

@@ -20,6 +20,8 @@ from places import SUPPORT
 from visits import Visit
 from waiting import wait_until
 
+from oldphoto_core.scans import read_scan
+
 HOSTILE = (
     "<img src=x onerror=window.hit=1>.png",
     '"><script>window.hit=1</script>.png',
@@ -93,9 +95,17 @@ class DeskVisit(Visit):
 
     def open(self, key: str) -> None:
         self.until("desk.queue.rows.length > 0 && !desk.busy")
-        self.page.evaluate("key => desk.queue.button(key).click()", key)
+        # a photo that is open would be opened again while the test goes on
+        self.page.evaluate("key => { if (desk.photo?.key !== key) desk.queue.button(key).click(); }", key)
         wait_until(lambda: self.page.evaluate("desk.photo?.key") == key, f"{key} to be open")
-        self.until("desk.stage.complete && (!desk.photo.size || desk.photo.pages > 1 || desk.stage.mask !== null)")
+        self.until("desk.stage.complete && (!desk.photo.correctable || desk.stage.mask !== null)")
+
+    def turn(self, key: str, page: int) -> None:
+        """Press a key that turns pages and wait until the page is shown."""
+        self.page.locator("#canvas").focus()
+        self.page.keyboard.press(key)
+        wait_until(lambda: self.page.evaluate("desk.photo.page") == page, f"page {page} to be open")
+        self.until("desk.stage.complete && desk.stage.mask !== null")
 
     def decide(self, key: str) -> None:
         """Press the key of a verdict and wait until it is stored."""
@@ -144,3 +154,9 @@ def paged(*pages: np.ndarray) -> bytes:
 
 def stored_mask(target: Path, key: str) -> np.ndarray:
     return decoded((target / f"reviews/masks/{key}.png").read_bytes()) > 0
+
+
+def stored_page(target: Path, key: str, page: int) -> np.ndarray:
+    """The corrected mask of a page."""
+    pixels: np.ndarray = read_scan(target / f"reviews/masks/{key}.png", page=page).pixels
+    return pixels[..., 0] > 0

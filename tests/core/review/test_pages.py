@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from desk_parts import paged
+from desk_parts import paged, stored_page
 from fakes import encoded, picture, scratched
 from runs import restore
 from starlette.testclient import TestClient
@@ -76,9 +76,12 @@ def send(client: TestClient, photo: dict[str, Any], sha256: str, **more: Any) ->
     return client.post("/api/decide", json={**plain, "after": 0, "mask": sha256, "protected": [], "id": "1", **more})
 
 
-def stored(target: Bucket, page: int, key: str = "a.tif") -> np.ndarray:
-    pixels: np.ndarray = read_scan(target.read(f"reviews/masks/{key}.png"), page=page).pixels
-    return pixels[..., 0] > 0
+def stored(target: Bucket, page: int) -> np.ndarray:
+    return stored_page(folder_of(target), "a.tif", page)
+
+
+def folder_of(bucket: Bucket) -> Path:
+    return Path(bucket.url.removeprefix("file://"))
 
 
 def random_mask(page: int, seed: int = 5) -> np.ndarray:
@@ -106,7 +109,7 @@ def test_the_files_of_a_photo_are_fetched_once_for_all_of_its_pages(
     pictures: Pictures, places: tuple[Bucket, Bucket]
 ) -> None:
     first = pictures.open("a.tif", 1)
-    Path(places[0].url.removeprefix("file://"), "a.tif").unlink()
+    (folder_of(places[0]) / "a.tif").unlink()
     second = pictures.open("a.tif", 2)
     assert second.problems == []
     assert (first.folder / "before").stat().st_ino == (second.folder / "before").stat().st_ino
