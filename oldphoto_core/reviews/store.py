@@ -3,7 +3,7 @@
     reviews/history/<key>/00000001.json         one decision; created once, never replaced
     reviews/history/<key>/mask-<sha256>.png     a corrected mask that a decision names; likewise
     reviews/<key>.json                          all decisions of the photo, for people and other programs
-    reviews/masks/<key>.png                     the corrected mask of the last decision
+    reviews/masks/<key>.png                     the corrected mask of the last decision; of several pages, a TIFF
 
 The history is the truth, and the two others are made from it. A key of a photo ends as an image does, so none of these
 names can be that of another photo's file.

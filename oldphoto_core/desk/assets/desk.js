@@ -116,7 +116,7 @@ function show() {
   enable();
 }
 function enable() {
-  for (const button of document.querySelectorAll("[data-tool]")) {
+  for (const button of document.querySelectorAll("button[data-tool]")) {
     button.disabled = !tools.can(button.dataset.tool);
     button.setAttribute("aria-pressed", String(button.dataset.tool === tools.name));
   }

@@ -147,7 +147,7 @@ def test_regions_are_protected_on_the_first_page_alone_and_the_page_says_so(visi
         visit.page.keyboard.press(key)
     visit.drag((50.2, 100.2), (120.8, 149.8))
     visit.turn("PageDown", 2)
-    assert visit.page.locator("[data-tool=protect]").is_disabled()
+    assert visit.page.locator("button[data-tool=protect]").is_disabled()
     assert "regions can be protected on the first page alone" in visit.page.locator("#facts").inner_text()
     visit.drag((20, 20), (60, 60))
     visit.decide("r")
