@@ -68,6 +68,7 @@ async function stay(mine) {
 function begin(opened) {
   pages.drop();
   protectedChanged = false;
+  byId("others").hidden = true;  // it was about the photo before
   byId("note").value = "";
   byId("mode").value = opened.mode;
   byId("strength").value = Math.round(100 * (opened.decision?.strength ?? opened.strength));
