@@ -1,4 +1,4 @@
-"""What telling a network of less noise than was measured does: `restore --denoise`, on held-out photos.
+"""What giving a network less noise than was measured does: `restore --denoise`, on held-out photos.
 
     python benchmarks/denoise.py CLEAN MODEL [--holdout 5] [--photos 24] [--crop 256]
 

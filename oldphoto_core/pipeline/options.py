@@ -96,7 +96,7 @@ class RestoreOptions:
 
     denoise: float = _TONE.denoise
     """How much of a photo's measured noise counts as noise, from 0 (fine texture is kept, and grain with it) to 1.
-    Models that are not told of noise restore as they were trained."""
+    Models that take no noise level restore as they were trained."""
 
     existing: ExistingPolicy = "skip"
     """A derivative that is there already: leave it if up to date or not ours, do it again, or stop at once."""

@@ -36,8 +36,8 @@ class ToneOptions:
     tone and tint applied."""
 
     denoise: float = DEFAULT_DENOISE
-    """How much of the noise that was measured in the photo the network is told of, from 0 to 1. Less of it keeps fine
-    texture, and grain with it. Networks that are not told of noise (`Triplet.sees_noise`) do as they were trained."""
+    """Share of the measured noise level that the network is given, from 0 to 1. A smaller one keeps fine texture, and
+    grain with it. Networks without that input (`Triplet.sees_noise`) restore as they were trained."""
 
     own_tone: bool = False
     """Whether the low frequencies of what is restored are held to the photo's own, and not to a map of them: what is

@@ -1,4 +1,4 @@
-"""Denoise: how much of a photo's noise the network is told of, the same for a tile as for the whole."""
+"""Denoise: how much of a photo's noise the network is given, the same for a tile as for the whole."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from oldphoto_core.tone.options import DEFAULT_DENOISE
 
 @pytest.fixture(scope="module")
 def dense() -> Model:
-    """With a detail path at random, which does something, and makes much of the noise it is told of."""
+    """With a detail path at random, which does something, and makes much of the noise it is given."""
     made = with_detail("dense")
     torch.manual_seed(3)
     path = made.networks.detail
@@ -51,8 +51,8 @@ def test_more_of_it_changes_the_photo_and_half_is_the_default(dense: Model) -> N
     assert np.array_equal(made.restore(photo), results[DEFAULT_DENOISE])
 
 
-def test_a_photo_in_tiles_is_told_of_the_noise_of_the_whole(dense: Model) -> None:
-    # the left half has none, so that a tile that measured its own would be told something else
+def test_a_tile_is_given_the_noise_of_the_whole_photo(dense: Model) -> None:
+    # the left half has none, so that a tile that measured its own would be given something else
     photo = grained(440, 1100, np.uint16)
     photo[:, :550] = photo[:, :550].mean(axis=0, keepdims=True).round().astype(np.uint16)
     bytes_per_pixel = preset_named("dense").bytes_per_pixel
@@ -61,7 +61,7 @@ def test_a_photo_in_tiles_is_told_of_the_noise_of_the_whole(dense: Model) -> Non
     assert np.abs(whole.astype(int) - tiled.astype(int)).max() <= 2  # of 65,535
 
 
-def test_a_network_that_is_not_told_of_noise_restores_as_ever() -> None:
+def test_a_network_without_that_input_restores_as_ever() -> None:
     photo, made = grained(64, 64), restorer(with_detail("compact"))
     one, other = (made.restore(photo, options=ToneOptions(denoise=share)) for share in (0.0, 1.0))
     assert np.array_equal(one, other)
